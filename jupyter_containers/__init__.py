@@ -1,0 +1,16 @@
+"""Notebook kernels in containers built from declarative specs: no root, no daemon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._version import __version__
+
+__all__ = ["__version__"]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Called by jupyter_server when the extension is enabled."""
+    from .server.app import ContainersExtension  # late: `import jupyter_containers` stays quick
+
+    return [{"module": "jupyter_containers.server.app", "app": ContainersExtension}]

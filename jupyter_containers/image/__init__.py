@@ -1,0 +1,1 @@
+"""Images: OCI documents, layers, and the store that keeps them."""

@@ -1,0 +1,1 @@
+"""Kernels: containers that speak the Jupyter protocol."""

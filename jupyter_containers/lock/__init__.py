@@ -1,0 +1,1 @@
+"""Locks: from a spec to exact versions and hashes, and the file that keeps them."""

@@ -1,0 +1,76 @@
+"""The lock as frozen values; :mod:`.file` reads and writes ``jupyter-container.lock``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["ArtifactHash", "Base", "DebianPackage", "Interpreter", "Lock", "PythonPackages"]
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class DebianPackage(_Value):
+    """One .deb, as a Packages index describes it."""
+
+    name: str
+    version: str
+    architecture: str
+    """``amd64``, ``arm64`` or ``all``."""
+    filename: str
+    """Path below the archive's root: ``pool/main/…``."""
+    size: int
+    sha256: str
+    archive: str = ""
+    """The archive that holds it where that is not the base's first (security, for one)."""
+
+
+class Base(_Value):
+    kind: str
+    """``debian``, ``oci`` (an archive or layout on disk, pinned by digest), ``environment`` or ``scratch``."""
+    source: str
+    """As the spec has it: ``debian:trixie``."""
+    suite: str = ""
+    archive: str = ""
+    """URL of the archive's root that was used; a build may take the same .debs from any mirror."""
+    digest: str = ""
+    """Image digest (oci, environment) or the root archive's sha256 (scratch)."""
+    packages: dict[str, tuple[DebianPackage, ...]] = {}
+    """By architecture, sorted by name: the bootstrap set, with Python where the spec wants one."""
+
+
+class Interpreter(_Value):
+    version: str
+    """``3.13``: of the interpreter that the packages were resolved for."""
+    path: str
+    """Absolute, in the image: ``/usr/bin/python3``."""
+    environment: str = "/opt/venv"
+    """The virtual environment's folder in the image."""
+
+
+class PythonPackages(_Value):
+    interpreter: Interpreter
+    pylock: dict[str, Any]
+    """A PEP 751 document (``lock-version``, ``packages`` …) with hashes for every platform."""
+
+
+class ArtifactHash(_Value):
+    path: str
+    """Relative to the spec's folder."""
+    sha256: str
+    """Of a file's bytes, or of a folder's sorted (path, mode, content hash) list."""
+
+
+class Lock(_Value):
+    version: int = 1
+    spec_digest: str
+    """``sha256:…`` over what of the spec has a say in the resolution; ``lock --check`` compares it."""
+    base: Base
+    apt: dict[str, tuple[DebianPackage, ...]] = {}
+    """By architecture, sorted by name: what the spec's apt list adds to the base."""
+    python: PythonPackages | None = None
+    inputs: tuple[ArtifactHash, ...] = ()
+    """Hashes of the files that `build.copy` and local Python packages take in; refreshed by each build."""

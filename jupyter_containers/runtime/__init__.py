@@ -1,0 +1,1 @@
+"""Runtimes: start, watch and end containers of an image."""

@@ -1,0 +1,176 @@
+"""The seam between this program and whatever runs containers: the Runtime and Container protocols.
+
+``kernels/``, ``cli/`` and ``server/`` know these and nothing of a particular runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+__all__ = [
+    "BindMount", "Change", "Container", "ContainerConfig", "ContainerState", "LimitReport", "Runtime", "Stats",
+    "Stdio",
+]
+
+Stdio = int | None
+"""A file descriptor to inherit, or None: the container's log file (standard input: /dev/null)."""
+
+
+class BindMount(msgspec.Struct, frozen=True, kw_only=True):
+    source: str
+    """Absolute path on the host, which exists."""
+    target: str
+    mode: Literal["ro", "rw"] = "ro"
+
+
+class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a container is created from; kept as ``config.json`` in its folder."""
+
+    image: str
+    """Digest of an image in the store."""
+    image_name: str = ""
+    """As the user asked for it: environment or reference."""
+    argv: tuple[str, ...]
+    name: str = ""
+    """Empty: two words are made up."""
+    env: dict[str, str] = {}
+    """On top of the image's Env."""
+    cwd: str = ""
+    """Empty: the image's WorkingDir, else the user's home in the container."""
+    user: Literal["jovyan", "root"] = "jovyan"
+    """``root`` is uid 0 inside and still the caller's unprivileged id outside."""
+    hostname: str = ""
+    mounts: tuple[BindMount, ...] = ()
+    network: Literal["none", "full"] = "none"
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    disk: int | None = None
+    gpus: int | None = None
+    accept_unenforced: tuple[str, ...] = ()
+    """Names of limits (``memory``, ``cpus`` …) that may go unenforced where the host can't; others refuse."""
+    tty: bool = False
+    remove: bool = False
+    """Remove the container's folder when it ends."""
+    die_with_parent: bool = False
+    read_only_system: bool = True
+    """/usr and other system folders read-only, where the layers allow it."""
+    kind: Literal["command", "kernel"] = "command"
+    labels: dict[str, str] = {}
+
+
+class LimitReport(msgspec.Struct, frozen=True, kw_only=True):
+    limit: str
+    """``memory``, ``cpus``, ``pids``, ``disk``, ``gpus``."""
+    asked: float
+    enforced_by: str = ""
+    """``cgroup v2``, ``cgroup v1``, ``rlimit`` …; empty: by nothing."""
+    note: str = ""
+
+
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a container now."""
+
+    id: str
+    """12 hexadecimal digits."""
+    name: str
+    image: str
+    image_name: str
+    kind: str
+    argv: tuple[str, ...]
+    status: Literal["created", "running", "paused", "exited"]
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    pid: int | None = None
+    """Of the container's first process, in the host's numbering."""
+    exit_code: int | None = None
+    """128 + n where signal n ended it, as shells have it."""
+    cause: str = ""
+    """Why it ended, in words: ``out of memory (limit 512 MiB, peak 512 MiB)``, ``killed by SIGKILL`` …"""
+    limits: tuple[LimitReport, ...] = ()
+    labels: dict[str, str] = {}
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    cpu_seconds: float
+    cpu_percent: float
+    """Since the sample before; 100 is one CPU."""
+    memory: int
+    """Bytes: of the control group where there is one, else the sum of the processes' PSS or RSS."""
+    memory_limit: int | None
+    memory_peak: int | None
+    pids: int
+    read_bytes: int
+    write_bytes: int
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference between a container and its image."""
+
+    kind: Literal["A", "C", "D"]
+    path: str
+
+
+class Container(Protocol):
+    """One container. Methods may be called from any thread unless they say otherwise."""
+
+    id: str
+    config: ContainerConfig
+
+    def state(self) -> ContainerState: ...
+
+    def start(self, *, stdin: Stdio = None, stdout: Stdio = None, stderr: Stdio = None) -> None:
+        """Start it; returns once its process runs. With ``die_with_parent`` call it from a thread that stays.
+
+        Raises :class:`~jupyter_containers.errors.ContainerError` or
+        :class:`~jupyter_containers.errors.LimitError`; nothing is left running then.
+        """
+
+    def poll(self) -> int | None:
+        """The exit code once it has ended, else None. Never blocks."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code; :class:`TimeoutError` after *timeout* seconds."""
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the container's first process (and to its process group, as a terminal would)."""
+
+    def stop(self, *, grace: float = 10.0) -> int:
+        """SIGTERM (or the image's StopSignal), after *grace* seconds SIGKILL; returns the exit code."""
+
+    def kill(self) -> None:
+        """SIGKILL to every process in it; returns when all are gone."""
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove its folder, writable layer, control group and sockets; running ones only with *force*."""
+
+    def exec_argv(self, argv: Sequence[str], *, env: dict[str, str] | None = None, cwd: str = "") -> list[str]:
+        """A host argument vector that runs *argv* in the running container with the same rights as its own."""
+
+    def changes(self) -> tuple[Change, ...]: ...
+
+    def logs(self, *, tail: int | None = None) -> str: ...
+
+    def stats(self) -> Stats: ...
+
+
+class Runtime(Protocol):
+    name: str
+
+    def create(self, config: ContainerConfig) -> Container:
+        """Make the container's folder; nothing runs yet. NotFoundError for the image, ConflictError for the name."""
+
+    def find(self, reference: str) -> Container:
+        """By id, unambiguous id prefix, or name; NotFoundError."""
+
+    def list(self, *, all: bool = False) -> tuple[ContainerState, ...]:
+        """Running ones, or all, newest first."""
+
+    def reap(self) -> tuple[str, ...]:
+        """Remove what crashed owners left: containers without their process, groups, sockets. Returns the ids."""

@@ -1,0 +1,86 @@
+"""What a sandbox is made of, as frozen values. :mod:`.bwrap` turns them into an argument vector (pure),
+:mod:`.process` starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Bind", "Limits", "Overlay", "Sandbox", "Tmpfs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A host path made visible. Files made there belong to the user who owns ``source`` (see :mod:`.idmap`)."""
+
+    source: Path
+    target: str
+    writable: bool = False
+    device: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tmpfs:
+    target: str
+    size: int | None = None
+    """Bytes; None: the kernel's default, half of the memory."""
+    mode: int = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """The root: read-only ``layers``, lowest first, under a writable ``upper``.
+
+    ``upper`` and ``work`` are of one file system, not themselves an overlay, and never shared by two sandboxes.
+    With ``upper`` None writes go nowhere: the root is read-only. With ``layers`` empty ``upper`` is bound as it is.
+    """
+
+    layers: tuple[Path, ...]
+    upper: Path | None = None
+    work: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: not limited."""
+
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    open_files: int | None = None
+    file_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """One sandbox: what runs in it, what it sees, who it is, what it may use."""
+
+    argv: tuple[str, ...]
+    root: Overlay
+    store: Path
+    """The folder that all of ``root``'s paths lie in: one mount, shifted as a whole when the caller is root."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """All of the environment; nothing is inherited."""
+    cwd: str = "/"
+    uid: int = 1000
+    gid: int = 1000
+    hostname: str = "container"
+    binds: tuple[Bind, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Small generated files by path in the sandbox (/etc/hosts), read-only, never written to the upper layer."""
+    read_only: tuple[str, ...] = ()
+    """Top-level folders of the root that get a read-only overlay of their own (``/usr``)."""
+    network: Literal["none", "full"] = "none"
+    filter: Literal["container", "build"] = "container"
+    """Which system call filter: the restrictive one, or the one that emulates root for package managers."""
+    limits: Limits = Limits()
+    die_with_parent: bool = True
+    """Killed when the *thread* that started it ends (PR_SET_PDEATHSIG): start it from one that lives long enough."""
+    new_session: bool = True
+    """No controlling terminal; False only where the sandbox gets a pseudo-terminal of its own."""
+    pid_1: bool = False
+    """argv is itself pid 1 (an init); else bwrap's own reaper is."""
