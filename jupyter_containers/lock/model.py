@@ -13,7 +13,7 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     pass
 
 
-class DebianPackage(_Value):
+class DebianPackage(_Value, frozen=True, kw_only=True):
     """One .deb, as a Packages index describes it."""
 
     name: str
@@ -28,7 +28,7 @@ class DebianPackage(_Value):
     """The archive that holds it where that is not the base's first (security, for one)."""
 
 
-class Base(_Value):
+class Base(_Value, frozen=True, kw_only=True):
     kind: str
     """``debian``, ``oci`` (an archive or layout on disk, pinned by digest), ``environment`` or ``scratch``."""
     source: str
@@ -42,7 +42,7 @@ class Base(_Value):
     """By architecture, sorted by name: the bootstrap set, with Python where the spec wants one."""
 
 
-class Interpreter(_Value):
+class Interpreter(_Value, frozen=True, kw_only=True):
     version: str
     """``3.13``: of the interpreter that the packages were resolved for."""
     path: str
@@ -51,20 +51,20 @@ class Interpreter(_Value):
     """The virtual environment's folder in the image."""
 
 
-class PythonPackages(_Value):
+class PythonPackages(_Value, frozen=True, kw_only=True):
     interpreter: Interpreter
     pylock: dict[str, Any]
     """A PEP 751 document (``lock-version``, ``packages`` …) with hashes for every platform."""
 
 
-class ArtifactHash(_Value):
+class ArtifactHash(_Value, frozen=True, kw_only=True):
     path: str
     """Relative to the spec's folder."""
     sha256: str
     """Of a file's bytes, or of a folder's sorted (path, mode, content hash) list."""
 
 
-class Lock(_Value):
+class Lock(_Value, frozen=True, kw_only=True):
     version: int = 1
     spec_digest: str
     """``sha256:…`` over what of the spec has a say in the resolution; ``lock --check`` compares it."""

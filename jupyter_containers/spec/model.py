@@ -28,7 +28,7 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     pass
 
 
-class Packages(_Value):
+class Packages(_Value, frozen=True, kw_only=True):
     """What gets installed."""
 
     apt: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Packages(_Value):
     extra_index_urls: tuple[str, ...] = ()
 
 
-class Copy(_Value):
+class Copy(_Value, frozen=True, kw_only=True):
     """A file or folder that becomes part of the image."""
 
     source: str
@@ -53,7 +53,7 @@ class Copy(_Value):
     """Absolute path in the image."""
 
 
-class Build(_Value):
+class Build(_Value, frozen=True, kw_only=True):
     copy: tuple[Copy, ...] = ()
     run: tuple[str, ...] = ()
     """Shell lines, each a step, run as root of the sandbox with network."""
@@ -61,7 +61,7 @@ class Build(_Value):
     """Environment of the run steps and of the containers."""
 
 
-class Kernel(_Value):
+class Kernel(_Value, frozen=True, kw_only=True):
     argv: tuple[str, ...] = ()
     """Empty: ``<python> -m ipykernel_launcher -f {connection_file}``. argv[0] is an absolute path in the image."""
     language: str = "python"
@@ -70,7 +70,7 @@ class Kernel(_Value):
     """Modules imported ahead of a warm start."""
 
 
-class Resources(_Value):
+class Resources(_Value, frozen=True, kw_only=True):
     """Limits; None: no limit asked for."""
 
     memory: int | None = None
@@ -82,7 +82,7 @@ class Resources(_Value):
     gpus: int | None = None
 
 
-class Mount(_Value):
+class Mount(_Value, frozen=True, kw_only=True):
     source: str
     """On the host: absolute, ``~/…`` or relative to the spec's folder."""
     target: str
@@ -90,7 +90,7 @@ class Mount(_Value):
     mode: Literal["ro", "rw"] = "ro"
 
 
-class EnvironmentSpec(_Value):
+class EnvironmentSpec(_Value, frozen=True, kw_only=True):
     """A declarative environment, after reading and checking: every value is well formed."""
 
     name: str

@@ -1,0 +1,80 @@
+"""``jupyter containers``: finds the command, and imports nothing else before it has."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from .._version import __version__
+
+__all__ = ["main"]
+
+# name: (group, module, class, summary). The summary stands here as well as in the class so that the list of
+# commands needs no import; tests/unit/cli/test_app.py holds the two together.
+COMMANDS: dict[str, tuple[str, str, str, str]] = {
+    "init": ("Environments", "spec", "Init", "write a first spec from what a folder has"),
+    "explain": ("Environments", "spec", "Explain", "show which files make the spec, and the result"),
+    "schema": ("Environments", "spec", "Schema", "print the JSON Schema of the spec"),
+    "lock": ("Environments", "lock", "LockCommand", "resolve a spec to exact versions and hashes"),
+    "build": ("Environments", "build", "Build", "build the image of a spec"),
+    "env": ("Environments", "env", "Env", "list, show and remove environments"),
+    "builds": ("Environments", "build", "Builds", "list builds"),
+    "execute": ("Notebooks", "execute", "Execute", "run notebooks in containers, side by side"),
+    "kernelspec": ("Notebooks", "kernelspec", "Kernelspec", "install, list and remove kernelspecs of environments"),
+    "run": ("Containers", "containers_run", "Run", "run a command in a new container"),
+    "exec": ("Containers", "containers_run", "Exec", "run a command in a running container"),
+    "ps": ("Containers", "containers_list", "Ps", "list containers"),
+    "logs": ("Containers", "containers_list", "Logs", "show the output of a container or a build"),
+    "stop": ("Containers", "containers_control", "Stop", "stop containers: SIGTERM, then SIGKILL"),
+    "kill": ("Containers", "containers_control", "Kill", "send a signal to containers"),
+    "rm": ("Containers", "containers_control", "Rm", "remove containers"),
+    "inspect": ("Containers", "containers_list", "Inspect", "show all that is known of a container or environment"),
+    "stats": ("Containers", "containers_list", "StatsCommand", "show CPU, memory and process counts"),
+    "top": ("Containers", "containers_list", "Top", "list the processes of a container"),
+    "diff": ("Containers", "containers_list", "Diff", "list the files a container changed"),
+    "images": ("Store", "images", "Images", "list images"),
+    "prune": ("Store", "images", "Prune", "remove what nothing refers to"),
+    "doctor": ("Host", "doctor", "Doctor", "try what this host can do, and name the remedies"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The console script; never returns."""
+    sys.exit(_main(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in {"-h", "--help", "help"}:
+        print(_usage())
+        return 0
+    if argv[0] in {"-V", "--version"}:
+        print(__version__)
+        return 0
+    entry = COMMANDS.get(argv[0])
+    if entry is None:
+        near = difflib.get_close_matches(argv[0], COMMANDS, 1)
+        guess = f"did you mean `{near[0]}`?" if near else "`jupyter containers --help` lists the commands"
+        print(f"error: no command {argv[0]!r}\nhint: {guess}", file=sys.stderr)
+        return 2
+    from .base import execute
+
+    _, module, name, _ = entry
+    command = getattr(import_module(f".{module}", __package__), name)()
+    return execute(command, argv[1:])
+
+
+def _usage() -> str:
+    lines = [
+        "usage: jupyter containers COMMAND [OPTIONS]",
+        "",
+        "Notebook kernels in containers built from declarative specs: no root, no daemon.",
+    ]
+    group = ""
+    for name, (its_group, _, _, summary) in COMMANDS.items():
+        if its_group != group:
+            group = its_group
+            lines += ["", f"{group}:"]
+        lines.append(f"  {name:<11} {summary}")
+    return "\n".join([*lines, "", "`jupyter containers COMMAND --help` explains a command."])

@@ -1,0 +1,82 @@
+"""What every command is: arguments, a run, an exit status; and how errors become words on the terminal.
+
+argparse and not traitlets reads the command line: users bring docker's habits (``-it``, ``-v A:B``, a command that
+follows an image), and ``--help`` has to answer before the Jupyter stack is imported. Settings of the server
+extension are traitlets, as anywhere in Jupyter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ..errors import ContainersError, InputError
+from .output import print_error
+
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_USAGE", "Command", "execute"]
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class Command:
+    """One sub-command. Subclasses set ``name`` and ``summary``, declare arguments, and run.
+
+    A subclass lies in a module of its own that is imported only when its name is on the command line, and imports
+    what is slow (httpx, rich, the server) inside :meth:`run`.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    """One line, also in the list of commands."""
+    description: ClassVar[str] = ""
+    examples: ClassVar[str] = ""
+    """Shown at the end of ``--help``, verbatim."""
+
+    def parser(self) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(
+            prog=f"jupyter containers {self.name}",
+            description=self.description or self.summary,
+            epilog=f"examples:\n{self.examples}" if self.examples else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.arguments(parser)
+        return parser
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's own arguments on *parser*."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it and return the exit status. Errors are raised, see :func:`execute`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def add_json(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON for programs instead of a table")
+
+
+def execute(command: Command, argv: Sequence[str]) -> int:
+    """Parse, run, and turn what is raised into a message and an exit status: 2 for bad input, 1 for the rest."""
+    options = command.parser().parse_args(argv)
+    try:
+        status = command.run(options)
+        sys.stdout.flush()
+        return status
+    except InputError as error:
+        print_error(error)
+        return EXIT_USAGE
+    except ContainersError as error:
+        print_error(error)
+        return getattr(error, "exit_status", EXIT_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; without this the interpreter complains again while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13

@@ -1,0 +1,48 @@
+"""Words, tables and JSON on the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..errors import ContainersError
+
+__all__ = ["age", "print_error", "print_json", "print_table", "printable"]
+
+
+def printable(text: str) -> str:
+    """*text* with control characters made visible: output of builds and containers must not drive the terminal."""
+    return "".join(char if char == "\t" or char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def print_error(error: ContainersError) -> None:
+    """``error: message`` and ``hint: next step`` on standard error, line by line."""
+    lines = [printable(line) for line in error.message.splitlines()] or [type(error).__name__]
+    print("error: " + "\n".join(lines), file=sys.stderr)
+    if error.hint:
+        print("hint: " + printable(error.hint), file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """*value* (msgspec structs and what they hold included) as indented JSON."""
+    import msgspec
+
+    sys.stdout.write(json.dumps(msgspec.to_builtins(value, enc_hook=str), indent=2, ensure_ascii=False) + "\n")
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell, as docker and podman print them; works in a pipe."""
+    lines = [tuple(head), *(tuple(map(printable, row)) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def age(seconds: float) -> str:
+    """A duration in one unit: ``5s``, ``12m``, ``3h``, ``4d``."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
