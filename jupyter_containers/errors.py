@@ -104,7 +104,7 @@ class LockError(InputError):
     """A lock file is missing, damaged, or does not belong to its spec any more."""
 
 
-class ReferenceError(InputError):  # noqa: A001  the OCI term; the builtin is about weak references
+class ReferenceError(InputError):  # the OCI term; the builtin of that name is about weak references
     """An image reference, a digest or an environment name that is not well formed."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from ..errors import ContainersError
 
@@ -25,7 +24,7 @@ def print_error(error: ContainersError) -> None:
         print("hint: " + printable(error.hint), file=sys.stderr)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """*value* (msgspec structs and what they hold included) as indented JSON."""
     import msgspec
 
