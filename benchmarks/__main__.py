@@ -1,0 +1,50 @@
+"""``python -m benchmarks [NAME ...]``: runs them and, when all were run, rewrites docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .measure import Row, table
+
+# Quick ones first: what they leave in the caches does not help the slow ones.
+NAMES = ("run_true", "cpu_and_io", "bootstrap", "build", "disk", "kernel_start")
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+
+def main(names: list[str]) -> int:
+    rows: list[Row] = []
+    for name in names or NAMES:
+        module = importlib.import_module(f".{name}", __package__)
+        print(f"== {module.__doc__.splitlines()[0]}", flush=True)
+        found = list(module.rows())
+        print(table(found), flush=True)
+        rows += found
+    if not names:
+        PAGE.write_text(_page(rows))
+        print(f"wrote {PAGE}")
+    return 0
+
+
+def _page(rows: list[Row]) -> str:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 30
+    return f"""# Benchmarks
+
+Written by `scripts/bench`; run it on your own machine, its figures count for you. Each row compares two sides in one
+run, in turns; the ratio is the median over the pairs (ours / peer, under 1 is quicker than the peer).
+
+This table: {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {memory} GiB of memory, Linux {platform.release().split("-")[0]},
+CPython {platform.python_version()}, {"as root" if os.geteuid() == 0 else "as an ordinary user"}.
+
+{table(rows)}
+
+A peer that is missing on a machine (docker, mmdebstrap) leaves its rows out; the row's last column says so.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
