@@ -1,0 +1,414 @@
+"""The front door: what ``cli/`` and ``server/`` call, and nothing below it.
+
+:class:`Environments` joins the rooms (spec, lock, build, image, runtime, kernels) and answers in :mod:`.views`.
+Every method may be called from any thread. Those that touch the disk, a process or the network block; the server
+calls them from a thread pool. Errors are those of :mod:`.errors`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .build.monitor import Event, Monitor, silent
+from .builds import Builder, Builds
+from .errors import ConflictError, InputError, NotFoundError
+from .paths import Paths
+from .spec.catalog import Record, find_record, list_records, record
+from .spec.catalog import forget as forget_record
+from .views import BuildView, EnvironmentView, EventPage, ImageView, Resolved
+
+if TYPE_CHECKING:
+    from .build.ensure import Built
+    from .image.model import Image
+    from .image.store import Store
+    from .runtime.base import Container, ContainerState, Runtime
+    from .sandbox.probe import Finding
+    from .spec.model import LoadedSpec
+
+__all__ = ["Environments"]
+
+_SPEC_FILE = "jupyter-container.toml"
+
+
+class Environments:
+    """The environments, builds, images and containers of one user.
+
+    :param paths: folders to work in; None: :meth:`.Paths.current`.
+    :param runtime: what runs containers; None: the bundled runtime.
+    :param builder: what builds; None: :func:`.build.ensure.ensure_built`.
+    :param max_builds: builds at work at once in this process; more wait their turn.
+    :param on_build: called with a build's view, from its thread, when a started build begins and ends.
+
+    It is its own context manager: at the end its builds are cancelled (their finished steps are kept).
+    """
+
+    def __init__(
+        self,
+        paths: Paths | None = None,
+        runtime: Runtime | None = None,
+        *,
+        builder: Builder | None = None,
+        max_builds: int = 2,
+        on_build: Callable[[BuildView], None] = lambda view: None,
+    ) -> None:
+        self.paths = paths or Paths.current()
+        self._builder = builder
+        self._runtime = runtime
+        self._store: Store | None = None
+        self._guard = threading.Lock()
+        self._builds = Builds(self.paths, self._build_loaded, limit=max_builds, on_change=on_build)
+
+    def __enter__(self) -> Environments:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel the builds that were started here and wait until they have stopped."""
+        self._builds.close()
+
+    # What it stands on
+
+    @property
+    def store(self) -> Store:
+        with self._guard:
+            if self._store is None:
+                from .image.store import Store
+
+                self._store = Store(self.paths.store)
+            return self._store
+
+    @property
+    def runtime(self) -> Runtime:
+        if self._runtime is None:
+            from .runtime.bundled import BundledRuntime
+
+            made = BundledRuntime(self.paths, self.store)
+            with self._guard:
+                self._runtime = self._runtime or made
+        return self._runtime
+
+    # Environments
+
+    def list(self) -> tuple[EnvironmentView, ...]:
+        """All environments, by name."""
+        return self._views(list_records(self.paths))
+
+    def view(self, name: str) -> EnvironmentView:
+        """One environment; :class:`NotFoundError`."""
+        find_record(self.paths, name)
+        return next(view for view in self.list() if view.name == name)
+
+    def add(self, path: Path) -> EnvironmentView:
+        """Make the spec of the folder or file *path* known by its name, without building it."""
+        from .spec.load import load_spec
+
+        return self._add(load_spec(path), path.absolute())
+
+    def add_text(self, text: str) -> EnvironmentView:
+        """Keep *text*, a ``jupyter-container.toml``, in a folder of its own in the home, and make it known.
+
+        :class:`SpecError` with every problem of it, :class:`ConflictError` where the name is taken.
+        """
+        from .spec.load import load_spec
+
+        folder = self.paths.home / "specs"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
+        try:
+            file = draft / _SPEC_FILE
+            file.write_text(text, encoding="utf-8")
+            try:
+                name = load_spec(file).spec.name
+            except InputError as error:
+                raise _without_path(error, file) from error
+            if any(entry.name == name for entry in list_records(self.paths)):
+                raise ConflictError(
+                    f"an environment named {name!r} exists",
+                    hint="give the new one another `name`, or remove the old one first",
+                )
+            kept = folder / name
+            if kept.exists():
+                rmtree(kept)  # of an environment that was forgotten since
+            draft.replace(kept)
+        finally:
+            rmtree(draft, ignore_errors=True)
+        return self._add(load_spec(kept / _SPEC_FILE), kept / _SPEC_FILE)
+
+    def forget(self, name: str, *, image: bool = False) -> Record:
+        """Remove the environment's record and kernelspec, and with *image* its image too; the spec's file stays.
+
+        :class:`ConflictError` while it is being built here or, with *image*, while a container of it runs.
+        """
+        entry = find_record(self.paths, name)
+        active = self._builds.active(name)
+        if active is not None:
+            raise ConflictError(f"{name} is being built (build {active})", hint=f"cancel the build {active} first")
+        if image:
+            running = [state.name for state in self.runtime.list() if state.image_name == name]
+            if running:
+                raise ConflictError(f"containers of {name} are running: {', '.join(running)}", hint="stop them first")
+        from .kernels import kernelspec
+
+        forget_record(self.paths, name)
+        kernelspec.remove(name, missing_ok=True)
+        if image and entry.image:
+            self.store.untag(name)
+            if all(other.image != entry.image for other in list_records(self.paths)):
+                self.store.remove_image(entry.image)
+        return entry
+
+    def resolve(self, reference: str) -> Resolved:
+        """The image that *reference* stands for: an environment's name, a path (it has a ``/``) of the spec of a
+        known environment, or an image's digest or reference.
+
+        :class:`NotFoundError`, also for an environment that is not built yet.
+        """
+        if "/" in reference and Path(reference).expanduser().exists():
+            from .spec.load import load_spec
+
+            entry: Record | None = find_record(self.paths, load_spec(Path(reference).expanduser()).spec.name)
+        else:
+            entry = self._record(reference)
+        if entry is None:
+            return Resolved(reference=reference, image=self.store.image(reference).digest)
+        if entry.image is None:
+            raise NotFoundError(
+                f"the environment {entry.name} is not built yet", hint=f"`jupyter containers build {entry.name}`"
+            )
+        return Resolved(reference=reference, image=entry.image, environment=entry)
+
+    # Builds
+
+    def build(
+        self, reference: str | Path, *, monitor: Monitor = silent, kernelspec: bool = True,
+        cancel: threading.Event | None = None, **options: bool,
+    ) -> Built:  # fmt: skip
+        """Build the environment *reference* (a name, or a spec's path) in the calling thread.
+
+        *options* are those of :func:`.build.ensure.ensure_built`: ``locked``, ``no_cache``, ``upgrade``. With
+        *kernelspec* a kernelspec is installed once the image is there.
+        """
+        loaded, _ = self._load(reference)
+        return self._build_loaded(
+            loaded, paths=self.paths, monitor=monitor, cancel=cancel, kernelspec=kernelspec, **options
+        )
+
+    def start_build(
+        self, reference: str | Path, *, monitor: Monitor = silent, kernelspec: bool = True, **options: bool
+    ) -> str:
+        """The same in a thread; returns the build's id at once.
+
+        The spec is read here and now, so that its errors are the caller's. :class:`ConflictError` where this
+        process builds that environment already.
+        """
+        loaded, path = self._load(reference)
+        return self._builds.start(loaded, path, monitor=monitor, kernelspec=kernelspec, **options)
+
+    def cancel_build(self, build_id: str) -> BuildView:
+        """Ask a build to stop; see :meth:`.Builds.cancel`."""
+        return self._builds.cancel(build_id)
+
+    def builds(self) -> tuple[BuildView, ...]:
+        """Builds queued, at work and kept on disk, newest first."""
+        return self._builds.list()
+
+    def find_build(self, build_id: str) -> BuildView:
+        """One build; :class:`NotFoundError`."""
+        return self._builds.find(build_id)
+
+    def build_log(self, build_id: str) -> str:
+        """All output of a build as text (it may hold control characters)."""
+        from .build import history
+
+        self.find_build(build_id)
+        return history.read_log(self.paths, build_id)
+
+    def follow(self, build_id: str) -> Iterator[Event]:
+        """Every event of a build from its start, then as they come; ends with the build. Blocks in between."""
+        from .build import history
+
+        return history.follow(self.paths, build_id)
+
+    def read_events(self, build_id: str, position: int = 0) -> EventPage:
+        """The events after *position* (0, or a position of an earlier page) that are there now; does not wait."""
+        return self._builds.read_events(build_id, position)
+
+    # Images and containers
+
+    def images(self) -> tuple[ImageView, ...]:
+        """The images in the store, newest first."""
+        names: dict[str, list[str]] = {}
+        for entry in list_records(self.paths):
+            if entry.image:
+                names.setdefault(entry.image, []).append(entry.name)
+        images = self.store.images()
+        sizes = _sizes(images)
+        return tuple(
+            ImageView(
+                digest=image.digest,
+                references=tuple(image.references),
+                created=image.created,
+                layers=len(image.layers),
+                size=sizes[image.digest][0],
+                own_size=sizes[image.digest][1],
+                environments=tuple(names.get(image.digest, ())),
+            )
+            for image in images
+        )
+
+    def containers(self, *, all: bool = False) -> tuple[ContainerState, ...]:
+        """Running ones, or all, newest first."""
+        return self.runtime.list(all=all)
+
+    def container(self, reference: str) -> Container:
+        """By id, unambiguous id prefix, or name; :class:`NotFoundError`."""
+        return self.runtime.find(reference)
+
+    def create(self, reference: str, argv: Sequence[str], **config: Any) -> Container:
+        """A container of what *reference* stands for, not started.
+
+        *config*: fields of :class:`.runtime.base.ContainerConfig`.
+        """
+        from .runtime.base import ContainerConfig
+
+        resolved = self.resolve(reference)
+        name = resolved.environment.name if resolved.environment else reference
+        return self.runtime.create(ContainerConfig(image=resolved.image, image_name=name, argv=tuple(argv), **config))
+
+    def run(self, reference: str, argv: Sequence[str], **config: Any) -> Container:
+        """A container as of :meth:`create`, started, with its output in its log."""
+        container = self.create(reference, argv, **config)
+        try:
+            container.start()
+        except BaseException:
+            container.remove(force=True)
+            raise
+        return container
+
+    def reap(self) -> tuple[str, ...]:
+        """Remove what crashed owners left of their containers; returns the ids."""
+        return self.runtime.reap()
+
+    # The host
+
+    def diagnose(self, *, archives: bool = True) -> tuple[Finding, ...]:
+        """What this host can do, by trying it, and with *archives* whether they answer. Takes seconds."""
+        from .sandbox import probe
+
+        return probe.diagnose(self.paths.home, self.paths.runtime)
+
+    # Inside
+
+    def _record(self, name: str) -> Record | None:
+        return next((entry for entry in list_records(self.paths) if entry.name == name), None)
+
+    def _load(self, reference: str | Path) -> tuple[LoadedSpec, Path]:
+        """The spec that *reference* names (a known environment's, else a file or folder), and its path."""
+        from .spec.load import load_spec
+
+        path = Path(reference).expanduser().absolute()
+        if isinstance(reference, str) and "/" not in reference:
+            entry = self._record(reference)
+            if entry is not None:
+                path = Path(entry.spec_file)
+            elif not path.exists():
+                find_record(self.paths, reference)  # raises, and names the ones that exist
+        return load_spec(path), path
+
+    def _build_loaded(
+        self, loaded: LoadedSpec, *, paths: Paths, monitor: Monitor, kernelspec: bool = True, **options: Any
+    ) -> Built:
+        builder = self._builder
+        if builder is None:
+            from .build.ensure import ensure_built
+
+            builder = ensure_built
+        built = builder(loaded, paths=paths, monitor=monitor, **options)
+        if kernelspec:
+            from .kernels import kernelspec as kernelspecs
+
+            kernelspecs.install(built.record.name)
+        return built
+
+    def _add(self, loaded: LoadedSpec, path: Path) -> EnvironmentView:
+        spec = loaded.spec
+        present = self._record(spec.name) or Record(name=spec.name, display_name="", spec_file=str(path))
+        entry = msgspec.structs.replace(
+            present,
+            display_name=spec.display_name or spec.name,
+            language=spec.kernel.language,
+            spec_file=str(path),
+        )
+        record(self.paths, entry)
+        return self.view(spec.name)
+
+    def _views(self, entries: Sequence[Record]) -> tuple[EnvironmentView, ...]:
+        from .build import ensure
+
+        sizes = _sizes(self._images({entry.image for entry in entries if entry.image}))
+        running = Counter(state.image_name for state in self.runtime.list())
+        views = []
+        for entry in entries:
+            status = ensure.status(entry, self.paths)
+            queued = self._builds.active(entry.name)
+            size, own_size = sizes.get(entry.image or "", (None, None))
+            views.append(
+                EnvironmentView(
+                    name=entry.name,
+                    display_name=entry.display_name,
+                    language=entry.language,
+                    spec_file=entry.spec_file,
+                    image=entry.image,
+                    built_at=entry.built_at,
+                    state="building" if queued else status.state,
+                    reason=status.reason,
+                    build_id=queued or status.build_id,
+                    phase=status.phase,
+                    percent=status.percent,
+                    size=size,
+                    own_size=own_size,
+                    containers=running[entry.name],
+                )
+            )
+        return tuple(views)
+
+    def _images(self, digests: set[str]) -> Sequence[Image]:
+        images = []
+        for digest in digests:
+            try:
+                images.append(self.store.image(digest))
+            except NotFoundError:
+                continue  # the environment's state tells of it
+        return images
+
+
+def _sizes(images: Sequence[Image]) -> dict[str, tuple[int, int]]:
+    """By digest: bytes of all layers, and of those that no other of *images* has."""
+    users = Counter(diff_id for image in images for diff_id in {layer.diff_id for layer in image.layers})
+    return {
+        image.digest: (
+            sum(layer.size for layer in image.layers),
+            sum(layer.size for layer in image.layers if users[layer.diff_id] == 1),
+        )
+        for image in images
+    }
+
+
+def _without_path(error: InputError, file: Path) -> InputError:
+    """*error* with the temporary path of its text left out."""
+    problems = [
+        dataclasses.replace(problem, file=file.name if problem.file == str(file) else problem.file)
+        for problem in error.problems
+    ]
+    return type(error)("the spec is not valid", problems=problems, hint=error.hint)

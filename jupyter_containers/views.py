@@ -1,0 +1,168 @@
+"""Views: what the program tells of itself, as frozen structs that encode to JSON as they are.
+
+They are the program's data contract: ``--json`` of the command line and the bodies of the REST interface are these,
+field by field. Fields are added, never renamed or removed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from .build.monitor import Event
+from .errors import InputError
+from .spec.catalog import Record
+
+if TYPE_CHECKING:
+    from .build.history import BuildRecord
+
+__all__ = [
+    "ACTIVE",
+    "BuildState",
+    "BuildView",
+    "EnvironmentState",
+    "EnvironmentView",
+    "EventPage",
+    "ImageView",
+    "NumberedEvent",
+    "Resolved",
+    "build_view",
+    "read_page",
+]
+
+EnvironmentState: TypeAlias = Literal["not built", "building", "ready", "out of date", "broken"]
+BuildState: TypeAlias = Literal["queued", "building", "done", "failed", "cancelled", "interrupted"]
+ACTIVE: frozenset[BuildState] = frozenset({"queued", "building"})
+
+
+class EnvironmentView(msgspec.Struct, frozen=True, kw_only=True):
+    """A named environment as a person sees it: the catalog's record, its state, and what it takes."""
+
+    name: str
+    display_name: str
+    language: str
+    spec_file: str
+    """Absolute path of the file or folder that the spec is read from; empty: an image without a spec."""
+    image: str | None
+    """Digest of the image built last."""
+    built_at: float | None
+    """Seconds since the epoch."""
+    state: EnvironmentState
+    reason: str = ""
+    """Why it is in that state, in words, where that is not plain: what changed, what is broken."""
+    build_id: str | None = None
+    """Of the build under way, or of the last one."""
+    phase: str | None = None
+    percent: float | None = None
+    """0 to 100, where a build is under way and its end can be told."""
+    size: int | None = None
+    """Bytes of all its layers."""
+    own_size: int | None = None
+    """Bytes of the layers that no other environment has: what removing it would free."""
+    containers: int = 0
+    """Running ones made from it."""
+
+
+class BuildView(msgspec.Struct, frozen=True, kw_only=True):
+    """A build, queued, running or past."""
+
+    id: str
+    """Sorts by time."""
+    environment: str
+    spec_file: str = ""
+    state: BuildState
+    phase: str | None = None
+    percent: float | None = None
+    started_at: float | None = None
+    """Seconds since the epoch; None: queued."""
+    ended_at: float | None = None
+    image: str = ""
+    """Digest, once done."""
+    error: str = ""
+    hint: str = ""
+
+
+class ImageView(msgspec.Struct, frozen=True, kw_only=True):
+    """An image in the store."""
+
+    digest: str
+    references: tuple[str, ...] = ()
+    created: float | None = None
+    """Seconds since the epoch."""
+    layers: int = 0
+    size: int = 0
+    """Bytes of all its layers."""
+    own_size: int = 0
+    """Bytes of the layers that no other image in the store has."""
+    environments: tuple[str, ...] = ()
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reference of the user's stands for."""
+
+    reference: str
+    """As the user wrote it."""
+    image: str
+    """Digest."""
+    environment: Record | None = None
+    """None: an image without an environment."""
+
+
+class NumberedEvent(msgspec.Struct, frozen=True):
+    position: int
+    """Where to go on after this event: hand it to :meth:`Environments.read_events`."""
+    event: Event
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """Some events of a build, in order."""
+
+    events: tuple[NumberedEvent, ...]
+    position: int
+    ended: bool
+    """Nothing more will come."""
+
+
+def build_view(entry: BuildRecord) -> BuildView:
+    """The view of a build's record on disk."""
+    return BuildView(
+        id=entry.id,
+        environment=entry.name,
+        spec_file=entry.spec_file,
+        state=entry.state,
+        phase=entry.phase,
+        percent=entry.percent,
+        started_at=entry.started_at,
+        ended_at=entry.ended_at,
+        image=entry.image or "",
+        error=entry.error,
+        hint=entry.hint,
+    )
+
+
+def read_page(file: Path, position: int, *, max_bytes: int = 256 << 10) -> EventPage:
+    """The events of *file* (a JSON line each) from byte *position* on; ``ended``: there was nothing more in it.
+
+    A line that is still being written is left for the next page. :class:`InputError` where *position* is not one
+    that an earlier page gave.
+    """
+    try:
+        with file.open("rb") as stream:
+            if position:
+                stream.seek(position - 1)
+                if stream.read(1) != b"\n":
+                    raise InputError(f"{position} is not the position of an event of this build", hint="begin with 0")
+            data = stream.read(max_bytes)
+            if b"\n" not in data:
+                data += stream.readline()  # a single line longer than a page
+    except FileNotFoundError:
+        data = b""  # queued: nothing was said yet
+    events = []
+    for line in data.splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            break
+        position += len(line)
+        events.append(NumberedEvent(position, msgspec.json.decode(line, type=Event)))
+    return EventPage(tuple(events), position, ended=not events)
