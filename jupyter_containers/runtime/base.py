@@ -11,7 +11,14 @@ from typing import Literal, Protocol
 import msgspec
 
 __all__ = [
-    "BindMount", "Change", "Container", "ContainerConfig", "ContainerState", "LimitReport", "Runtime", "Stats",
+    "BindMount",
+    "Change",
+    "Container",
+    "ContainerConfig",
+    "ContainerState",
+    "LimitReport",
+    "Runtime",
+    "Stats",
     "Stdio",
 ]
 
@@ -56,6 +63,9 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     remove: bool = False
     """Remove the container's folder when it ends."""
     die_with_parent: bool = False
+    scratch: tuple[str, ...] = ()
+    """Host folders below the runtime folder that belong to the container (its sockets, its connection file): removed
+    with it, and by the reaper when its owner is killed."""
     read_only_system: bool = True
     """/usr and other system folders read-only, where the layers allow it."""
     kind: Literal["command", "kernel"] = "command"
