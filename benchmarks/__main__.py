@@ -37,8 +37,8 @@ def _page(rows: list[Row]) -> str:
 Written by `scripts/bench`; run it on your own machine, its figures count for you. Each row compares two sides in one
 run, in turns; the ratio is the median over the pairs (ours / peer, under 1 is quicker than the peer).
 
-This table: {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {memory} GiB of memory, Linux {platform.release().split("-")[0]},
-CPython {platform.python_version()}, {"as root" if os.geteuid() == 0 else "as an ordinary user"}.
+This table: {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {memory} GiB of memory, Linux {platform.release().split("-")[0]}, CPython {platform.python_version()},
+{"as root" if os.geteuid() == 0 else "as an ordinary user"}.
 
 {table(rows)}
 

@@ -1,0 +1,84 @@
+"""CPU and file work: inside a container against outside, the same interpreter's bytes in both.
+
+The work runs in the image's own interpreter: outside it is called through the image's loader, so that both sides
+execute the same code and only the container differs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from .measure import Row, compare
+from .setup import Bench
+
+CPU = """
+import hashlib, json, time
+start = time.perf_counter()
+total = 0
+for number in range(3_000_000):
+    total = (total * 31 + number) % 1_000_003
+digest = hashlib.sha256(b"x" * 100_000_000).hexdigest()
+print(json.dumps(time.perf_counter() - start))
+"""
+
+FILES = """
+import json, os, pathlib, tempfile, time
+folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ["WORK_FOLDER"]))
+block = os.urandom(1 << 20)
+start = time.perf_counter()
+for number in range(2000):
+    (folder / f"small-{number}").write_bytes(block[:4096])
+with open(folder / "large", "wb", buffering=0) as stream:
+    for _ in range(256):
+        stream.write(block)
+for number in range(2000):
+    (folder / f"small-{number}").read_bytes()
+with open(folder / "large", "rb", buffering=0) as stream:
+    while stream.read(1 << 20):
+        pass
+for name in os.listdir(folder):
+    os.unlink(folder / name)
+print(json.dumps(time.perf_counter() - start))
+"""
+
+
+def rows() -> Iterator[Row]:
+    with Bench() as bench:
+        environment = bench.environment("bench-python", pip=())
+        folder = bench.folder("work")
+        for question, program, aim, place in (
+            ("pure CPU: loop and SHA-256", CPU, "≤ 1.01", "mounted"),
+            ("file I/O in the mounted notebook folder", FILES, "≤ 1.05", "mounted"),
+            ("file I/O in the container's own layer", FILES, "≤ 1.05", "layer"),
+        ):
+            yield compare(
+                question,
+                lambda program=program, place=place: _inside(bench, environment, program, folder, place),
+                lambda program=program: _outside(bench, environment, program, folder),
+                peer_name="outside",
+                runs=7,
+                aim=aim,
+            )
+
+
+def _inside(bench: Bench, environment: str, program: str, folder: Path, place: str) -> float:
+    target = str(folder) if place == "mounted" else "/home/jovyan"
+    argv = ["run", "--rm", "-v", f"{folder}:{folder}", "-e", f"WORK_FOLDER={target}", environment]
+    return float(json.loads(bench.cli(*argv, "python3", "-c", program)))
+
+
+def _outside(bench: Bench, environment: str, program: str, folder: Path) -> float:
+    root = bench.base_layer(environment)
+    loader = next(root.glob("usr/lib/*-linux-gnu/ld-linux-*.so.*"))
+    libraries = f"{loader.parent}:{root / 'usr/lib'}"
+    result = subprocess.run(
+        [str(loader), "--library-path", libraries, str(next(root.glob("usr/bin/python3.*[0-9]"))), "-S", "-c", program],
+        env={"WORK_FOLDER": str(folder), "PYTHONHOME": str(root / "usr")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return float(json.loads(result.stdout))

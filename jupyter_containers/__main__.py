@@ -1,0 +1,5 @@
+"""``python -m jupyter_containers`` is ``jupyter containers``."""
+
+from .cli.app import main
+
+main()
