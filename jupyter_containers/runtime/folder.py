@@ -1,0 +1,235 @@
+"""Containers on disk: a folder each, and a name that is one's alone.
+
+::
+
+    containers/
+      <id>/               12 hexadecimal digits
+        config.json       ContainerConfig, written once
+        state.json        Kept, replaced at each change
+        upper/ work/      the writable layer
+        log, log.1        output
+        lock              held (flock) by whoever keeps the container, or ends it for one that crashed
+        watch             shared by those who wait for the end, so that `--rm` leaves them time to read it
+      names/<name>        symbolic link to the id: making it fails where the name is taken
+
+A folder appears complete (it is made as ``.new-<id>`` and renamed). The truth about a running container is not in
+the file but in the kernel: whether its process (pid and start time) lives, and whether its keeper does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..errors import ConflictError, NotFoundError
+from .base import ContainerConfig, ContainerState, LimitReport
+from .identity import is_alive, read_scope, read_start_time
+from .names import check_container_name, make_name
+
+__all__ = ["Folder", "Identity", "Kept", "create_folder", "find_folder", "list_folders"]
+
+
+class Identity(msgspec.Struct, frozen=True, array_like=True):
+    """A process for good."""
+
+    pid: int
+    start: int
+    """Clock ticks since boot."""
+
+    @classmethod
+    def of(cls, pid: int) -> Identity:
+        return cls(pid, read_start_time(pid) or 0)
+
+    def is_alive(self) -> bool:
+        return is_alive(self.pid, self.start)
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``state.json``: what the keeper knows."""
+
+    status: Literal["created", "running", "exited"] = "created"
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    scope: str = ""
+    """Where the pids below have a meaning, see :func:`.identity.read_scope`."""
+    keeper: Identity | None = None
+    """Who waits for it: the owner, or the monitor."""
+    process: Identity | None = None
+    """The sandbox's outer process: it lives as long as the container does."""
+    pid: int | None = None
+    """The container's first process."""
+    exit_code: int | None = None
+    cause: str = ""
+    limits: tuple[LimitReport, ...] = ()
+
+
+_config_decoder = msgspec.json.Decoder(ContainerConfig)
+_kept_decoder = msgspec.json.Decoder(Kept)
+
+
+class Folder:
+    """One container's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.upper = path / "upper"
+        self.work = path / "work"
+        self.log = path / "log"
+
+    def config(self) -> ContainerConfig:
+        return _config_decoder.decode(self._read("config.json"))
+
+    def kept(self) -> Kept:
+        return _kept_decoder.decode(self._read("state.json"))
+
+    def keep(self, kept: Kept) -> None:
+        """Replace ``state.json``. No fsync: after a power loss nothing of the container runs anyhow."""
+        self._write("state.json", msgspec.json.encode(kept))
+
+    def state(self) -> ContainerState:
+        """What is known now: the file, corrected by whether the process lives."""
+        config, kept = self.config(), self.kept()
+        status, cause = kept.status, kept.cause
+        if status == "running" and not self.is_running(kept):
+            status, cause = "exited", cause or "it ended, and whoever started it has not said why"
+        return ContainerState(
+            id=self.id, name=config.name, image=config.image, image_name=config.image_name, kind=config.kind,
+            argv=config.argv, status=status, created_at=kept.created_at, started_at=kept.started_at,
+            ended_at=kept.ended_at, pid=kept.pid if status == "running" else None, exit_code=kept.exit_code,
+            cause=cause, limits=kept.limits, labels=config.labels,
+        )  # fmt: skip
+
+    def is_running(self, kept: Kept) -> bool:
+        if kept.status != "running" or kept.process is None:
+            return False
+        return kept.process.is_alive() if kept.scope == scope() else not self._lock_is_free()
+
+    def is_abandoned(self, kept: Kept) -> bool:
+        """Whether nobody keeps it: its owner or monitor was killed before it could finish."""
+        if kept.keeper is None or kept.status == "exited":
+            return False
+        return not kept.keeper.is_alive() if kept.scope == scope() else self._lock_is_free()
+
+    @contextmanager
+    def locked(self, *, wait: bool = True) -> Iterator[bool]:
+        """Hold the folder's lock; yields False where *wait* is False and another holds it.
+
+        :class:`NotFoundError` where the folder has gone.
+        """
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise _unknown(self.id) from None
+        try:
+            held = True
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                held = False
+            yield held
+        finally:
+            os.close(handle)
+
+    def _lock_is_free(self) -> bool:
+        with suppress(NotFoundError), self.locked(wait=False) as held:
+            return held
+        return True
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise _unknown(self.id) from None
+
+    def _write(self, name: str, data: bytes) -> None:
+        temporary = self.path / f".{name}-{secrets.token_hex(4)}"
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(self.path / name)
+        except FileNotFoundError:
+            raise _unknown(self.id) from None
+
+
+@cache
+def scope() -> str:
+    """This process's scope; it can't change while the process lives."""
+    return read_scope()
+
+
+def create_folder(containers: Path, config: ContainerConfig) -> Folder:
+    """Make a container's folder, with a name where *config* has none. :class:`ConflictError`: the name is taken."""
+    container_id = secrets.token_hex(6)
+    names = containers / "names"
+    names.mkdir(mode=0o700, exist_ok=True)
+    if config.name:
+        check_container_name(config.name)
+    handle = os.open(names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # names are taken one at a time; the kernel lets go if we are killed
+        name = config.name or make_name(lambda name: _holder(containers, name) is not None)
+        holder = _holder(containers, name)
+        if holder is not None:
+            raise ConflictError(
+                f"the name {name!r} belongs to container {holder}",
+                hint=f"choose another --name, or remove it: `jupyter containers rm {name}`",
+            )
+        new = containers / f".new-{container_id}"
+        for folder in (new, new / "upper", new / "work"):
+            folder.mkdir(mode=0o755 if folder.name == "upper" else 0o700)
+        (new / "config.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(config, name=name)))
+        kept = Kept(created_at=time.time(), scope=scope(), keeper=Identity.of(os.getpid()))
+        (new / "state.json").write_bytes(msgspec.json.encode(kept))
+        (names / name).unlink(missing_ok=True)  # a name whose container has gone
+        (names / name).symlink_to(container_id)
+        return Folder(new.rename(containers / container_id))
+    finally:
+        os.close(handle)
+
+
+def _holder(containers: Path, name: str) -> str | None:
+    """The id of the container of that name."""
+    try:
+        holder = (containers / "names" / name).readlink()
+    except OSError:
+        return None
+    return str(holder) if (containers / holder / "config.json").exists() else None
+
+
+def find_folder(containers: Path, reference: str) -> Folder:
+    """By id, unambiguous id prefix, or name. :class:`NotFoundError` names what there is."""
+    if reference and "/" not in reference and not reference.startswith("."):
+        named = _holder(containers, reference)
+        if named is not None:
+            return Folder(containers / named)
+        if set(reference) <= set("0123456789abcdef"):
+            found = [folder for folder in list_folders(containers) if folder.id.startswith(reference)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                ids = ", ".join(folder.id for folder in found)
+                raise NotFoundError(f"{reference!r} is the beginning of several ids: {ids}", hint="write more of it")
+    raise _unknown(reference)
+
+
+def list_folders(containers: Path) -> list[Folder]:
+    """All that are complete, in no order."""
+    try:
+        with os.scandir(containers) as entries:
+            return [Folder(Path(entry.path)) for entry in entries if len(entry.name) == 12 and entry.name[0] != "."]
+    except FileNotFoundError:
+        return []
+
+
+def _unknown(reference: str) -> NotFoundError:
+    return NotFoundError(f"no container {reference!r}", hint="`jupyter containers ps -a` lists them")

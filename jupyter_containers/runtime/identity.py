@@ -1,0 +1,61 @@
+"""Which process is meant, for good: a pid is used again, a pid with its start time is not (proc(5), stat field 22).
+
+Standard library only: the monitor and the reaper stay small.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["is_alive", "kill_process", "read_scope", "read_start_time"]
+
+
+def read_start_time(pid: int) -> int | None:
+    """Clock ticks from boot to the start of *pid*; None when it is gone or only a zombie is left of it."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    # The command in field 2 is in parentheses and may itself hold spaces and parentheses.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def is_alive(pid: int, start: int) -> bool:
+    """Whether the process *pid* that started at *start* runs."""
+    return pid > 0 and read_start_time(pid) == start
+
+
+def read_scope() -> str:
+    """Where pids have this meaning: boot id and pid namespace.
+
+    A home may lie on a disk that several hosts or containers share; a pid of another scope says nothing here.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116  the link's target, not a path
+
+
+def kill_process(pid: int, start: int, *, timeout: float = 5.0) -> bool:
+    """SIGKILL that very process and wait until it is gone; True when it is."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        if not is_alive(pid, start):  # checked after the open: the descriptor can't change its mind any more
+            return True
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    finally:
+        os.close(handle)
+    deadline = time.monotonic() + timeout
+    while is_alive(pid, start):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True

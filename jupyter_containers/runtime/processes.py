@@ -1,0 +1,97 @@
+"""The processes of a container, seen from the host: those of its pid namespace (pid_namespaces(7))."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Inside", "find_main", "list_inside", "read_inside", "signal_inside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A process: its number on the host, its number in the container, its process group (host numbering)."""
+
+    pid: int
+    inner: int
+    group: int
+
+
+def list_inside(first: int) -> list[int]:
+    """Pids, host numbering, of the processes that share the pid namespace of *first*, the container's pid 1.
+
+    One look at each process of the host; `exec`'s processes are not *first*'s children, so that a walk down the tree
+    would miss them.
+    """
+    try:
+        namespace = os.stat(f"/proc/{first}/ns/pid").st_ino  # noqa: PTH116
+    except OSError:
+        return []
+    return [pid for pid in _all_pids() if _namespace(pid) == namespace]
+
+
+def read_inside(pid: int) -> Inside | None:
+    """None once it has gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return None
+    numbers = group = ""
+    for line in text.splitlines():
+        if line.startswith("NSpid:"):
+            numbers = line
+        elif line.startswith("NSpgid:"):
+            group = line
+    return Inside(pid, int(numbers.split()[-1]), int(group.split()[1])) if numbers and group else None
+
+
+def find_main(first: int) -> Inside | None:
+    """The program that the container was started with: bwrap's only child, else *first* itself (an init of its own).
+
+    bwrap's own pid 1 forks once before it only reaps: its program is number 2.
+    """
+    try:
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    except OSError:
+        return None
+    for child in sorted(map(int, children)):
+        found = read_inside(child)
+        if found is not None and found.inner == 2:
+            return found
+    return read_inside(first)
+
+
+def signal_inside(first: int, number: int) -> bool:
+    """Send *number* to the container's program and its process group, as a terminal's Ctrl-C does; False: it has gone.
+
+    pid 1 of a namespace ignores what it has no handler for (pid_namespaces(7)), so that bwrap's reaper, which is of
+    the same group, is not hit. bwrap's outer process is never of that group (--new-session).
+    """
+    main = find_main(first)
+    if main is None:
+        return False
+    members = {read.pid for pid in list_inside(first) if (read := read_inside(pid)) is not None}
+    try:
+        if main.group in members:
+            os.killpg(main.group, number)
+        else:
+            os.kill(main.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _all_pids() -> Iterator[int]:
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                yield int(entry.name)
+
+
+def _namespace(pid: int) -> int | None:
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino  # noqa: PTH116
+    except OSError:
+        return None
