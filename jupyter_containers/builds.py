@@ -70,6 +70,11 @@ class Builds:
         self._jobs: dict[str, _Job] = {}
         self._guard = threading.Lock()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a build of this process waits or is at work."""
+        return any(job.view.state in ACTIVE for job in list(self._jobs.values()))
+
     def close(self) -> None:
         """Cancel what is at work or waits, and return when it has stopped; finished steps are kept."""
         with self._guard:

@@ -77,6 +77,11 @@ class Environments:
         """Cancel the builds that were started here and wait until they have stopped."""
         self._builds.close()
 
+    @property
+    def building(self) -> bool:
+        """Whether a build that was started here waits or is at work."""
+        return self._builds.busy
+
     # What it stands on
 
     @property

@@ -1,0 +1,29 @@
+"""The REST interface: a file per resource, the routes in one table."""
+
+from __future__ import annotations
+
+from . import about, builds, containers, doctor, environments, images
+
+__all__ = ["ROUTES"]
+
+_NAME = r"(?P<name>[^/]+)"
+_ID = r"(?P<reference>[A-Za-z0-9][A-Za-z0-9_.-]*)"
+
+ROUTES = (
+    (r"/version", about.VersionHandler),
+    (r"/openapi\.yaml", about.OpenAPIHandler),
+    (r"/environments", environments.EnvironmentsHandler),
+    (rf"/environments/{_NAME}", environments.EnvironmentHandler),
+    (r"/builds", builds.BuildsHandler),
+    (rf"/builds/{_ID}", builds.BuildHandler),
+    (rf"/builds/{_ID}/log", builds.LogHandler),
+    (rf"/builds/{_ID}/events", builds.EventsHandler),
+    (r"/images", images.ImagesHandler),
+    (r"/containers", containers.ContainersHandler),
+    (rf"/containers/{_ID}", containers.ContainerHandler),
+    (rf"/containers/{_ID}/log", containers.LogHandler),
+    (rf"/containers/{_ID}/stats", containers.StatsHandler),
+    (rf"/containers/{_ID}/stop", containers.StopHandler),
+    (r"/doctor", doctor.DoctorHandler),
+)
+"""Patterns below ``<base url>/jupyter-containers/api``; ``openapi.yaml`` describes each, held to it by a test."""

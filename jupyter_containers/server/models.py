@@ -1,0 +1,98 @@
+"""Bodies of requests and of those answers that are not a view of :mod:`..views` or of the runtime."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from ..errors import InputError, Problem
+from ..sandbox.probe import Finding
+
+__all__ = ["API_VERSION", "CreateEnvironment", "Diagnosis", "ErrorReply", "StartBuild", "StopContainer", "Version"]
+
+API_VERSION = 1
+"""Raised when a client of before would misunderstand an answer; new fields and routes don't raise it."""
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class CreateEnvironment(_Request, frozen=True, kw_only=True):
+    """``POST environments``: one of the two."""
+
+    path: str | None = None
+    """Folder or file of a spec; relative to the server's root folder."""
+    text: str | None = None
+    """A ``jupyter-container.toml``, kept by the program."""
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.text is None):
+            raise ValueError("give one of `path` and `text`")
+
+
+class StartBuild(_Request, frozen=True, kw_only=True):
+    """``POST builds``."""
+
+    environment: str | None = None
+    """Name of a known environment …"""
+    path: str | None = None
+    """… or the folder or file of a spec; relative to the server's root folder."""
+    upgrade: bool = False
+    locked: bool = False
+    no_cache: bool = False
+    kernelspec: bool | None = None
+    """Install the kernelspec afterwards; None: as the server is set."""
+
+    def __post_init__(self) -> None:
+        if (self.environment is None) == (self.path is None):
+            raise ValueError("give one of `environment` and `path`")
+
+
+class StopContainer(_Request, frozen=True, kw_only=True):
+    """``POST containers/ID/stop``."""
+
+    grace: Annotated[float, msgspec.Meta(ge=0, le=60)] = 10.0
+    """Seconds between SIGTERM and SIGKILL."""
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    version: str
+    """Of the program."""
+    api: int = API_VERSION
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    checked_at: float
+    """Seconds since the epoch."""
+    findings: tuple[Finding, ...]
+
+
+class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of every answer with a status of 400 or more."""
+
+    message: str
+    reason: str
+    """The kind of error, for programs: ``NotFoundError``, ``ConflictError`` …; HTTP's phrase for others."""
+    hint: str = ""
+    """The next step."""
+    problems: tuple[Problem, ...] = ()
+    output: str = ""
+    """The last output of what failed; may hold control characters."""
+
+    @classmethod
+    def of(cls, error: Exception) -> ErrorReply:
+        """The reply that tells of one of this package's errors."""
+        message = str(getattr(error, "message", error))
+        problems: tuple[Problem, ...] = ()
+        if isinstance(error, InputError):
+            problems = error.problems
+            message = message.partition("\n")[0]  # the rest repeats the problems
+        return cls(
+            message=message,
+            reason=type(error).__name__,
+            hint=getattr(error, "hint", ""),
+            problems=problems,
+            output=getattr(error, "output", ""),
+        )

@@ -1,0 +1,96 @@
+"""What the handlers share: the environments, and the threads that keep the event loop free of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from ..environments import Environments
+    from .feed import Feed
+    from .models import Diagnosis
+
+__all__ = ["Service"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_DIAGNOSIS_AGE = 30.0
+"""Seconds that a diagnosis is worth: it costs seconds, and the page that shows it may be reloaded."""
+
+
+class Service:
+    """Owner of the environments of this server, and of its threads. :meth:`close` it.
+
+    :param open_environments: makes the environments; called once, in a thread, when they are first needed.
+    :param install_kernelspecs: whether a build ends with the install of its kernelspec, where a request says nothing.
+    """
+
+    def __init__(self, open_environments: Callable[[], Environments], *, install_kernelspecs: bool = True) -> None:
+        from .feed import Feed
+
+        self.install_kernelspecs = install_kernelspecs
+        self.feed: Feed = Feed(self)
+        self._open = open_environments
+        self._environments: Environments | None = None
+        self._guard = threading.Lock()
+        # Two pools: ten containers that take their ten seconds to stop must not keep a list waiting.
+        self._quick = ThreadPoolExecutor(4, thread_name_prefix="containers")
+        self._slow = ThreadPoolExecutor(4, thread_name_prefix="containers-slow")
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The server's, known from the first call on."""
+        self._diagnoses: dict[bool, asyncio.Task[Diagnosis]] = {}
+
+    @property
+    def environments(self) -> Environments:
+        """Blocks when it is first used: from a thread, please."""
+        with self._guard:
+            if self._environments is None:
+                self._environments = self._open()
+            return self._environments
+
+    @property
+    def busy(self) -> bool:
+        """Whether a build waits or is at work here."""
+        return self._environments is not None and self._environments.building
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Await *function* in a thread: reads and small changes."""
+        return await self._run(self._quick, partial(function, *args, **kwargs))
+
+    async def call_slow(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for what may take many seconds."""
+        return await self._run(self._slow, partial(function, *args, **kwargs))
+
+    async def _run(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+        self.loop = asyncio.get_running_loop()
+        return await self.loop.run_in_executor(pool, function)
+
+    async def diagnose(self, *, archives: bool) -> Diagnosis:
+        """What the host can do; one check at a time, its answer kept for half a minute."""
+        task = self._diagnoses.get(archives)
+        outdated = task is not None and task.done() and (
+            task.cancelled() or task.exception() or time.time() - task.result().checked_at > _DIAGNOSIS_AGE
+        )  # fmt: skip
+        if task is None or outdated:
+            task = self._diagnoses[archives] = asyncio.create_task(self._diagnose(archives))
+        return await asyncio.shield(task)
+
+    async def _diagnose(self, archives: bool) -> Diagnosis:
+        from .models import Diagnosis
+
+        findings = await self.call_slow(lambda: self.environments.diagnose(archives=archives))
+        return Diagnosis(checked_at=time.time(), findings=findings)
+
+    async def close(self) -> None:
+        """End the followers, cancel the builds, and wait for both."""
+        await self.feed.close()
+        if self._environments is not None:
+            await self.call_slow(self._environments.close)
+        self._quick.shutdown(wait=False)
+        self._slow.shutdown(wait=False)
