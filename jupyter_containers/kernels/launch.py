@@ -1,0 +1,134 @@
+"""From options, an image and a folder to the container of a kernel: decisions, no effects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import msgspec
+
+from ..errors import InputError
+from ..runtime.base import BindMount, ContainerConfig
+from ..spec.inputs import find_missing_mounts, mount_source
+from ..spec.model import EnvironmentSpec, Kernel, LoadedSpec
+from .connection import ConnectionFolder
+from .folders import Guarded, check_mount
+from .options import KernelOptions
+
+__all__ = ["ENVIRONMENT_LABEL", "Target", "kernel_config", "pick_environment"]
+
+ENVIRONMENT_LABEL = "org.jupyter-containers.environment"
+
+PASSED_ON = ("JPY_SESSION_NAME", "NBGRADER_*", "TZ", "NO_COLOR", "FORCE_COLOR")
+"""What a kernel is told of the environment that its server runs in: which notebook it serves (ipykernel's
+``__session__``), that nbgrader executes it, the user's time zone and choice of colours. Nothing else: servers hold
+tokens there. ``JPY_PARENT_PID`` above all is left out: ipykernel would look for that process in its own PID namespace,
+not find it, and exit within seconds (ipykernel/parentpoller.py)."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kernel's container is made of."""
+
+    name: str
+    """As the user knows it."""
+    image: str
+    """Digest."""
+    loaded: LoadedSpec | None = None
+    """None: an image without a spec."""
+    kernel: Kernel = Kernel()
+    python: str = "python3"
+    """Absolute path of the interpreter in the image, or a name on the image's ``PATH``."""
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        return self.loaded.spec if self.loaded else EnvironmentSpec(name="image")
+
+
+def pick_environment(host: Mapping[str, str], kernelspec: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """The variables of a kernel: of *host* (the server's environment, with the kernelspec's substituted into it) those
+    that are allowed or match *names*, and all that *kernelspec* sets itself."""
+    allowed = (*PASSED_ON, *names)
+    picked = {key: value for key, value in host.items() if any(fnmatchcase(key, name) for name in allowed)}
+    picked.pop("JPY_PARENT_PID", None)  # however wide a pattern: see PASSED_ON
+    return picked | {key: host[key] for key in kernelspec if key in host}
+
+
+def kernel_argv(target: Target, connection_file: Path, extra: Sequence[str] = ()) -> tuple[str, ...]:
+    """The kernel's argument vector in the container, with *extra* arguments of the client at its end."""
+    argv = target.kernel.argv or (target.python, "-m", "ipykernel_launcher", "-f", "{connection_file}")
+    # As jupyter_client does it: only known names are replaced, so that other braces of a shell line stay.
+    filled = tuple(re.sub(r"\{connection_file\}", lambda _: str(connection_file), word) for word in argv)
+    return (*filled, *extra)
+
+
+def kernel_config(
+    target: Target,
+    options: KernelOptions,
+    connection: ConnectionFolder,
+    guarded: Guarded,
+    *,
+    folder: Path | None,
+    env: Mapping[str, str],
+    extra: Sequence[str] = (),
+) -> ContainerConfig:
+    """The container of one kernel.
+
+    *folder* is the notebook's, absolute; *env* is what :func:`pick_environment` left; *extra* are arguments that the
+    client adds. :class:`InputError` for a folder or a mount that can't be had.
+    """
+    spec = target.spec
+    mounts = [*_folder_mounts(options, guarded, folder), *_spec_mounts(target, options, guarded)]
+    mounts.append(BindMount(source=str(connection.path), target=str(connection.path), mode="rw"))
+    seen = folder is not None and options.mount_folder != "none"
+    memory = options.memory_bytes if options.memory else spec.resources.memory
+    return ContainerConfig(
+        image=target.image,
+        image_name=target.name,
+        argv=kernel_argv(target, connection.file, extra),
+        env={**target.kernel.env, **env},
+        cwd=str(folder) if seen else "",
+        mounts=tuple(mounts),
+        network=options.network or spec.network,
+        memory=memory,
+        cpus=options.cpus if options.cpus is not None else spec.resources.cpus,
+        pids=options.pids if options.pids is not None else spec.resources.pids,
+        disk=spec.resources.disk,
+        gpus=spec.resources.gpus,
+        accept_unenforced=options.accept_unenforced,
+        # The server's death must not leave a kernel behind; what the reaper removes after it is in `scratch`.
+        die_with_parent=True,
+        scratch=(str(connection.path),),
+        kind="kernel",
+        labels={**spec.labels, ENVIRONMENT_LABEL: target.name},
+    )
+
+
+def _folder_mounts(options: KernelOptions, guarded: Guarded, folder: Path | None) -> list[BindMount]:
+    if folder is None or options.mount_folder == "none":
+        return []
+    real = check_mount(folder, guarded, what="the notebook's folder", allow_home=options.mount_home)
+    mounts = [BindMount(source=str(real), target=str(folder), mode=options.mount_folder)]
+    return mounts + _covers(guarded, real, folder)
+
+
+def _spec_mounts(target: Target, options: KernelOptions, guarded: Guarded) -> list[BindMount]:
+    if target.loaded is None:
+        return []
+    missing = find_missing_mounts(target.loaded)
+    if missing:
+        raise InputError(f"the kernel of {target.name} can't start: a mount's source is missing", problems=missing)
+    mounts: list[BindMount] = []
+    for mount in target.loaded.spec.mounts:
+        source = mount_source(target.loaded, mount)
+        real = check_mount(source, guarded, what="the mount", allow_home=options.mount_home, foreign=True)
+        mounts.append(BindMount(source=str(real), target=mount.target, mode=mount.mode))
+        mounts += _covers(guarded, real, Path(mount.target))
+    return mounts
+
+
+def _covers(guarded: Guarded, real: Path, target: Path) -> list[BindMount]:
+    """Empty read-only folders over the private ones within a mounted home (``mount_home``)."""
+    inside = guarded.inside(real)
+    return [BindMount(source=str(guarded.empty), target=str(target / place.relative_to(real))) for place in inside]

@@ -1,0 +1,287 @@
+"""The kernel provisioner: jupyter_client's kernels as containers.
+
+A kernelspec names it in ``metadata.kernel_provisioner`` with a ``config`` of :class:`.options.KernelOptions`
+(https://jupyter-client.readthedocs.io/en/stable/provisioning.html). Every client that starts kernels through
+jupyter_client then gets containers: JupyterLab, ``jupyter console``, nbclient, papermill, nbconvert, nbgrader.
+
+The order of a start::
+
+    pre_launch      find the image, or build it and wait · connection folder and file · the container's config
+    launch_kernel   create, start, wait until the kernel has bound its sockets or its container has ended
+
+Waiting for the sockets costs a client nothing (it waits for the kernel anyway, and from there on the two work side by
+side), and it makes a container that dies an error of ``start_kernel`` with the last output in it, where clients would
+only find "Kernel died" later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
+from msgspec.structs import replace
+from traitlets import Bool, Enum, Float, Integer, List, Unicode
+
+from ..build.monitor import Event
+from ..errors import NotFoundError
+from ..runtime.base import Container, ContainerConfig
+from .connection import ConnectionFolder
+from .ending import describe_end, startup_error
+from .folders import Guarded
+from .host import Host, current_host
+from .launch import Target, kernel_config, pick_environment
+from .options import KernelOptions, check_options
+from .target import build_target, find_target
+from .worker import run_in_thread, starter, worker
+
+__all__ = ["ContainerProvisioner"]
+
+BIND_INTERVAL = 0.002
+"""Seconds between two looks at the sockets of a starting kernel; five lstat calls each."""
+
+BIND_TIMEOUT = 120.0
+"""Seconds after which a kernel that runs but binds nothing is left to its client's own time-out."""
+
+
+class ContainerProvisioner(KernelProvisionerBase):
+    """Runs each kernel in a container of its own. Its traits are :class:`.options.KernelOptions`, field by field."""
+
+    environment = Unicode("", config=True, help="Name of the environment to run.")
+    spec_file = Unicode("", config=True, help="Path of a spec to run, in place of an environment's name.")
+    image = Unicode("", config=True, help="Digest or reference of an image to run without a spec.")
+    build = Enum(
+        ["changed", "missing", "never"], "changed", config=True,
+        help="When a start builds: where the spec has changed, only where there is no image, or never.",
+    )  # fmt: skip
+    memory = Unicode("", config=True, help="Memory limit with a unit, such as 2G; empty: the spec's.")
+    cpus = Float(None, allow_none=True, config=True, help="Limit of CPUs; None: the spec's.")
+    pids = Integer(None, allow_none=True, config=True, help="Limit of processes and threads; None: the spec's.")
+    network = Enum(["", "none", "full"], "", config=True, help="The container's network; empty: the spec's.")
+    mount_folder = Enum(["rw", "ro", "none"], "rw", config=True, help="How the notebook's folder is mounted.")
+    mount_home = Bool(False, config=True, help="Mount the home folder too: a kernel can then do all that you can.")
+    restart = Enum(["fresh", "keep"], "fresh", config=True, help="A restarted kernel's writable layer: empty, or kept.")
+    pass_env = List(Unicode(), config=True, help="Names (with * and ?) of variables to hand on to kernels.")
+    accept_unenforced = List(Unicode(), config=True, help="Limits that may go unenforced where the host can't.")
+
+    _host: Host | None = None
+    _container: Container | None = None
+    _kept: Container | None = None
+    """Ended, and waiting to be started again on its writable layer."""
+    _connection: ConnectionFolder | None = None
+    _target: Target | None = None
+    _config: ContainerConfig | None = None
+    _folder: Path | None = None
+    """The notebook's, where the kernel sees it."""
+    _told = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        config = {key: value for key, value in kwargs.items() if key not in ("kernel_id", "kernel_spec", "parent")}
+        # Before the traits: they take unknown keys without a word, and a misspelt limit is then no limit.
+        check_options(config, source=_source(kwargs.get("kernel_spec")), partial=True)
+        super().__init__(**kwargs)
+
+    @property
+    def options(self) -> KernelOptions:
+        """The traits as one value. :class:`InputError` names the kernelspec and each bad value."""
+        values = {name: getattr(self, name) for name in KernelOptions.__struct_fields__}
+        return check_options(values, source=_source(self.kernel_spec))
+
+    @property
+    def container(self) -> Container | None:
+        """The kernel's container, from its start to its removal."""
+        return self._container
+
+    @property
+    def has_process(self) -> bool:
+        return self._container is not None
+
+    # Start
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        kwargs.pop("transport_encryption", None)  # sockets in a folder that this user alone can enter need none
+        extra = kwargs.pop("extra_arguments", None) or []
+        folder = Path(kwargs.pop("cwd", None) or os.curdir).expanduser().absolute()
+        kwargs = await super().pre_launch(**kwargs)
+        host_env = kwargs.pop("env")
+        options = self.options
+        self._host = host = current_host()
+        self._target = await self._find_or_build(host, options)
+        self._connection = connection = self._connection or ConnectionFolder.choose(host.paths)
+        env = pick_environment(host_env, self.kernel_spec.env, options.pass_env)
+        self._config = kernel_config(
+            self._target, options, connection, Guarded.current(host.paths), folder=folder, env=env, extra=extra
+        )
+        self._folder = folder if options.mount_folder != "none" else None
+        await self._drop_unfit()
+        connection.make()
+        try:
+            self.connection_info = self._write_connection(connection, env.get("JPY_SESSION_NAME", ""))
+        except BaseException:
+            connection.remove()
+            raise
+        return kwargs | {"cmd": list(self._config.argv)}
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the container; :class:`.KernelError` with its last output where it ends before the kernel has bound."""
+        assert self._host is not None and self._config is not None and self._connection is not None
+        self._told = False
+        try:
+            self._container = await self._start(self._host, self._config)
+            await self._wait_bound(self._container, self._connection)
+        except BaseException:
+            await self.cleanup()
+            raise
+        return self.connection_info
+
+    async def _find_or_build(self, host: Host, options: KernelOptions) -> Target:
+        target = find_target(options, host.paths, host.store)
+        if target is not None:
+            return target
+        self.log.info("%s is not built, or its spec has changed: building it before its kernel starts", options.what)
+        cancel = threading.Event()
+        try:
+            return await run_in_thread(
+                lambda: build_target(options, host.paths, monitor=self._log_build, cancel=cancel), name="kernel-build"
+            )
+        except asyncio.CancelledError:
+            cancel.set()
+            raise
+
+    def _log_build(self, event: Event) -> None:
+        if event.kind == "phase" or (event.kind == "step" and event.phase != "done" and not event.cached):
+            self.log.info("building %s: %s %s", self.options.what, event.phase or "", event.step or event.text)
+
+    def _write_connection(self, connection: ConnectionFolder, session_name: str) -> KernelConnectionInfo:
+        """Make the kernel manager speak through the connection folder, and write the kernel's connection file there.
+
+        The manager's own file, where other clients (``jupyter console --existing``) look for it, is the manager's.
+        """
+        manager: Any = self.parent  # a jupyter_client.KernelManager
+        manager.transport = "ipc"
+        manager.ip = connection.address
+        for name, number in connection.ports.items():
+            setattr(manager, name, number)
+        manager.write_connection_file(jupyter_session=session_name)
+        info: KernelConnectionInfo = manager.get_connection_info()
+        connection.write({**info, "kernel_name": manager.kernel_name, "jupyter_session": session_name})
+        return info
+
+    async def _drop_unfit(self) -> None:
+        """Remove the kept container where what it was made of is not what is wanted now; its folder goes with it."""
+        kept = self._kept
+        if kept is not None and kept.config != _as_created(self._config, kept):
+            self._kept = None
+            self.log.warning("container %s is not kept: its image or its settings have changed", kept.config.name)
+            await worker().run(lambda: kept.remove(force=True))
+
+    async def _start(self, host: Host, config: ContainerConfig) -> Container:
+        kept, self._kept = self._kept, None
+
+        def start() -> Container:
+            container = kept or host.runtime.create(config)
+            try:
+                container.start()
+            except BaseException:
+                container.remove(force=True)
+                raise
+            return container
+
+        return await starter().run(start)
+
+    async def _wait_bound(self, container: Container, connection: ConnectionFolder) -> None:
+        assert self._target is not None
+        patience = time.monotonic() + BIND_TIMEOUT
+        while not connection.bound():
+            if container.poll() is not None:
+                raise startup_error(self._target.name, container)
+            if time.monotonic() > patience:
+                self.log.warning("the kernel of %s runs, but has not bound its sockets", self._target.name)
+                return
+            await asyncio.sleep(BIND_INTERVAL)
+
+    # Life
+
+    async def poll(self) -> int | None:
+        container = self._container
+        if container is None:
+            return 0
+        code = container.poll()
+        if code is not None and not self._told:
+            self._told = True
+            if not getattr(self.parent, "shutting_down", False):
+                state = container.state()
+                self.log.warning("the kernel in container %s has died: %s", state.name, describe_end(state))
+        return code
+
+    async def wait(self) -> int | None:
+        code: int | None = 0
+        while self._container is not None and (code := await self.poll()) is None:
+            await asyncio.sleep(0.01)
+        return code
+
+    async def send_signal(self, signum: int) -> None:
+        """Send *signum* to the kernel and what it has started, as a terminal would."""
+        container = self._container
+        if container is not None and signum and container.poll() is None:
+            container.signal(int(signum))
+
+    async def kill(self, restart: bool = False) -> None:
+        container = self._container
+        if container is not None and container.poll() is None:
+            await worker().run(container.kill)
+
+    async def terminate(self, restart: bool = False) -> None:
+        await self.send_signal(signal.SIGTERM)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Remove the container, unless a restart wants its writable layer, and with it the connection folder."""
+        container, self._container = self._container, None
+        if restart and self.restart == "keep" and container is not None:
+            self._kept = container
+            return
+        for ended in (container, self._kept):
+            if ended is not None:
+                await worker().run(lambda ended=ended: ended.remove(force=True))
+        self._kept = None
+        if self._connection is not None:
+            self._connection.remove()
+
+    def resolve_path(self, path: str) -> str | None:
+        """The host's path of *path*, where the kernel sees it; None outside of the notebook's folder."""
+        if self._folder is None:
+            return None
+        found = Path(os.path.normpath(self._folder / path))
+        return str(found) if found.is_relative_to(self._folder) and found.exists() else None
+
+    async def get_provisioner_info(self) -> dict[str, Any]:
+        info: dict[str, Any] = await super().get_provisioner_info()
+        info["container"] = self._container.id if self._container else ""
+        info["connection_folder"] = str(self._connection.path) if self._connection else ""
+        return info
+
+    async def load_provisioner_info(self, provisioner_info: dict[str, Any]) -> None:
+        await super().load_provisioner_info(provisioner_info)
+        self._host = current_host()
+        folder = provisioner_info.get("connection_folder")
+        self._connection = ConnectionFolder(Path(folder)) if folder else None
+        try:
+            self._container = self._host.runtime.find(provisioner_info.get("container") or "none")
+        except NotFoundError:
+            self._container = None
+
+
+def _source(kernel_spec: Any) -> str:
+    return f"kernelspec {kernel_spec.display_name!r}" if kernel_spec is not None else "the kernel provisioner"
+
+
+def _as_created(config: ContainerConfig | None, container: Container) -> ContainerConfig:
+    """*config* with what the runtime has filled in for *container*."""
+    assert config is not None
+    return replace(config, name=container.config.name, hostname=container.config.hostname)

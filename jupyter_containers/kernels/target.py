@@ -1,0 +1,138 @@
+"""Which image a kernel runs in: found where it is there, built where it is not."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from ..build.monitor import Monitor, silent
+from ..errors import NotFoundError
+from ..paths import Paths
+from ..spec.catalog import Record, find_record, list_records
+from ..spec.model import Kernel, LoadedSpec
+from .launch import Target
+from .options import KernelOptions
+
+if TYPE_CHECKING:
+    from ..image.model import Image
+    from ..image.store import Store
+
+__all__ = ["build_target", "find_target", "image_target"]
+
+PYTHON_LABEL = "org.jupyter-containers.python"
+KERNEL_LABEL = "org.jupyter-containers.kernel"
+
+INPUTS = (
+    "jupyter-container.toml", "jupyter-container.lock", "pyproject.toml", "requirements.txt", "environment.yml",
+    "environment.yaml", "apt.txt", "runtime.txt", "postBuild", "start", "pylock.toml", "uv.lock",
+)  # fmt: skip
+"""Files whose change may make an image out of date. A look at their times is all that the start of a kernel can afford;
+what is really changed is then found out by the build, which does nothing where nothing is."""
+
+
+def find_target(options: KernelOptions, paths: Paths, store: Store) -> Target | None:
+    """What *options* name, where it can be run as it is; None where a build comes first.
+
+    :class:`NotFoundError` for an environment or image that nobody knows, and for one that is not built while
+    ``build`` is ``never``.
+    """
+    if options.image:
+        return image_target(store.image(options.image), name=options.image)
+    entry = find_entry(options, paths)
+    if entry is None or entry.image is None:
+        return _build_first(options)
+    try:
+        image = store.image(entry.image)
+    except NotFoundError:
+        return _build_first(options)
+    if options.build == "changed" and _may_have_changed(entry):
+        return None
+    return image_target(image, name=entry.name, loaded=read_spec(entry))
+
+
+def build_target(
+    options: KernelOptions, paths: Paths, *, monitor: Monitor = silent, cancel: threading.Event | None = None
+) -> Target:
+    """Build what *options* name; blocks. Errors are those of :func:`..build.ensure.ensure_built`."""
+    from ..build.ensure import ensure_built
+
+    entry = find_entry(options, paths)
+    source = Path(entry.spec_file) if entry is not None else Path(options.spec_file).expanduser().absolute()
+    if entry is not None and not source.exists():
+        raise NotFoundError(
+            f"the environment {entry.name} is not built, and its spec {source} is gone",
+            hint=f"put the spec back, or `jupyter containers env remove {entry.name}`",
+        )
+    built = ensure_built(source, paths=paths, monitor=monitor, cancel=cancel)
+    return image_target(built.image, name=built.loaded.spec.name, loaded=built.loaded)
+
+
+def image_target(image: Image, *, name: str, loaded: LoadedSpec | None = None) -> Target:
+    """The target of *image*: its kernel is the spec's, else the one that the image's labels tell."""
+    labels = (image.config.config and image.config.config.labels) or {}
+    if loaded is not None:
+        kernel = loaded.spec.kernel
+    else:
+        kernel = msgspec.json.decode(labels[KERNEL_LABEL], type=Kernel) if KERNEL_LABEL in labels else Kernel()
+    python = labels.get(PYTHON_LABEL, "python3")
+    return Target(name=name, image=image.digest, loaded=loaded, kernel=kernel, python=python)
+
+
+def find_entry(options: KernelOptions, paths: Paths) -> Record | None:
+    """The catalog's record of what *options* name; None for a spec that was never built."""
+    if options.environment:
+        return find_record(paths, options.environment)
+    wanted = Path(options.spec_file).expanduser().absolute()
+    records = (entry for entry in list_records(paths) if entry.spec_file)
+    return next((entry for entry in records if Path(entry.spec_file) in (wanted, wanted.parent)), None)
+
+
+def read_spec(entry: Record) -> LoadedSpec | None:
+    """The spec of *entry*, read once as long as its files stay the same; None where it is gone."""
+    if not entry.spec_file or not Path(entry.spec_file).exists():
+        return None
+    key = _signature(Path(entry.spec_file))
+    known = _specs.get(entry.spec_file)
+    if known is None or known[0] != key:
+        from ..spec.load import load_spec
+
+        known = _specs[entry.spec_file] = (key, load_spec(Path(entry.spec_file)))
+    return known[1]
+
+
+_Signature: TypeAlias = tuple[tuple[str, int, int], ...]
+_specs: dict[str, tuple[_Signature, LoadedSpec]] = {}
+
+
+def _signature(spec: Path) -> _Signature:
+    """Changes when one of the spec's files does: each one's time of change, by name."""
+    folder = spec if spec.is_dir() else spec.parent
+    files = {folder / name for name in INPUTS} | {folder / name for name in ("binder", ".binder")} | {spec}
+    return tuple(sorted((str(file), status.st_mtime_ns, status.st_size) for file in files if (status := _stat(file))))
+
+
+def _may_have_changed(entry: Record) -> bool:
+    if not entry.spec_file or entry.built_at is None:
+        return False
+    built_at = entry.built_at * 1e9
+    return any(changed > built_at for _, changed, _ in _signature(Path(entry.spec_file)))
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except OSError:
+        return None
+
+
+def _build_first(options: KernelOptions) -> Target | None:
+    if options.build == "never":
+        raise NotFoundError(
+            f"{options.what} is not built, and `build` is `never`",
+            hint=f"`jupyter containers build {options.what}` builds it",
+        )
+    return None

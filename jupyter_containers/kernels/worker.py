@@ -1,0 +1,93 @@
+"""Threads that do blocking work for an event loop and are still there while the interpreter shuts down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+__all__ = ["Worker", "run_in_thread", "starter", "worker"]
+
+T = TypeVar("T")
+
+
+class Worker:
+    """One daemon thread that runs what it is given, in order.
+
+    Not a :class:`~concurrent.futures.ThreadPoolExecutor`: that one takes no work once the interpreter has begun to shut
+    down, and nbclient shuts its kernels down in an ``atexit`` function.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        self._tasks.put((future, call))
+        return future
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Run *call* in the thread and await its result."""
+        return await asyncio.wrap_future(self.submit(call))
+
+    def _work(self) -> None:
+        while True:
+            future, call = self._tasks.get()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            del future, call  # else the last result lives until the next task
+
+
+async def run_in_thread(call: Callable[[], T], *, name: str) -> T:
+    """Run *call*, which may take minutes, in a daemon thread of its own and await its result."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            result = call()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    # Shielded: a result for a future that its waiter has cancelled would be an InvalidStateError in the thread.
+    return await asyncio.shield(asyncio.wrap_future(future))
+
+
+_workers: dict[tuple[int, str], Worker] = {}
+_guard = threading.Lock()
+
+
+def starter() -> Worker:
+    """The thread that starts containers, one per process.
+
+    A container with ``die_with_parent`` dies with the *thread* that started it (PR_SET_PDEATHSIG, prctl(2)); the
+    caller's may end at any time (jupyter_client's synchronous interface runs in a thread of its own).
+    """
+    return _worker("container-starter")
+
+
+def worker() -> Worker:
+    """The thread that kills and removes containers."""
+    return _worker("container-worker")
+
+
+def _worker(name: str) -> Worker:
+    key = (os.getpid(), name)  # threads don't survive a fork
+    with _guard:
+        found = _workers.get(key)
+        if found is None:
+            found = _workers[key] = Worker(name)
+        return found
