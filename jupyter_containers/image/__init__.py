@@ -1,1 +1,1 @@
-"""Images: OCI documents, layers, and the store that keeps them."""
+"""Images: OCI documents, layers as reproducible tars, and the store that keeps them (``docs/store.md``)."""

@@ -1,0 +1,58 @@
+"""What survives a power cut: the few system calls that the store's promises stand on.
+
+The order is always the same: write under a temporary name, make the content durable, rename, make the folder
+durable. A reader sees the old object or the whole new one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+from pathlib import Path
+
+__all__ = ["fsync_folder", "sync_file_system", "write_atomically"]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace *path* by a file of mode 0600 that holds *data*, durably."""
+    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def fsync_folder(path: Path) -> None:
+    """Make names that were added to or removed from the folder *path* durable (fsync(2), "Notes")."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file_system(path: Path) -> None:
+    """Make all that was written to *path*'s file system durable: syncfs(2).
+
+    A layer has tens of thousands of files. One fsync(2) each is one journal commit each, minutes on a disk that
+    tells the truth; syncfs writes everything back and commits once. It also writes other programs' data of the
+    same file system, which costs time and harms nothing.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Since Linux 5.8 an error of writing back is reported here, too.
+        if _libc.syncfs(handle) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(handle)

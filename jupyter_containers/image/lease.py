@@ -1,0 +1,70 @@
+"""Leases: what a running process uses is not collected, whatever happens to its names.
+
+A lease is a file in ``leases/`` that lists digests, locked by its owner. When the owner is gone, the kernel has
+released the lock, and the next collector removes the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from .digest import parse_digest
+from .locks import try_lock
+
+__all__ = ["Lease", "leased_digests"]
+
+
+class Lease:
+    """Made by :meth:`.store.Store.lease`. Usable from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """The caller holds the store's lock, shared: no collector sees the file before it is locked."""
+        self._path = folder / secrets.token_hex(8)
+        self._handle = os.open(
+            self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        self._held: set[str] = set()
+        self._guard = threading.Lock()
+
+    def add(self, digests: Iterable[str]) -> None:
+        """Hold images or layers, by their digests and diff_ids, too. They must be known to be there:
+        held already, or looked up under the store's lock."""
+        with self._guard:
+            new = sorted({parse_digest(digest) for digest in digests} - self._held)
+            if new:
+                os.write(self._handle, "".join(f"{digest}\n" for digest in new).encode())
+                self._held.update(new)
+
+    def fileno(self) -> int:
+        """The descriptor that holds the lease: a child that inherits it (``pass_fds``) prolongs it to its own end."""
+        return self._handle
+
+    def release(self, *, inherited: bool = False) -> None:
+        """Let go. With *inherited* a child goes on holding it: the file stays, for the collector to remove."""
+        if not inherited:
+            self._path.unlink(missing_ok=True)
+        os.close(self._handle)
+
+
+def leased_digests(folder: Path) -> set[str]:
+    """What living owners hold. Dead owners' files are removed: call it with the store's lock held alone."""
+    held: set[str] = set()
+    for path in folder.iterdir():
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            if try_lock(handle):
+                path.unlink(missing_ok=True)
+            else:
+                held.update(path.read_text().split())
+        finally:
+            os.close(handle)
+    return held

@@ -1,0 +1,76 @@
+"""Removing trees, whatever is in them, without following a link."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+__all__ = ["remove_tree"]
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def remove_tree(path: Path) -> None:
+    """Remove the file or folder *path*; no error where there is none.
+
+    Folders with any mode (an overlay's ``work/work`` has 0) and of any depth: a folder's subfolders are moved up to
+    *path* before it is removed, so neither the stack, nor the open descriptors, nor the length of a path grow.
+    Killed half-way, it leaves a smaller tree, and can be called again.
+    """
+    try:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink(missing_ok=True)
+            return
+        top = _open_folder(str(path), None)
+    except FileNotFoundError:
+        return
+    try:
+        # A name that nothing in the tree can have been given on purpose.
+        names = (f".removed-{token}-{number}" for token in (secrets.token_hex(8),) for number in count())
+        waiting = _empty(top, top, names)
+        while waiting:
+            name = waiting.pop()
+            folder = _open_folder(name, top)
+            try:
+                waiting += _empty(folder, top, names)
+            finally:
+                os.close(folder)
+            os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _empty(folder: int, top: int, names: Iterator[str]) -> list[str]:
+    """Unlink what *folder* holds, and move its subfolders into *top*; their names there."""
+    moved = []
+    with os.scandir(folder) as entries:
+        listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in listed:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+            continue
+        if folder != top:
+            # Renaming a folder writes its "..": that needs write permission on itself.
+            os.close(_open_folder(name, folder))
+            target = next(names)
+            os.rename(name, target, src_dir_fd=folder, dst_dir_fd=top)
+            name = target
+        moved.append(name)
+    return moved
+
+
+def _open_folder(name: str, parent: int | None) -> int:
+    """Open a folder and give its owner all rights on it."""
+    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        if stat.S_IMODE(os.fstat(handle).st_mode) & 0o700 != 0o700:
+            # A mode-0 folder can't be opened to be changed; its O_PATH descriptor names it without a race.
+            os.chmod(f"/proc/self/fd/{handle}", 0o700)  # noqa: PTH101  by descriptor
+        return os.open(".", _FOLDER, dir_fd=handle)
+    finally:
+        os.close(handle)
