@@ -28,6 +28,12 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
         "Kernelspec",
         "install, list and remove kernelspecs of environments",
     ),
+    "kernel": (
+        "Notebooks",
+        "kernel",
+        "Kernel",
+        "run an environment's kernel behind a connection file (for clients without provisioners)",
+    ),
     "run": ("Containers", "containers_run", "Run", "run a command in a new container"),
     "exec": ("Containers", "containers_run", "Exec", "run a command in a running container"),
     "ps": ("Containers", "containers_list", "Ps", "list containers"),

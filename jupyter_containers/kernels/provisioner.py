@@ -80,6 +80,7 @@ class ContainerProvisioner(KernelProvisionerBase):
     _folder: Path | None = None
     """The notebook's, where the kernel sees it."""
     _told = False
+    _cancel: threading.Event | None = None
 
     def __init__(self, **kwargs: Any) -> None:
         config = {key: value for key, value in kwargs.items() if key not in ("kernel_id", "kernel_spec", "parent")}
@@ -145,7 +146,7 @@ class ContainerProvisioner(KernelProvisionerBase):
         if target is not None:
             return target
         self.log.info("%s is not built, or its spec has changed: building it before its kernel starts", options.what)
-        cancel = threading.Event()
+        self._cancel = cancel = threading.Event()
         try:
             return await run_in_thread(
                 lambda: build_target(options, host.paths, monitor=self._log_build, cancel=cancel), name="kernel-build"
@@ -153,6 +154,16 @@ class ContainerProvisioner(KernelProvisionerBase):
         except asyncio.CancelledError:
             cancel.set()
             raise
+        finally:
+            self._cancel = None
+
+    def cancel_start(self) -> None:
+        """Stop the build that a start is waiting for; the start then raises :class:`..errors.CancelledError`.
+
+        Does nothing where no start waits. For the event loop's thread.
+        """
+        if self._cancel is not None:
+            self._cancel.set()
 
     def _log_build(self, event: Event) -> None:
         if event.kind == "phase" or (event.kind == "step" and event.phase != "done" and not event.cached):
@@ -246,10 +257,9 @@ class ContainerProvisioner(KernelProvisionerBase):
         if restart and self.restart == "keep" and container is not None:
             self._kept = container
             return
-        for ended in (container, self._kept):
-            if ended is not None:
-                await worker().run(lambda ended=ended: ended.remove(force=True))
+        ended = [item for item in (container, self._kept) if item is not None]
         self._kept = None
+        await worker().run(lambda: _remove_all(ended))
         if self._connection is not None:
             self._connection.remove()
 
@@ -275,6 +285,11 @@ class ContainerProvisioner(KernelProvisionerBase):
             self._container = self._host.runtime.find(provisioner_info.get("container") or "none")
         except NotFoundError:
             self._container = None
+
+
+def _remove_all(containers: list[Container]) -> None:
+    for container in containers:
+        container.remove(force=True)
 
 
 def _source(kernel_spec: Any) -> str:

@@ -73,7 +73,7 @@ def build_target(
 
 def image_target(image: Image, *, name: str, loaded: LoadedSpec | None = None) -> Target:
     """The target of *image*: its kernel is the spec's, else the one that the image's labels tell."""
-    labels = (image.config.config and image.config.config.labels) or {}
+    labels = image.config.execution.labels or {}
     if loaded is not None:
         kernel = loaded.spec.kernel
     else:
@@ -86,9 +86,14 @@ def find_entry(options: KernelOptions, paths: Paths) -> Record | None:
     """The catalog's record of what *options* name; None for a spec that was never built."""
     if options.environment:
         return find_record(paths, options.environment)
-    wanted = Path(options.spec_file).expanduser().absolute()
+    wanted = _folder_or_file(Path(options.spec_file).expanduser().absolute())
     records = (entry for entry in list_records(paths) if entry.spec_file)
-    return next((entry for entry in records if Path(entry.spec_file) in (wanted, wanted.parent)), None)
+    return next((entry for entry in records if _folder_or_file(Path(entry.spec_file)) == wanted), None)
+
+
+def _folder_or_file(spec: Path) -> Path:
+    """A folder and the spec in it are the same spec; a notebook or script is one of its own."""
+    return spec.parent if spec.name in INPUTS else spec
 
 
 def read_spec(entry: Record) -> LoadedSpec | None:
