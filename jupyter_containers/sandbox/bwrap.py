@@ -1,0 +1,275 @@
+"""bubblewrap: from a :class:`Sandbox` to an argument vector (pure).
+
+Source: bwrap(1), version 0.11; masked and read-only paths after Docker's default (moby, oci/defaults.go).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..errors import HostError
+from .choice import Bwrap, find_bwrap
+from .model import Bind, Sandbox, Tmpfs
+from .targets import View, is_opaque, is_whiteout
+
+__all__ = [
+    "Bwrap",
+    "Fds",
+    "Host",
+    "arguments",
+    "find_bwrap",
+    "options",
+    "prepare",
+    "read_only_folders",
+    "this_host",
+]
+
+_MASKED = (
+    *("/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats"),
+    *("/proc/sched_debug", "/proc/interrupts", "/proc/kmsg"),
+)
+_MASKED_FOLDERS = ("/proc/acpi", "/proc/asound", "/proc/scsi")
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_SYSTEM = ("/sys/devices/system/cpu", "/sys/devices/system/node")
+"""All of /sys that is shown: processors and memory nodes, which thread pools (OpenBLAS, OpenMP, the JVM) count."""
+
+_MOUNT_OPTIONS = 4095
+"""mount(2) copies one page of options; every layer's path is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the kernel has of the optional parts."""
+
+    masked: tuple[str, ...] = ()
+    masked_folders: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+    message_queues: bool = False
+    cgroup_namespace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fds:
+    """Descriptors that bwrap inherits."""
+
+    filter: int | None = None
+    status: int | None = None
+    block: int | None = None
+    files: Mapping[str, int] = field(default_factory=dict)
+    """By path in the sandbox, as in ``Sandbox.files``."""
+
+
+@functools.cache
+def this_host() -> Host:
+    def present(paths: Sequence[str]) -> tuple[str, ...]:
+        return tuple(path for path in paths if Path(path).exists())
+
+    return Host(
+        masked=present(_MASKED),
+        masked_folders=present(_MASKED_FOLDERS),
+        read_only=present(_READ_ONLY),
+        system=present(_SYSTEM),
+        message_queues=Path("/proc/sys/fs/mqueue").is_dir(),
+        cgroup_namespace=Path("/proc/self/ns/cgroup").exists(),
+    )
+
+
+def read_only_folders(
+    layers: Sequence[Path], names: Sequence[str]
+) -> tuple[dict[str, tuple[Path, ...]], dict[str, str]]:
+    """Which top-level folders can have a read-only overlay of their own, and why the others can't.
+
+    Returns ``({"/usr": (lowest … topmost)}, {"/srv": reason})``. Possible where the folder is a plain directory in
+    every layer that counts: a removed or replaced one would come back otherwise.
+    """
+    possible: dict[str, tuple[Path, ...]] = {}
+    impossible: dict[str, str] = {}
+    for name in names:
+        parts: list[Path] = []
+        reason = ""
+        for layer in reversed(layers):
+            place = layer / name.lstrip("/")
+            try:
+                status = place.lstat()
+            except FileNotFoundError:
+                continue
+            if is_whiteout(status):
+                break
+            if place.is_symlink() or not place.is_dir():
+                reason = "it is not a plain directory in the image"
+                break
+            parts.append(place)
+            if is_opaque(place):
+                break
+        if reason:
+            impossible[name] = reason
+        elif parts:
+            possible[name] = tuple(reversed(parts))
+        else:
+            impossible[name] = "the image does not have it"
+    return possible, impossible
+
+
+def prepare(sandbox: Sandbox) -> Sandbox:
+    """The same sandbox with every mount target resolved in its root: looks at the host's disk."""
+    roots = [*([sandbox.root.upper] if sandbox.root.upper else []), *reversed(sandbox.root.layers)]
+    mounts: dict[str, Sequence[Path]] = {"/": roots, "/proc": (), "/dev": (), "/run": (), "/sys": ()}
+    binds: list[Bind] = []
+    folders: list[Tmpfs] = []
+    for each in _by_depth(sandbox):
+        target = View(mounts).resolve(each.target)
+        if isinstance(each, Tmpfs):
+            folders.append(replace(each, target=target))
+            mounts[target] = ()
+        elif not (each.optional and not each.source.exists()):
+            binds.append(replace(each, target=target))
+            mounts[target] = (each.source,)
+    view = View(mounts)
+    files = {view.resolve(target): content for target, content in sandbox.files.items()}
+    return replace(sandbox, binds=tuple(binds), tmpfs=tuple(folders), files=files)
+
+
+def _by_depth(sandbox: Sandbox) -> list[Bind | Tmpfs]:
+    """Parents before what lies in them, else in the order given."""
+    mounts: list[Bind | Tmpfs] = [*sandbox.tmpfs, *sandbox.binds]
+    return sorted(mounts, key=lambda mount: len([part for part in mount.target.split("/") if part]))
+
+
+def arguments(sandbox: Sandbox, *, bwrap: str, fds: Fds, host: Host | None = None) -> list[str]:
+    """The whole argument vector. :func:`.process.spawn` passes :func:`options` through a descriptor instead, since
+    every user of the host can read an argument vector, and the environment is in it."""
+    return [bwrap, *options(sandbox, fds=fds, host=host), "--", *sandbox.argv]
+
+
+def options(sandbox: Sandbox, *, fds: Fds, host: Host | None = None) -> list[str]:
+    """All of bwrap's options, in the order in which it carries them out.
+
+    Raises HostError where the layers' paths do not fit in one mount.
+    """
+    host = host or Host()
+    return [
+        *_namespaces(sandbox, host),
+        *_root(sandbox),
+        *_system(sandbox, host),
+        *_mounts(sandbox, fds),
+        *("--remount-ro", "/dev"),
+        *_life(sandbox, fds),
+    ]
+
+
+# fmt: off
+def _namespaces(sandbox: Sandbox, host: Host) -> list[str]:
+    named = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+    if sandbox.network == "none":
+        named.append("--unshare-net")
+    if host.cgroup_namespace:
+        named.append("--unshare-cgroup")
+    # A build keeps its one user namespace: uid 0 in it owns the files that packages bring.
+    if sandbox.filter == "container":
+        named.append("--disable-userns")
+    return [
+        *named,
+        "--cap-drop", "ALL",
+        "--uid", str(sandbox.uid),
+        "--gid", str(sandbox.gid),
+        "--hostname", sandbox.hostname,
+    ]
+
+
+def _root(sandbox: Sandbox) -> list[str]:
+    root = sandbox.root
+    if not root.layers:
+        if root.upper is None:
+            raise HostError("a sandbox needs a layer or an upper folder for its root")
+        return ["--bind", str(root.upper), "/"]
+    result: list[str] = []
+    if root.upper is not None:
+        _check_length((*root.layers, root.upper, root.work or root.upper))
+        for layer in root.layers:
+            result += ["--overlay-src", str(layer)]
+        result += ["--overlay", str(root.upper), str(root.work), "/"]
+    else:
+        result += _read_only_overlay(root.layers, "/")
+    possible, _ = read_only_folders(root.layers, sandbox.read_only)
+    for name, parts in possible.items():
+        result += _read_only_overlay(parts, name)
+    return result
+
+
+def _read_only_overlay(parts: Sequence[Path], target: str) -> list[str]:
+    if len(parts) == 1:  # overlayfs wants two lower folders at least
+        return ["--ro-bind", str(parts[0]), target]
+    _check_length(parts)
+    result: list[str] = []
+    for part in parts:
+        result += ["--overlay-src", str(part)]
+    return [*result, "--ro-overlay", target]
+
+
+def _system(sandbox: Sandbox, host: Host) -> list[str]:
+    result = ["--proc", "/proc"]
+    for path in host.read_only:
+        result += ["--ro-bind", path, path]
+    for path in host.masked:
+        result += ["--dev-bind", "/dev/null", path]
+    for path in host.masked_folders:
+        result += ["--perms", "0555", "--tmpfs", path, "--remount-ro", path]
+    result += ["--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108  in the sandbox
+    if host.message_queues:
+        result += ["--mqueue", "/dev/mqueue"]
+    result += ["--perms", "0755", "--tmpfs", "/run", "--perms", "0755", "--tmpfs", "/sys"]
+    for path in host.system:
+        result += ["--ro-bind", path, path]
+    return [*result, "--remount-ro", "/sys"]
+
+
+def _mounts(sandbox: Sandbox, fds: Fds) -> list[str]:
+    result: list[str] = []
+    for each in _by_depth(sandbox):
+        if isinstance(each, Tmpfs):
+            size = ["--size", str(each.size)] if each.size is not None else []
+            result += [*size, "--perms", f"{each.mode:04o}", "--tmpfs", each.target]
+        else:
+            kind = "--dev-bind" if each.device else "--bind" if each.writable else "--ro-bind"
+            result += [f"{kind}-try" if each.optional else kind, str(each.source), each.target]
+    for target, fd in fds.files.items():
+        result += ["--perms", "0444", "--ro-bind-data", str(fd), target]
+    return result
+
+
+def _life(sandbox: Sandbox, fds: Fds) -> list[str]:
+    result = ["--chdir", sandbox.cwd, "--clearenv"]
+    for name, value in sandbox.env.items():
+        result += ["--setenv", name, value]
+    if sandbox.die_with_parent:
+        result.append("--die-with-parent")
+    if sandbox.new_session:
+        result.append("--new-session")
+    if sandbox.pid_1:
+        result.append("--as-pid-1")
+    if fds.filter is not None:
+        result += ["--seccomp", str(fds.filter)]
+    if fds.block is not None:
+        result += ["--block-fd", str(fds.block)]
+    if fds.status is not None:
+        result += ["--json-status-fd", str(fds.status)]
+    return result
+# fmt: on
+
+
+def _check_length(paths: Sequence[Path]) -> None:
+    # bwrap writes "/oldroot" before each path, and a separator or a key.
+    length = sum(len(os.fsencode(path)) + len("/oldroot") + 1 for path in paths) + len(
+        "upperdir=,workdir=,lowerdir=,userxattr"
+    )
+    if length > _MOUNT_OPTIONS:
+        raise HostError(
+            f"{len(paths)} layers with paths like {paths[0]} need {length} bytes of mount options; "
+            f"the kernel takes {_MOUNT_OPTIONS}",
+            hint="set JUPYTER_CONTAINERS_HOME to a folder with a shorter path, or build with fewer steps",
+        )

@@ -1,0 +1,368 @@
+"""Control groups: one per sandbox, with its limits, its figures, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import HostError, LimitError
+from .controllers import Enforcement, Facts, decide, find_hierarchies, remedy
+from .model import Limits
+
+__all__ = ["Group", "Report", "Usage", "make_group", "restore_group", "this_host"]
+
+_PARENT = "jupyter-containers"
+_PERIOD = 100_000  # µs, the kernel's default period of the CPU bandwidth controller
+
+# What is written where, per limit. A file that ends in "?" may be absent (swap accounting is optional).
+_SETTINGS_V2 = {
+    "memory": (("memory.max", "{0}"), ("memory.swap.max?", "0")),
+    "cpus": (("cpu.max", "{1} " + str(_PERIOD)),),
+    "pids": (("pids.max", "{0}"),),
+}
+_SETTINGS_V1 = {
+    "memory": ("memory", (("memory.limit_in_bytes", "{0}"), ("memory.memsw.limit_in_bytes?", "{0}"))),
+    "cpus": ("cpu", (("cpu.cfs_period_us", str(_PERIOD)), ("cpu.cfs_quota_us", "{1}"))),
+    "pids": ("pids", (("pids.max", "{0}"),)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    limit: str
+    asked: float
+    enforced_by: str
+    """``cgroup v2``, ``cgroup v1``, ``rlimit`` …; empty: by nothing."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Figures of a group; None: this host does not count it."""
+
+    cpu_seconds: float | None = None
+    memory: int | None = None
+    memory_limit: int | None = None
+    memory_peak: int | None = None
+    oom_kills: int | None = None
+    pids: int | None = None
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The control groups of one sandbox. Owned by who made it: :meth:`remove` when the sandbox is gone.
+
+    ``folders`` are by v1 controller, or ``unified``. A systemd scope has none until :meth:`located`.
+    """
+
+    name: str
+    limits: Limits
+    enforcement: Enforcement
+    folders: Mapping[str, Path]
+
+    @property
+    def joins(self) -> tuple[Path, ...]:
+        """The files to which a process writes 0 to join."""
+        return tuple(dict.fromkeys(folder / "cgroup.procs" for folder in self.folders.values()))
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The start of the argument vector where systemd makes the group: it runs the rest in a scope."""
+        if not self.enforcement.scope:
+            return ()
+        properties = {"CollectMode": "inactive-or-failed"}
+        by_scope = {k for k, v in self.enforcement.means.items() if v.endswith("(systemd scope)")}
+        if self.limits.memory is not None and "memory" in by_scope:
+            properties |= {"MemoryMax": str(self.limits.memory), "MemorySwapMax": "0"}
+        if self.limits.cpus is not None and "cpus" in by_scope:
+            properties["CPUQuota"] = f"{max(1, round(self.limits.cpus * 100))}%"
+        if self.limits.pids is not None and "pids" in by_scope:
+            properties["TasksMax"] = str(self.limits.pids)
+        settings = [text for name, value in properties.items() for text in ("-p", f"{name}={value}")]
+        return (*self.enforcement.scope, "--unit", f"{_PARENT}-{self.name}.scope", *settings, "--")
+
+    @property
+    def pids_by_rlimit(self) -> int | None:
+        return self.limits.pids if self.enforcement.means.get("pids") == "rlimit" else None
+
+    @property
+    def memory_by_rlimit(self) -> int | None:
+        return self.limits.memory if self.enforcement.means.get("memory") == "rlimit" else None
+
+    def located(self, pid: int) -> Group:
+        """The same group once a process is in its scope: with the folder that systemd made.
+
+        Raises LimitError when a limit is not in force there after all.
+        """
+        if not self.enforcement.scope:
+            return self
+        membership = Path(f"/proc/{pid}/cgroup").read_text()
+        path = next(line.split("::", 1)[1] for line in membership.splitlines() if line.startswith("0::"))
+        mount = next((h.own for h in this_host().hierarchies if h.version == 2), Path("/sys/fs/cgroup"))
+        own = Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip()
+        folder = Path(str(mount).removesuffix(own) or "/", path.lstrip("/"))
+        for limit, means in self.enforcement.means.items():
+            file = folder / _SETTINGS_V2[limit][0][0]
+            if means.endswith("(systemd scope)") and _read(file).partition(" ")[0] in ("", "max"):
+                raise LimitError(
+                    f"systemd made the scope {path} without the {limit} limit",
+                    hint=remedy([limit], this_host()),
+                )
+        return replace(self, folders={"unified": folder})
+
+    def report(self) -> tuple[Report, ...]:
+        """Each limit that was asked for, and what enforces it."""
+        rows = [
+            Report(limit, asked, self.enforcement.means.get(limit, ""), self.enforcement.notes.get(limit, ""))
+            for limit in ("memory", "cpus", "pids")
+            if (asked := getattr(self.limits, limit)) is not None
+        ]
+        rows += [
+            Report(limit, asked, "rlimit")
+            for limit in ("open_files", "file_size")
+            if (asked := getattr(self.limits, limit)) is not None
+        ]
+        return tuple(rows)
+
+    def stats(self) -> Usage:
+        if "unified" in self.folders:
+            return _usage_v2(self.folders["unified"])
+        return _usage_v1(self.folders)
+
+    def pids(self) -> frozenset[int]:
+        found: set[int] = set()
+        for folder in self.folders.values():
+            found.update(int(word) for word in _read(folder / "cgroup.procs").split())
+        return frozenset(found)
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Stop, or go on with, all its processes. Raises HostError where no freezer is at hand."""
+        if "unified" in self.folders:
+            (self.folders["unified"] / "cgroup.freeze").write_text("1" if frozen else "0")
+        elif "freezer" in self.folders:
+            (self.folders["freezer"] / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
+        else:
+            raise HostError(
+                "pausing needs a control group with a freezer",
+                hint="`jupyter containers doctor` tells why there is none",
+            )
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes, new ones included; returns when none is left."""
+        at_once = self.folders.get("unified", Path("/nonexistent")) / "cgroup.kill"  # Linux 5.14
+        deadline = time.monotonic() + 10
+        while pids := self.pids():
+            if at_once.exists():
+                at_once.write_text("1")
+            else:
+                with contextlib.suppress(HostError, OSError):
+                    self.freeze()  # so that nothing forks away while the list is worked through
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(HostError, OSError):
+                    self.freeze(frozen=False)
+            if time.monotonic() > deadline:
+                raise HostError(
+                    f"processes {sorted(pids)} of {self.name} do not end",
+                    hint="they wait for a device or a network disk",
+                )
+            time.sleep(0.005)
+
+    def remove(self) -> None:
+        """Kill what is left and remove the groups; nothing happens when they are gone."""
+        self.kill()
+        if self.enforcement.scope:
+            return  # systemd collects a scope that is empty
+        for folder in dict.fromkeys(self.folders.values()):
+            _remove(folder)
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON can hold it; :func:`restore_group` reads it."""
+        return {
+            "name": self.name,
+            "limits": {name: getattr(self.limits, name) for name in Limits.__slots__},
+            "folders": {name: str(folder) for name, folder in self.folders.items()},
+            "means": dict(self.enforcement.means),
+            "notes": dict(self.enforcement.notes),
+            "scope": list(self.enforcement.scope),
+        }
+
+
+def restore_group(described: Mapping[str, Any]) -> Group:
+    """A group that another process made."""
+    enforcement = Enforcement(described["means"], described["notes"], scope=tuple(described["scope"]))
+    folders = {name: Path(path) for name, path in described["folders"].items()}
+    return Group(described["name"], Limits(**described["limits"]), enforcement, folders)
+
+
+def make_group(
+    name: str, limits: Limits, *, accept: Collection[str] = (), facts: Facts | None = None
+) -> Group | None:
+    """Make a sandbox's control groups; None where none can be made and none is asked for.
+
+    *accept* are names of limits that may go unenforced. Raises LimitError for the others, and then leaves nothing.
+    """
+    facts = facts or this_host()
+    enforcement = decide(limits, facts)
+    refused = [limit for limit in enforcement.unenforced if limit not in accept]
+    if refused:
+        reasons = "; ".join(f"{limit}: {enforcement.notes[limit]}" for limit in refused)
+        raise LimitError(
+            f"this host can't enforce {', '.join(refused)} ({reasons})", hint=remedy(refused, facts)
+        )
+    if not enforcement.means and not enforcement.parents:
+        return None
+    folders: dict[str, Path] = {}
+    try:
+        for controller, parent in enforcement.parents.items():
+            folder = parent / _PARENT / name
+            _make(folder, controller)
+            folders[controller] = folder
+        for limit, means in enforcement.means.items():
+            _set(limit, means, float(getattr(limits, limit)), folders)
+    except OSError as error:
+        for folder in folders.values():
+            _remove(folder)
+        raise LimitError(f"cannot set up the control group {error.filename or name}: {error.strerror}",
+                         hint="accept the limit as not enforced, or ask the administrator") from error  # fmt: skip
+    return Group(name, limits, enforcement, folders)
+
+
+def _make(folder: Path, controller: str) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    if controller == "unified":
+        enabled = _read(folder.parent.parent / "cgroup.subtree_control").split()
+        (folder.parent / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in enabled))
+    elif controller == "cpuset":
+        raise AssertionError("no limit uses cpuset, whose groups need cpus and mems first")
+    folder.mkdir(exist_ok=True)
+
+
+def _set(limit: str, means: str, value: float, folders: Mapping[str, Path]) -> None:
+    if means == "cgroup v2":
+        folder, settings = folders["unified"], _SETTINGS_V2[limit]
+    elif means == "cgroup v1":
+        controller, settings = _SETTINGS_V1[limit]
+        folder = folders[controller]
+    else:
+        return
+    for file, text in settings:
+        path = folder / file.removesuffix("?")
+        if file.endswith("?") and not path.exists():
+            continue
+        path.write_text(text.format(int(value), max(1000, round(value * _PERIOD))))
+
+
+def _remove(folder: Path) -> None:
+    for _ in range(200):
+        try:
+            folder.rmdir()
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.005)  # EBUSY: an ended process still leaves
+    raise HostError(f"the control group {folder} can't be removed: it is in use")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _int(path: Path) -> int | None:
+    text = _read(path)
+    return int(text) if text.isdigit() else None
+
+
+def _table(path: Path) -> dict[str, int]:
+    """``key value`` lines."""
+    pairs = (line.split() for line in _read(path).splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def _usage_v2(folder: Path) -> Usage:
+    read = write = 0
+    for line in _read(folder / "io.stat").splitlines():
+        pairs = dict(word.split("=", 1) for word in line.split()[1:] if "=" in word)
+        read += int(pairs.get("rbytes", 0))
+        write += int(pairs.get("wbytes", 0))
+    microseconds = _table(folder / "cpu.stat").get("usage_usec")
+    has_io = (folder / "io.stat").exists()
+    return Usage(
+        cpu_seconds=None if microseconds is None else microseconds / 1e6,
+        memory=_int(folder / "memory.current"),
+        memory_limit=_int(folder / "memory.max"),
+        memory_peak=_int(folder / "memory.peak"),
+        oom_kills=_table(folder / "memory.events").get("oom_kill"),
+        pids=_int(folder / "pids.current"),
+        read_bytes=read if has_io else None,
+        write_bytes=write if has_io else None,
+    )
+
+
+def _usage_v1(folders: Mapping[str, Path]) -> Usage:
+    nowhere = Path("/nonexistent")
+    memory, pids = folders.get("memory", nowhere), folders.get("pids", nowhere)
+    nanoseconds = _int(folders.get("cpuacct", nowhere) / "cpuacct.usage")
+    limit = _int(memory / "memory.limit_in_bytes")
+    totals = {"Read": 0, "Write": 0}
+    blocks = folders.get("blkio", nowhere) / "blkio.throttle.io_service_bytes_recursive"
+    for line in _read(blocks).splitlines():
+        words = line.split()  # 254:0 Read 4096
+        if len(words) == 3 and words[1] in totals:
+            totals[words[1]] += int(words[2])
+    return Usage(
+        cpu_seconds=None if nanoseconds is None else nanoseconds / 1e9,
+        memory=_int(memory / "memory.usage_in_bytes"),
+        memory_limit=limit if limit is not None and limit < 1 << 60 else None,  # no limit is 2⁶³ less a page
+        memory_peak=_int(memory / "memory.max_usage_in_bytes"),
+        oom_kills=_table(memory / "memory.oom_control").get("oom_kill"),
+        pids=_int(pids / "pids.current"),
+        read_bytes=totals["Read"] if blocks.exists() else None,
+        write_bytes=totals["Write"] if blocks.exists() else None,
+    )
+
+
+@functools.cache
+def this_host() -> Facts:
+    """What this process may make here, by looking and, for systemd, by starting an empty scope."""
+    hierarchies = find_hierarchies(
+        Path("/proc/self/mountinfo").read_text(),
+        Path("/proc/self/cgroup").read_text(),
+        read=_read,
+        writable=lambda folder: os.access(folder, os.W_OK),
+    )
+    scope, controllers = _systemd()
+    release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
+    return Facts(hierarchies, scope, controllers, pids_per_namespace=release >= (5, 14))
+
+
+def _systemd() -> tuple[tuple[str, ...], frozenset[str]]:
+    program = shutil.which("systemd-run")
+    if program is None or not Path("/run/systemd/system").is_dir():
+        return (), frozenset()
+    uid = os.geteuid()
+    scope = (program, *(() if uid == 0 else ("--user",)), "--scope", "--quiet")
+    try:
+        done = subprocess.run([*scope, "--", "true"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return (), frozenset()
+    if done.returncode != 0:
+        return (), frozenset()
+    manager = "" if uid == 0 else f"user.slice/user-{uid}.slice/user@{uid}.service"
+    return scope, frozenset(_read(Path("/sys/fs/cgroup", manager, "cgroup.controllers")).split())

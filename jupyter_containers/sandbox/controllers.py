@@ -1,0 +1,177 @@
+"""Which control groups this process may make, and what can enforce which limit: decisions on given texts.
+
+Three worlds: cgroup v2 alone, v1 alone, and hybrid hosts with v1 controllers beside an empty v2 tree.
+Sources: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/*.rst of Linux, proc_pid_mountinfo(5), cgroups(7),
+systemd's CGROUP_DELEGATION document.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from .model import Limits
+
+__all__ = ["LIMITS", "Enforcement", "Facts", "Hierarchy", "decide", "find_hierarchies"]
+
+LIMITS = ("memory", "cpus", "pids")
+"""The limits that control groups are for; open_files and file_size are rlimits by nature."""
+
+_CONTROLLER = {"memory": "memory", "cpus": "cpu", "pids": "pids"}
+_ACCOUNTING = ("memory", "cpuacct", "pids", "freezer", "blkio")
+"""v1 controllers whose figures, or whose freezer, are of use without a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """One mounted tree and this process's own place in it."""
+
+    version: Literal[1, 2]
+    own: Path
+    controllers: frozenset[str]
+    """v1: those of the mount. v2: those that children of *own* have (cgroup.subtree_control)."""
+    writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the decision stands on; :func:`.cgroup.this_host` gathers it."""
+
+    hierarchies: tuple[Hierarchy, ...] = ()
+    scope: tuple[str, ...] = ()
+    """``systemd-run`` and its options that start a scope here; empty: none can be had."""
+    scope_controllers: frozenset[str] = frozenset()
+    """Of the service manager's own group: what it can't delegate it ignores in silence."""
+    pids_per_namespace: bool = True
+    """RLIMIT_NPROC counts per user namespace (Linux 5.14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """What will enforce each limit."""
+
+    means: Mapping[str, str] = field(default_factory=dict)
+    """limit → ``cgroup v2``, ``cgroup v2 (systemd scope)``, ``cgroup v1``, ``rlimit``; absent: nothing can."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, Path] = field(default_factory=dict)
+    """v1 controller (``unified`` for v2) → the folder in which a group is made."""
+    scope: tuple[str, ...] = ()
+    unenforced: tuple[str, ...] = ()
+    """Limits that were asked for and are enforced by nothing, or by less than what was asked for."""
+
+
+def find_hierarchies(
+    mountinfo: str,
+    membership: str,
+    *,
+    read: Callable[[Path], str],
+    writable: Callable[[Path], bool],
+) -> tuple[Hierarchy, ...]:
+    """The control group trees that are mounted, from /proc/self/mountinfo and /proc/self/cgroup."""
+    own_v1: dict[str, str] = {}
+    own_v2 = "/"
+    for line in membership.splitlines():
+        number, names, path = line.split(":", 2)
+        if number == "0" and not names:
+            own_v2 = path
+        else:
+            own_v1.update(dict.fromkeys(names.split(","), path))
+    found: list[Hierarchy] = []
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        mount_root, mount_point = (_unescape(text) for text in left.split(" ")[3:5])
+        if kind == "cgroup2":
+            own = _own_folder(mount_point, mount_root, own_v2)
+            controllers = frozenset(read(own / "cgroup.subtree_control").split())
+            found.append(Hierarchy(2, own, controllers, writable(own)))
+        elif kind == "cgroup":
+            shared = frozenset(options.split(",")) & own_v1.keys()
+            if shared:
+                own = _own_folder(mount_point, mount_root, own_v1[min(shared)])
+                found.append(Hierarchy(1, own, shared, writable(own)))
+    return tuple(found)
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _own_folder(mount_point: str, mount_root: str, path: str) -> Path:
+    # Inside a container the mount's root is the container's group, and the path may be told from the host's root.
+    inside = path.removeprefix(mount_root) if mount_root != "/" and path.startswith(mount_root) else path
+    folder = Path(mount_point, inside.lstrip("/"))
+    return folder if folder.is_dir() or mount_root == "/" else Path(mount_point)
+
+
+def decide(limits: Limits, facts: Facts) -> Enforcement:
+    """Choose, per limit: an own v2 group, a systemd scope, v1 groups, rlimits; in this order."""
+    unified = next((h for h in facts.hierarchies if h.version == 2 and h.writable and h.controllers), None)
+    legacy = {
+        controller: h.own
+        for h in facts.hierarchies
+        if h.version == 1 and h.writable
+        for controller in sorted(h.controllers)
+    }
+    asked = [limit for limit in LIMITS if getattr(limits, limit) is not None]
+    means: dict[str, str] = {}
+    parents: dict[str, Path] = {}
+    use_scope = False
+    if unified is not None:
+        parents["unified"] = unified.own
+    for limit in asked:
+        controller = _CONTROLLER[limit]
+        if unified is not None and controller in unified.controllers:
+            means[limit] = "cgroup v2"
+        elif controller in legacy:
+            means[limit] = "cgroup v1"
+            parents[controller] = legacy[controller]
+        elif unified is None and facts.scope and controller in facts.scope_controllers:
+            means[limit] = "cgroup v2 (systemd scope)"
+            use_scope = True
+    if unified is None and not use_scope:
+        parents.update({name: legacy[name] for name in _ACCOUNTING if name in legacy})
+    notes: dict[str, str] = {}
+    unenforced: list[str] = []
+    for limit in asked:
+        if limit in means:
+            continue
+        if limit == "pids" and facts.pids_per_namespace:
+            means[limit] = "rlimit"
+            notes[limit] = "RLIMIT_NPROC, counted in the container's user namespace"
+            continue
+        unenforced.append(limit)
+        if limit == "memory":
+            means[limit] = "rlimit"
+            notes[limit] = "RLIMIT_DATA bounds each process by itself, not the container as a whole"
+        else:
+            notes[limit] = _why_not(_CONTROLLER[limit], facts)
+    return Enforcement(means, notes, parents, facts.scope if use_scope else (), tuple(unenforced))
+
+
+def _why_not(controller: str, facts: Facts) -> str:
+    if facts.scope:
+        return f"the service manager has no {controller} controller to delegate"
+    if not facts.hierarchies:
+        return "no control groups are mounted"
+    return f"no group with the {controller} controller may be made here"
+
+
+def remedy(unenforced: Iterable[str], facts: Facts) -> str:
+    """How this host could enforce them."""
+    controllers = " ".join(_CONTROLLER[limit] for limit in unenforced)
+    if facts.scope:
+        return (
+            f"let systemd delegate: a drop-in for user@.service with [Service] Delegate={controllers}, then log in "
+            "again; or accept the limit as not enforced"
+        )
+    if os.geteuid() != 0 and any(h.version == 1 and h.controllers for h in facts.hierarchies):
+        return (
+            "cgroup v1 has no safe delegation: ask the administrator for cgroup v2 "
+            "(systemd.unified_cgroup_hierarchy=1), or accept the limit as not enforced"
+        )
+    return "start the program in a systemd user session, or accept the limit as not enforced"

@@ -1,0 +1,164 @@
+"""The few system calls that Python has no name for, through libc, with errors as OSError.
+
+Flags are named as in the man pages: mount(2), open_tree(2), mount_setattr(2), setns(2), prctl(2), ioctl_nsfs(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+__all__ = [
+    "NAMESPACES",
+    "become_session_leader",
+    "bind_clone",
+    "drop_capabilities",
+    "forbid_new_privileges",
+    "install_filter",
+    "join_namespace",
+    "mount",
+    "move_mount",
+    "owning_user_namespace",
+    "set_mount_attributes",
+    "set_parent_death_signal",
+    "unshare",
+]
+
+NAMESPACES = {
+    "mnt": 0x00020000,
+    "cgroup": 0x02000000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+}
+"""CLONE_NEW* by the name in /proc/PID/ns."""
+
+MS = {"nosuid": 2, "nodev": 4, "noexec": 8, "rec": 1 << 14, "private": 1 << 18}
+MOUNT_ATTR = {"rdonly": 0x1, "nosuid": 0x2, "nodev": 0x4, "idmap": 0x00100000}
+
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_OPEN_TREE_CLONE = 1
+_OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+# One number on every architecture (asm-generic).
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
+
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 22, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION_3 = 0x20080522
+_NS_GET_USERNS = 0xB701
+_TIOCSCTTY = 0x540E
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result
+
+
+def unshare(*names: str) -> None:
+    flags = 0
+    for name in names:
+        flags |= NAMESPACES[name]
+    _checked(_libc.unshare(flags), f"unshare {' '.join(names)}")
+
+
+def join_namespace(fd: int, name: str) -> None:
+    _checked(_libc.setns(fd, NAMESPACES[name]), f"setns {name}")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    _checked(
+        _libc.mount(
+            os.fsencode(source),
+            os.fsencode(target),
+            None if kind is None else kind.encode(),
+            ctypes.c_ulong(flags),
+            None if data is None else data.encode(),
+        ),
+        target,
+    )
+
+
+def bind_clone(source: str, *, recursive: bool) -> int:
+    """A descriptor of a detached copy of the mount at *source*, seen from *source* down."""
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
+    return _checked(
+        _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(source), ctypes.c_uint(flags)), source
+    )
+
+
+def set_mount_attributes(
+    fd: int, attributes: int, *, user_namespace: int = 0, recursive: bool, what: str
+) -> None:
+    """``struct mount_attr {attr_set, attr_clr, propagation, userns_fd}``."""
+    record = struct.pack("QQQQ", attributes, 0, 0, user_namespace)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    _checked(
+        _libc.syscall(_SYS_MOUNT_SETATTR, fd, b"", ctypes.c_uint(flags), record, ctypes.c_size_t(32)), what
+    )
+
+
+def move_mount(fd: int, target: str) -> None:
+    _checked(
+        _libc.syscall(_SYS_MOVE_MOUNT, fd, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH),
+        target,
+    )
+
+
+def owning_user_namespace(fd: int) -> int:
+    """A descriptor of the user namespace that owns the namespace *fd*."""
+    return _checked(_libc.ioctl(fd, ctypes.c_ulong(_NS_GET_USERNS)), "NS_GET_USERNS")
+
+
+def _prctl(option: int, value: int | ctypes.c_char_p = 0, third: object = 0) -> None:
+    first = ctypes.c_ulong(value) if isinstance(value, int) else value
+    _checked(_libc.prctl(option, first, third, 0, 0), f"prctl {option}")
+
+
+def set_parent_death_signal(number: int) -> None:
+    """Lost at every change of uid or gid: set it last."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def forbid_new_privileges() -> None:
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+class _Program(ctypes.Structure):
+    """``struct sock_fprog``."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def install_filter(program: bytes) -> None:
+    """The seccomp filter for this process and all that comes of it; needs :func:`forbid_new_privileges` first."""
+    record = _Program(len(program) // 8, program)
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(record))
+
+
+def drop_capabilities() -> None:
+    """Empty all five sets: ambient, bounding, inheritable, permitted, effective."""
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    for capability in range(64):
+        try:
+            _prctl(_PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # EINVAL: past the kernel's last capability
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    _checked(_libc.capset(header, bytes(24)), "capset")
+
+
+def become_session_leader(terminal: int) -> None:
+    """A session of its own, with *terminal* as its controlling terminal."""
+    os.setsid()
+    _checked(_libc.ioctl(terminal, ctypes.c_ulong(_TIOCSCTTY), 0), "TIOCSCTTY")

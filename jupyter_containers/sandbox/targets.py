@@ -1,0 +1,111 @@
+"""Where mount points really lie in a root that may be hostile.
+
+bwrap makes missing mount points while the host's root is still reachable under ``/oldroot``. A symbolic link in an
+image (``/etc -> /oldroot/home/me``) would make it create files outside. So every target is walked here first, link
+by link and bound to the root, and bwrap is given the path that holds no link (cf. CVE-2024-42472).
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import HostError
+
+__all__ = ["View", "is_opaque", "is_whiteout"]
+
+_MOST_LINKS = 40  # MAXSYMLINKS, path_resolution(7)
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """A character device 0:0: the overlay's mark for "removed here"."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def is_opaque(folder: str | Path) -> bool:
+    """Whether a folder of a layer hides the folders of its name below."""
+    try:
+        return os.getxattr(folder, "user.overlay.opaque", follow_symlinks=False) == b"y"
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the sandbox will see, as mount points and the host folders behind them, topmost first.
+
+    ``mounts`` has ``/`` with the root's upper folder and layers, a bind's target with its source, and an empty
+    tuple for what starts out empty (tmpfs, proc, dev).
+    """
+
+    mounts: Mapping[str, Sequence[Path]]
+
+    def resolve(self, target: str) -> str:
+        """The path of *target* without symbolic links; what does not exist yet is taken as written.
+
+        Raises HostError for a relative path and for a loop of links.
+        """
+        if not target.startswith("/"):
+            raise HostError(f"mount target {target!r} is not an absolute path", hint="start it with /")
+        todo = [part for part in target.split("/") if part not in ("", ".")][::-1]
+        done = "/"
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                done = posixpath.dirname(done)
+                continue
+            path = posixpath.join(done, part)
+            link = self._link(path)
+            if link is None:
+                done = path
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise HostError(
+                    f"mount target {target} is a loop of symbolic links in the image",
+                    hint="choose another target",
+                )
+            todo += [step for step in link.split("/") if step not in ("", ".")][::-1]
+            if link.startswith("/"):
+                done = "/"
+        return done
+
+    def _link(self, path: str) -> str | None:
+        """The text of the symbolic link at *path*, None where there is none."""
+        if path in self.mounts:
+            return None
+        mount = path
+        while mount not in self.mounts:
+            mount = posixpath.dirname(mount)
+        inside = path[len(mount) :].lstrip("/")
+        for root in self.mounts[mount]:
+            place = f"{root}/{inside}"
+            try:
+                status = os.lstat(place)
+            except (FileNotFoundError, NotADirectoryError):
+                if _hides(root, inside):
+                    return None
+                continue
+            except OSError:
+                return None  # not ours to read: then nothing is made there either
+            return os.readlink(place) if stat.S_ISLNK(status.st_mode) else None  # noqa: PTH115
+        return None
+
+
+def _hides(root: Path, inside: str) -> bool:
+    """Whether this layer removed a parent of *inside*, so that the layers below don't count."""
+    parent = posixpath.dirname(inside)
+    while parent:
+        place = f"{root}/{parent}"
+        try:
+            status = os.lstat(place)
+        except OSError:
+            parent = posixpath.dirname(parent)
+            continue
+        return not stat.S_ISDIR(status.st_mode) or is_opaque(place)
+    return False
