@@ -146,7 +146,7 @@ class Builds:
     def read_events(self, build_id: str, position: int) -> EventPage:
         """The events after *position* (0, or a position of an earlier page) that are there now."""
         view = self.find(build_id)  # before the file, so that an end it tells of is in the file already
-        page = read_page(self.paths.builds / build_id / "events.jsonl", position)
+        page = read_page(self.paths.builds / view.id / "events.jsonl", position)
         return msgspec.structs.replace(page, ended=page.ended and view.state not in ACTIVE)
 
     def _run(self, job: _Job, loaded: LoadedSpec, monitor: Monitor, options: dict[str, bool]) -> None:
@@ -154,7 +154,7 @@ class Builds:
         if job.cancel.is_set():
             self._change(job, state="cancelled", ended_at=time.time())
             return
-        self._change(job, state="building", started_at=time.time())
+        self._change(job, state="running", started_at=time.time())
         try:
             built = self._build(
                 loaded, paths=self.paths, monitor=monitor, cancel=job.cancel, build_id=job.view.id, **options

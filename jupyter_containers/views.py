@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 EnvironmentState: TypeAlias = Literal["not built", "building", "ready", "out of date", "broken"]
-BuildState: TypeAlias = Literal["queued", "building", "done", "failed", "cancelled", "interrupted"]
-ACTIVE: frozenset[BuildState] = frozenset({"queued", "building"})
+BuildState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+ACTIVE: frozenset[BuildState] = frozenset({"queued", "running"})
 
 
 class EnvironmentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,11 +132,11 @@ def build_view(entry: BuildRecord) -> BuildView:
         environment=entry.name,
         spec_file=entry.spec_file,
         state=entry.state,
-        phase=entry.phase,
+        phase=entry.phase or None,
         percent=entry.percent,
         started_at=entry.started_at,
         ended_at=entry.ended_at,
-        image=entry.image or "",
+        image=entry.image,
         error=entry.error,
         hint=entry.hint,
     )

@@ -6,7 +6,7 @@ This module is imported by every start of a server; all that is not needed for t
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Float, Integer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from ..environments import Environments
+    from ..views import BuildView
     from .service import Service
 
 __all__ = ["ContainersExtension"]
@@ -92,9 +93,16 @@ class ContainersExtension(ExtensionApp):
 
     def _open_environments(self) -> Environments:
         from ..environments import Environments
-        from .events import build_reporter
 
-        return Environments(max_builds=self.max_builds, on_build=build_reporter(self.service, self._event_logger))
+        return Environments(max_builds=self.max_builds, on_build=self._report_build)
+
+    def _report_build(self, view: BuildView) -> None:
+        """Called from building threads."""
+        from .events import report_build
+
+        loop = self.service.loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(report_build, self._event_logger, view)
 
     async def _reap_leftovers(self) -> None:
         from ..errors import ContainersError
@@ -106,7 +114,3 @@ class ContainersExtension(ExtensionApp):
             return
         if ended:
             self.log.info("removed what was left of containers whose owner has crashed: %s", ", ".join(ended))
-
-    @classmethod
-    def get_extension_package(cls) -> Any:
-        return "jupyter_containers"

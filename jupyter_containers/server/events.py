@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,16 +13,15 @@ if TYPE_CHECKING:
 
     from ..runtime.base import ContainerState
     from ..views import BuildView
-    from .service import Service
 
-__all__ = ["BUILD_SCHEMA", "CONTAINER_SCHEMA", "build_reporter", "register_schemas", "report_container"]
+__all__ = ["BUILD_SCHEMA", "CONTAINER_SCHEMA", "register_schemas", "report_build", "report_container"]
 
 BUILD_SCHEMA = "urn:jupyter-containers:event:build:1"
 CONTAINER_SCHEMA = "urn:jupyter-containers:event:container:1"
 
 _SCHEMAS = Path(__file__).parent / "schemas"
 
-_ACTIONS: dict[str, str] = {"building": "started", "done": "done", "failed": "failed", "cancelled": "cancelled"}
+_ACTIONS: dict[str, str] = {"running": "started", "done": "done", "failed": "failed", "cancelled": "cancelled"}
 
 
 def register_schemas(logger: EventLogger) -> None:
@@ -33,16 +31,17 @@ def register_schemas(logger: EventLogger) -> None:
             logger.register_event_schema(_SCHEMAS / file)
 
 
-def build_reporter(service: Service, logger: EventLogger) -> Callable[[BuildView], None]:
-    """A function that building threads may call; it counts, and emits the event from the event loop."""
-
-    def report(view: BuildView) -> None:
-        metrics.count_build(view)
-        loop = service.loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(_emit_build, logger, view)
-
-    return report
+def report_build(logger: EventLogger, view: BuildView) -> None:
+    """In the event loop: count and emit the start or the end of a build."""
+    metrics.count_build(view)
+    data: dict[str, Any] = {"action": _ACTIONS[view.state], "build_id": view.id, "environment": view.environment}
+    if view.started_at is not None and view.ended_at is not None:
+        data["seconds"] = round(view.ended_at - view.started_at, 3)
+    if view.image:
+        data["image"] = view.image
+    if view.error:
+        data["error"] = view.error
+    _emit(logger, BUILD_SCHEMA, data)
 
 
 def report_container(
@@ -61,17 +60,6 @@ def report_container(
     if action != "started":
         data |= {"exit_code": state.exit_code, "cause": state.cause}
     _emit(logger, CONTAINER_SCHEMA, data)
-
-
-def _emit_build(logger: EventLogger, view: BuildView) -> None:
-    data: dict[str, Any] = {"action": _ACTIONS[view.state], "build_id": view.id, "environment": view.environment}
-    if view.started_at is not None and view.ended_at is not None:
-        data["seconds"] = round(view.ended_at - view.started_at, 3)
-    if view.image:
-        data["image"] = view.image
-    if view.error:
-        data["error"] = view.error
-    _emit(logger, BUILD_SCHEMA, data)
 
 
 def _emit(logger: EventLogger, schema_id: str, data: dict[str, Any]) -> None:

@@ -32,6 +32,11 @@ class Feed:
         self._waits: dict[tuple[str, int], _Wait] = {}
         self.closed = asyncio.Event()
 
+    @property
+    def followers(self) -> int:
+        """How many wait for something to come."""
+        return sum(wait.followers for wait in self._waits.values())
+
     async def next_page(self, build_id: str, position: int, *, timeout: float, gone: asyncio.Event) -> EventPage | None:
         """The events after *position*: at once where there are some, else as soon as there are.
 

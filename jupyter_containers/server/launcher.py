@@ -1,8 +1,8 @@
-"""Environments in the launcher: the server's kernel spec manager, whatever its class is, with ours in front."""
+"""Environments in the launcher: the server's own classes, whatever they are, with ours in front."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpecManager
 from traitlets.config import Config
@@ -13,26 +13,42 @@ if TYPE_CHECKING:
 __all__ = ["add_environments", "combine"]
 
 
-def combine(base: type[KernelSpecManager]) -> type[KernelSpecManager]:
-    """*base* that finds the environments as well. Its configuration is still read: sections go by base class."""
-    from ..kernels.kernelspec import ContainerKernelSpecMixin
-
-    if issubclass(base, ContainerKernelSpecMixin):
+def combine(mixin: type, base: type) -> type:
+    """*base* with *mixin* in front. Its configuration is still read: sections go by the names of all base classes."""
+    if issubclass(base, mixin):
         return base
-    return type(f"Container{base.__name__}", (ContainerKernelSpecMixin, base), {"__module__": __name__})
+    return type(f"Container{base.__name__}", (mixin, base), {"__module__": __name__})
 
 
 def add_environments(serverapp: ServerApp) -> None:
-    """Have *serverapp* make a combined kernel spec manager. Not with a gateway: its kernels run elsewhere."""
+    """Have *serverapp* find and start the kernels of environments. Not with a gateway: its kernels run elsewhere."""
     from jupyter_server.gateway.gateway_client import GatewayClient
 
     if GatewayClient.instance(parent=serverapp).gateway_enabled:
         serverapp.log.info("jupyter_containers | a gateway runs the kernels: environments are not in the launcher")
         return
-    # The trait's default asks for the gateway's settings, which the server has not read yet at this point.
-    given = serverapp.trait_has_value("kernel_spec_manager_class")
-    base = serverapp.kernel_spec_manager_class if given else KernelSpecManager
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
+    from ..kernels.dynamic import ContainerKernelSpecMixin
+    from .starting import PendingStartsMixin
+
     # Through the configuration, for the next extension's settings make the server load all of it again.
     config = Config()
-    config.ServerApp.kernel_spec_manager_class = combine(base)
+    specs = _given(serverapp, "kernel_spec_manager_class", KernelSpecManager)
+    config.ServerApp.kernel_spec_manager_class = combine(ContainerKernelSpecMixin, specs)
+    kernels = _given(serverapp, "kernel_manager_class", AsyncMappingKernelManager)
+    if issubclass(kernels, AsyncMappingKernelManager) and not _wants_pending(serverapp, kernels):
+        config.ServerApp.kernel_manager_class = combine(PendingStartsMixin, kernels)
     serverapp.update_config(config)
+
+
+def _given(serverapp: ServerApp, trait: str, otherwise: type) -> type:
+    """The class that was configured. The trait's own default can't be asked for: it reads settings of the gateway
+    that the server has not loaded at this point."""
+    return getattr(serverapp, trait) if serverapp.trait_has_value(trait) else otherwise
+
+
+def _wants_pending(serverapp: ServerApp, kernels: type) -> bool:
+    """Whether the user has set ``use_pending_kernels``: then it is his to say, for all kernels."""
+    sections: Any = (serverapp.config.get(kind.__name__, {}) for kind in kernels.__mro__)
+    return any("use_pending_kernels" in section for section in sections)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from ..errors import InputError, Problem
-from ..sandbox.probe import Finding
+
+if TYPE_CHECKING:
+    from ..sandbox.probe import Finding
 
 __all__ = ["API_VERSION", "CreateEnvironment", "Diagnosis", "ErrorReply", "StartBuild", "StopContainer", "Version"]
 

@@ -1,0 +1,78 @@
+"""Kernels whose image is still being built: their start is answered soon, and told as *starting* until it is there.
+
+A start that is quick, or fails quickly, is answered as ever: with the kernel, or with what went wrong. One that takes
+longer would be cut off by a proxy; it is answered as a pending kernel (``use_pending_kernels`` of jupyter_client):
+its state is ``starting``, its websocket opens once it is ready, and cells that were sent until then run. Kernels
+outside of containers are started and ended as without this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any
+
+from traitlets import Float
+
+from ..kernels.kernelspec import PROVISIONER
+
+__all__ = ["PendingStartsMixin"]
+
+_pending: ContextVar[bool] = ContextVar("pending", default=False)
+"""Whether the start that this context is about may be answered before its kernel is ready."""
+
+
+class PendingStartsMixin:
+    """Goes in front of a subclass of jupyter_server's ``AsyncMappingKernelManager``."""
+
+    start_patience = Float(
+        10.0, config=True, help="Seconds to wait for a container's kernel before its start is answered as pending."
+    )
+
+    @property
+    def use_pending_kernels(self) -> bool:
+        return _pending.get()
+
+    async def start_kernel(self, *args: Any, kernel_name: str | None = None, **kwargs: Any) -> str:
+        if not self._is_container(kernel_name):
+            native: str = await super().start_kernel(*args, kernel_name=kernel_name, **kwargs)  # type: ignore[misc]
+            return native
+        token = _pending.set(True)
+        try:
+            kernel_id: str = await super().start_kernel(*args, kernel_name=kernel_name, **kwargs)  # type: ignore[misc]
+        finally:
+            _pending.reset(token)
+        ready = _ready(self.get_kernel(kernel_id))  # type: ignore[attr-defined]
+        await asyncio.wait({ready}, timeout=self.start_patience)
+        if ready.done() and ready.exception() is not None:
+            await self.shutdown_kernel(kernel_id, now=True)  # forgets it: nothing runs
+            raise ready.exception()  # type: ignore[misc]
+        task = self._pending_kernel_tasks.get(kernel_id)  # type: ignore[attr-defined]
+        if ready.done() and task is not None:
+            await task  # activity is watched from the answer on, as for every kernel
+        return kernel_id
+
+    async def _async_shutdown_kernel(self, kernel_id: str, now: bool = False, restart: bool = False) -> None:
+        # The server waits for a start before it ends a kernel; for a build that could be long.
+        kernel = self._kernels.get(kernel_id)  # type: ignore[attr-defined]
+        if kernel is not None and not kernel.ready.done() and hasattr(kernel.provisioner, "cancel_start"):
+            kernel.provisioner.cancel_start()
+        await super()._async_shutdown_kernel(kernel_id, now=now, restart=restart)  # type: ignore[misc]
+
+    shutdown_kernel = _async_shutdown_kernel
+
+    def _is_container(self, kernel_name: str | None) -> bool:
+        from jupyter_client.kernelspec import NoSuchKernel
+
+        specs = self.kernel_spec_manager  # type: ignore[attr-defined]
+        try:
+            spec = specs.get_kernel_spec(kernel_name or self.default_kernel_name)  # type: ignore[attr-defined]
+        except NoSuchKernel:
+            return False  # the start tells of it
+        provisioner = spec.metadata.get("kernel_provisioner", {})
+        return bool(provisioner.get("provisioner_name") == PROVISIONER)
+
+
+def _ready(kernel: Any) -> asyncio.Future[None]:
+    ready = kernel.ready
+    return ready if isinstance(ready, asyncio.Future) else asyncio.wrap_future(ready)
