@@ -1,0 +1,107 @@
+"""What no value of a spec shows alone: two mounts at one place, a kernel without its command.
+
+The rules look at the raw document, so that they speak up beside the problems of single values, with indexes that
+are the user's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .checks import CHECKS, Wrong
+from .requirement import distribution_name
+from .walk import Key
+
+__all__ = ["find_conflicts"]
+
+Conflict = tuple[Key, str, str]
+"""The key, the cause, the remedy."""
+
+
+def find_conflicts(document: dict[str, Any], *, has_pylock: bool, show: Callable[[Key], str]) -> Iterator[Conflict]:
+    """The conflicts in *document*; *show* tells in words where a key was written."""
+    yield from _targets_twice(document, ("mounts",), "mount-target", show)
+    yield from _targets_twice(document, ("build", "copy"), "copy-target", show)
+    yield from _kernel(document)
+    yield from _pins(document, show)
+    wants_python = has_pylock or bool(_items(document, ("packages", "pip")))
+    if document.get("python") == "none":
+        if wants_python:
+            yield ("python",), 'is "none", and there are Python packages to install', "Remove one of the two"
+        elif not _items(document, ("kernel", "argv")):
+            yield (
+                ("python",),
+                'is "none", and the kernel is a Python one',
+                "Write the kernel's command as `kernel.argv`",
+            )
+
+
+def _targets_twice(document: dict[str, Any], key: Key, check: str, show: Callable[[Key], str]) -> Iterator[Conflict]:
+    seen: dict[str, int] = {}
+    for at, item in enumerate(_items(document, key)):
+        target = item.get("target") if isinstance(item, dict) else None
+        if not isinstance(target, str):
+            continue
+        try:
+            target = CHECKS[check](target)
+        except Wrong:
+            continue
+        first = seen.setdefault(target, at)
+        if first != at:
+            yield (
+                (*key, at, "target"),
+                f"{target!r} is the target of {show((*key, first))} too",
+                "Give it another target",
+            )
+
+
+def _kernel(document: dict[str, Any]) -> Iterator[Conflict]:
+    argv = [item for item in _items(document, ("kernel", "argv")) if isinstance(item, str)]
+    if not argv:
+        kernel = document.get("kernel")
+        language = kernel.get("language", "python") if isinstance(kernel, dict) else "python"
+        if isinstance(language, str) and language.strip().lower() not in {"", "python"}:
+            example = '["/usr/bin/R", "--slave", "-e", "IRkernel::main()", "--args", "{connection_file}"]'
+            cause = f"a kernel of the language {language!r} needs `kernel.argv`"
+            yield ("kernel", "language"), cause, f"Write its command, such as argv = {example}"
+        return
+    if not argv[0].startswith("/"):
+        # jupyter_client replaces a bare `python` by the host's own (KernelManager.format_kernel_cmd).
+        yield ("kernel", "argv", 0), f"{argv[0]!r} is not an absolute path in the image", "Write the whole path"
+    if not any("{connection_file}" in item for item in argv):
+        cause = "does not hand the kernel its connection file"
+        yield ("kernel", "argv"), cause, "Add the item `{connection_file}` after the kernel's option for it"
+
+
+def _pins(document: dict[str, Any], show: Callable[[Key], str]) -> Iterator[Conflict]:
+    """A package pinned to two versions under the same markers can't be installed."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    exact: dict[tuple[str, str], tuple[str, int]] = {}
+    for at, text in enumerate(_items(document, ("packages", "pip"))):
+        name = distribution_name(text) if isinstance(text, str) else None
+        if name is None or "==" not in text:
+            continue
+        try:
+            requirement = Requirement(text.partition(" --hash=")[0])
+        except InvalidRequirement:
+            continue
+        for part in requirement.specifier:
+            if part.operator != "==" or "*" in part.version:
+                continue
+            first, where = exact.setdefault((name, str(requirement.marker)), (part.version, at))
+            if first != part.version:
+                other = show(("packages", "pip", where))
+                yield (
+                    ("packages", "pip", at),
+                    f"{name} is wanted as {part.version} here and as {first} at {other}",
+                    "Keep one of them",
+                )
+
+
+def _items(document: dict[str, Any], key: Key) -> list[Any]:
+    value: Any = document
+    for part in key:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, list) else []
