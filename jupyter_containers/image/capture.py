@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import StoreError
@@ -26,7 +26,6 @@ _SPECIAL = stat.S_ISUID | stat.S_ISGID
 _CAPABILITY = "security.capability"
 _OPAQUE_XATTRS = (OPAQUE_XATTR, "trusted.overlay.opaque")
 _INCOMPLETE_XATTRS = ("overlay.metacopy", "overlay.redirect")
-_DROPPED_LISTED = 100
 
 
 @dataclass(slots=True)
@@ -37,6 +36,8 @@ class Capture:
     epoch: int
     plain_modes: bool = False
     """Files become 0644 or, with any execute bit, 0755, folders 0755: whatever umask they were made with."""
+    true_modes: Mapping[str, int] = field(default_factory=dict)
+    """Where the tree's modes have been made harmless before, by quoted name."""
     facts: Facts = field(default_factory=Facts)
     entries: int = 0
     size: int = 0
@@ -52,8 +53,7 @@ class Capture:
         """
         # The topmost layer's root is the container's root, and staging folders are private.
         os.chmod(self.tree, 0o755)  # noqa: PTH101, S103  bytes: names need not be text
-        if self._take_xattrs(Found(b"", self.tree, os.lstat(self.tree)), b""):
-            yield marker(b"", OPAQUE_MARKER), None
+        self._take_xattrs(Found(b"", self.tree, os.lstat(self.tree)))
         self._folders.append((self.tree, self.epoch))
         for found in scan(self.tree):
             yield from self._take(found)
@@ -84,15 +84,14 @@ class Capture:
             # Not of its own status: that was read before or after the first name's mode was set.
             yield Member(name, HARD_LINK, first.mode, first.mtime, link=first.name), None
             return
-        mode, mtime = self._mode(status), self._mtime(status)
+        mode, mtime = self._mode(found), self._mtime(status)
         # First the mode: of what its owner may not read, the attributes can't be read either.
         if not stat.S_ISLNK(status.st_mode):
             self._set_mode(found, mode)
         opaque = False
         xattrs: dict[bytes, bytes] = {}
         if is_file or stat.S_ISDIR(status.st_mode):
-            opaque = self._take_xattrs(found, name)
-            xattrs = read_xattrs(found.path) | dict(self.facts.xattrs_of(name))
+            opaque, xattrs = self._take_xattrs(found)
         if status.st_uid != os.geteuid():
             os.chown(found.path, 0, 0, follow_symlinks=False)
         member = describe(found, mode=mode, mtime=mtime)
@@ -111,8 +110,7 @@ class Capture:
         if is_whiteout(found.status) or not (stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)):
             return True
         os.unlink(found.path)  # noqa: PTH108
-        if len(self.facts.dropped) < _DROPPED_LISTED:
-            self.facts.dropped.append(quote_name(found.name))
+        self.facts.drop(found.name)
         return False
 
     def _check_owner(self, found: Found) -> None:
@@ -123,8 +121,11 @@ class Capture:
                 hint="a step of a build may only leave files of the user who builds",
             )
 
-    def _mode(self, status: os.stat_result) -> int:
+    def _mode(self, found: Found) -> int:
+        status = found.status
         mode = stat.S_IMODE(status.st_mode)
+        if self.true_modes:
+            mode = self.true_modes.get(quote_name(found.name), mode)
         if not self.plain_modes:
             return mode
         return 0o755 if mode & 0o111 or stat.S_ISDIR(status.st_mode) else 0o644
@@ -149,11 +150,11 @@ class Capture:
         elif whole_seconds(found.status) != member.mtime:
             os.utime(found.path, (member.mtime, member.mtime), follow_symlinks=False)
 
-    def _take_xattrs(self, found: Found, name: bytes) -> bool:
-        """Take off what must not stay on disk. Returns whether the folder is opaque."""
+    def _take_xattrs(self, found: Found) -> tuple[bool, dict[bytes, bytes]]:
+        """Take off what must not stay on disk. Returns whether the folder is opaque, and what the tar carries."""
         keys = os.listxattr(found.path, follow_symlinks=False)
         if not keys:
-            return False
+            return False, {}
         opaque = False
         for key in keys:
             space, _, rest = key.partition(".")
@@ -161,19 +162,19 @@ class Capture:
                 opaque = os.getxattr(found.path, key, follow_symlinks=False) == b"y"
             if key.endswith(_INCOMPLETE_XATTRS) and space in ("user", "trusted"):
                 raise StoreError(
-                    f"{quote_name(name)}: the overlay that wrote it left {key}, so its content is not all here",
+                    f"{quote_name(found.name)}: the overlay that wrote it left {key}, so its content is not all here",
                     hint="mount overlays with metacopy=off and redirect_dir=off",
                 )
             if key == _CAPABILITY:
-                self._take_capability(found, name)
+                self._take_capability(found)
             elif space == "trusted" or (space == "user" and rest.startswith("overlay.")):
                 os.removexattr(found.path, key, follow_symlinks=False)
         if opaque:
             set_opaque(found.path)
-        return opaque
+        return opaque, read_xattrs(found.path) | dict(self.facts.xattrs_of(found.name))
 
-    def _take_capability(self, found: Found, name: bytes) -> None:
-        self.facts.add_xattr(name, _CAPABILITY, _plain_capability(os.getxattr(found.path, _CAPABILITY)))
+    def _take_capability(self, found: Found) -> None:
+        self.facts.add_xattr(found.name, _CAPABILITY, _plain_capability(os.getxattr(found.path, _CAPABILITY)))
         # An ordinary user may not remove the attribute, but a change of owner (to the present one) does
         # (chown(2); the kernel's notify_change with ATTR_KILL_PRIV).
         os.chown(found.path, found.status.st_uid, found.status.st_gid, follow_symlinks=False)

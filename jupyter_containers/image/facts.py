@@ -14,6 +14,8 @@ import msgspec
 
 __all__ = ["Facts", "quote_name", "unquote_name"]
 
+_DROPPED_LISTED = 100
+
 
 class Facts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Filled while a tree is captured, by names as in the tar (see :func:`quote_name`)."""
@@ -26,10 +28,14 @@ class Facts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Hard links inside the tree: the name, and the name that came first. Not told by inode numbers later on,
     because files are shared by content between layers, too."""
     dropped: list[str] = []
-    """Sockets and devices, which a layer can't have."""
+    """Sockets and devices, which a layer can't have; the first hundred."""
 
     def add_xattr(self, name: bytes, key: str, value: bytes) -> None:
         self.xattrs.setdefault(quote_name(name), {})[key] = base64.b64encode(value).decode()
+
+    def drop(self, name: bytes) -> None:
+        if len(self.dropped) < _DROPPED_LISTED:
+            self.dropped.append(quote_name(name))
 
     def xattrs_of(self, name: bytes) -> Mapping[bytes, bytes]:
         if not self.xattrs:

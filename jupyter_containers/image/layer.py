@@ -106,8 +106,6 @@ def tar_items(tree: bytes, facts: Facts) -> Iterator[Item]:
     """The entries of a committed layer's tar: its tree with what *facts* tell."""
     modes = {unquote_name(name): mode for name, mode in facts.modes.items()}
     links = {unquote_name(name): unquote_name(link) for name, link in facts.links.items()}
-    if is_opaque(tree):
-        yield marker(b"", OPAQUE_MARKER), None
     for found in scan(tree):
         name, mode = found.name, found.status.st_mode
         link = links.get(name, b"")

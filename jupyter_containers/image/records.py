@@ -10,7 +10,15 @@ import msgspec
 from .facts import Facts
 from .model import Descriptor
 
-__all__ = ["ImageRecord", "LayerRecord", "ReferenceRecord", "StepRecord", "list_records", "read_record"]
+__all__ = [
+    "ImageRecord",
+    "LayerRecord",
+    "PinRecord",
+    "ReferenceRecord",
+    "StepRecord",
+    "list_records",
+    "read_record",
+]
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,6 +57,13 @@ class ReferenceRecord(_Record, frozen=True, kw_only=True):
     """``refs/<hash of the name>.json``: a name may be longer than a file's may be."""
 
     reference: str
+    image: str
+
+
+class PinRecord(_Record, frozen=True, kw_only=True):
+    """``pins/<owner>.json``: who keeps an image beyond any process."""
+
+    owner: str
     image: str
 
 

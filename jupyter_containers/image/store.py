@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -28,16 +28,25 @@ from .layer import stream_tar
 from .lease import Lease, leased_digests
 from .locks import exclusive_file, hold, try_lock
 from .model import Descriptor, History, Image, ImageConfig, Layer, RootFs, decode, encode
-from .records import ImageRecord, LayerRecord, ReferenceRecord, StepRecord, list_records, read_record
+from .records import (
+    ImageRecord,
+    LayerRecord,
+    PinRecord,
+    ReferenceRecord,
+    StepRecord,
+    list_records,
+    read_record,
+)
 from .reference import parse_reference
 from .tree import remove_tree
 
 __all__ = ["EPOCH", "Staging", "Store", "full_disk_told"]
 
 _VERSION = "1\n"
-_FOLDERS = ("l", "layers", "blobs", "images", "refs", "steps", "locks", "leases", "tmp", "cache")
+_FOLDERS = ("l", "layers", "blobs", "images", "refs", "pins", "steps", "locks", "leases", "tmp", "cache")
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,199}")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{12,63})")
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _CACHE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -151,6 +160,27 @@ class Store:
         with exclusive_file(self.root / "locks" / _step_file(step_id, ".lock"), waiting=waiting):
             yield
 
+    def pin(self, owner: str, digest: str) -> None:
+        """Keep an image for *owner* (``container-1f2e…``) beyond this process's life, until :meth:`unpin`."""
+        path = self._pin_file(owner)
+        with full_disk_told(self.root), self.sharing():
+            image = self._resolve(digest, self.references())
+            write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=image)))
+
+    def unpin(self, owner: str) -> None:
+        """Undo :meth:`pin`; no error where there is none."""
+        with self.sharing():
+            self._pin_file(owner).unlink(missing_ok=True)
+
+    def pins(self) -> dict[str, str]:
+        """Owners, and the images' digests they keep."""
+        return {record.owner: record.image for _, record in list_records(self.root / "pins", PinRecord)}
+
+    def _pin_file(self, owner: str) -> Path:
+        if not _OWNER.fullmatch(owner):
+            raise StoreError(f"{owner[:80]!r} can't be the owner of a pin")
+        return self.root / "pins" / f"{owner}.json"
+
     # Layers
 
     @contextmanager
@@ -171,18 +201,25 @@ class Store:
             remove_tree(path)
 
     def commit_layer(
-        self, tree: Path, *, created_by: str, epoch: int = EPOCH, plain_modes: bool = False
+        self,
+        tree: Path,
+        *,
+        created_by: str,
+        epoch: int = EPOCH,
+        plain_modes: bool = False,
+        true_modes: Mapping[str, int] | None = None,
     ) -> Layer:
         """Take the folder *tree*, which lies in a :meth:`staging`, in as a layer; it is moved away.
 
         Times after *epoch* (seconds) become *epoch*; files with more than one link get :data:`EPOCH` at the latest,
         since other layers have them, too. *plain_modes* makes modes 0644 and 0755, for trees that the caller's umask
-        had a say in. A tree that is here already gives the present layer.
+        had a say in; *true_modes* are the modes, by quoted name, of what was made harmless before. A tree that is
+        here already gives the present layer.
 
-        Raises :class:`StoreError` for what a layer can't hold and :class:`OutOfSpaceError`; then nothing is taken in.
+        Raises :class:`StoreError` for what a layer can't hold and :class:`OutOfSpaceError`; nothing is taken in then.
         """
         with full_disk_told(self.root):
-            capture = Capture(os.fsencode(tree), epoch, plain_modes)
+            capture = Capture(os.fsencode(tree), epoch, plain_modes, true_modes or {})
             state, tar_size = sha256(), 0
             for piece in stream_tar(capture.items()):
                 state.update(piece)
