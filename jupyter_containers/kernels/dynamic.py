@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool
+from traitlets import Bool, HasTraits
 
 from ..errors import ContainersError
 from ..paths import Paths
@@ -48,7 +48,7 @@ def find_dynamic(paths: Paths, root: Path | None) -> dict[str, tuple[Record, Ker
     return found
 
 
-class ContainerKernelSpecMixin:
+class ContainerKernelSpecMixin(HasTraits):  # a trait of a plain class has no name
     """Goes in front of a subclass of :class:`jupyter_client.kernelspec.KernelSpecManager`."""
 
     dynamic_environments = Bool(

@@ -12,9 +12,12 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any
 
-from traitlets import Float
+from tornado import web
+from traitlets import Float, HasTraits
 
+from ..errors import ContainersError
 from ..kernels.kernelspec import PROVISIONER
+from .handlers.base import status_of
 
 __all__ = ["PendingStartsMixin"]
 
@@ -22,7 +25,18 @@ _pending: ContextVar[bool] = ContextVar("pending", default=False)
 """Whether the start that this context is about may be answered before its kernel is ready."""
 
 
-class PendingStartsMixin:
+class StartFailed(web.HTTPError):
+    """Why a kernel did not start, as the server's handlers pass it on; of other exceptions they keep the text back."""
+
+    def __init__(self, error: ContainersError) -> None:
+        super().__init__(status_of(error), str(error))
+        self.error = error
+
+    def __str__(self) -> str:
+        return str(self.error)
+
+
+class PendingStartsMixin(HasTraits):
     """Goes in front of a subclass of jupyter_server's ``AsyncMappingKernelManager``."""
 
     start_patience = Float(
@@ -44,9 +58,12 @@ class PendingStartsMixin:
             _pending.reset(token)
         ready = _ready(self.get_kernel(kernel_id))  # type: ignore[attr-defined]
         await asyncio.wait({ready}, timeout=self.start_patience)
-        if ready.done() and ready.exception() is not None:
+        error = ready.exception() if ready.done() else None
+        if error is not None:
             await self.shutdown_kernel(kernel_id, now=True)  # forgets it: nothing runs
-            raise ready.exception()  # type: ignore[misc]
+            if isinstance(error, ContainersError):
+                raise StartFailed(error) from error
+            raise error
         task = self._pending_kernel_tasks.get(kernel_id)  # type: ignore[attr-defined]
         if ready.done() and task is not None:
             await task  # activity is watched from the answer on, as for every kernel

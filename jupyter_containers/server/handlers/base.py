@@ -50,7 +50,7 @@ class Refusal(web.HTTPError):
     """An error of this package on its way to the client."""
 
     def __init__(self, error: errors.ContainersError) -> None:
-        super().__init__(status_of(error), error.message.replace("%", "%%"))
+        super().__init__(status_of(error), error.message)
         self.error = error
 
 

@@ -1,0 +1,188 @@
+"""Environments appear in the launcher, and kernels that wait for a build are answered in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.provisioning import KernelProvisionerBase, KernelProvisionerFactory
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado.httpclient import HTTPClientError
+
+from jupyter_containers.errors import CancelledError, KernelError
+from jupyter_containers.kernels.dynamic import ContainerKernelSpecMixin
+from jupyter_containers.server.starting import PendingStartsMixin
+
+
+class OwnSpecs(KernelSpecManager):
+    pass
+
+
+async def test_environment_in_the_list(extension, jp_fetch, spec):
+    response = await jp_fetch("api", "kernelspecs")
+    assert "jc-demo" in json.loads(response.body)["kernelspecs"]
+
+
+async def test_kernels_go_on_as_configured(extension, jp_serverapp):
+    assert isinstance(jp_serverapp.kernel_spec_manager, ContainerKernelSpecMixin)
+    assert isinstance(jp_serverapp.kernel_manager, PendingStartsMixin)
+    assert isinstance(jp_serverapp.kernel_manager, AsyncMappingKernelManager)
+
+
+class TestOwnClass:
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config):
+        jp_server_config["ServerApp"]["kernel_spec_manager_class"] = OwnSpecs
+        jp_server_config["OwnSpecs"] = {"ensure_native_kernel": False}
+        jp_server_config["AsyncMappingKernelManager"] = {"use_pending_kernels": True, "cull_interval": 77}
+        return jp_server_config
+
+    async def test_is_kept_and_configured(self, extension, jp_serverapp, jp_fetch, spec):
+        manager = jp_serverapp.kernel_spec_manager
+        assert isinstance(manager, OwnSpecs)
+        assert isinstance(manager, ContainerKernelSpecMixin)
+        assert manager.ensure_native_kernel is False
+        kernels = jp_serverapp.kernel_manager
+        assert (kernels.use_pending_kernels, kernels.cull_interval) == (True, 77)
+        assert not isinstance(kernels, PendingStartsMixin)
+
+
+class TestSwitchedOff:
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config):
+        jp_server_config["ContainersExtension"]["dynamic_kernels"] = False
+        return jp_server_config
+
+    async def test_nothing_is_combined(self, extension, jp_serverapp):
+        assert type(jp_serverapp.kernel_spec_manager) is KernelSpecManager
+        assert type(jp_serverapp.kernel_manager) is AsyncMappingKernelManager
+
+
+class Provisioner(KernelProvisionerBase):
+    """Starts as it is told: waits for ``go``, then runs a native kernel's like, or fails."""
+
+    go: asyncio.Event
+    error: Exception | None = None
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def has_process(self):
+        return self.process is not None
+
+    async def pre_launch(self, **kwargs):
+        kwargs = await super().pre_launch(**kwargs)
+        await type(self).go.wait()
+        if type(self).error is not None:
+            raise type(self).error
+        manager = self.parent
+        manager.write_connection_file()
+        self.connection_info = manager.get_connection_info()
+        return kwargs | {"cmd": manager.format_kernel_cmd()}
+
+    async def launch_kernel(self, cmd, **kwargs):
+        type(self).process = self.process = await asyncio.create_subprocess_exec(*cmd)
+        return self.connection_info
+
+    async def poll(self):
+        return self.process.returncode
+
+    async def wait(self):
+        code = await self.process.wait()
+        self.process = None
+        return code
+
+    async def send_signal(self, signum):
+        if self.process.returncode is None:
+            self.process.send_signal(signum)
+
+    async def kill(self, restart=False):
+        if self.process.returncode is None:
+            self.process.kill()
+
+    async def terminate(self, restart=False):
+        await self.kill()
+
+    async def cleanup(self, restart=False):
+        pass
+
+    def cancel_start(self):
+        type(self).error = CancelledError("cancelled")
+        type(self).go.set()
+
+
+@pytest.fixture
+def kernel(extension, jp_serverapp, jp_data_dir, monkeypatch):
+    """Kernel ``boxed``, whose provisioner is :class:`Provisioner`."""
+    Provisioner.go, Provisioner.error, Provisioner.process = asyncio.Event(), None, None
+    factory = KernelProvisionerFactory.instance(parent=jp_serverapp)
+    entry = type("Entry", (), {"load": lambda self: Provisioner, "name": "jupyter-containers"})()
+    monkeypatch.setitem(factory.provisioners, "jupyter-containers", entry)
+    folder = jp_data_dir / "kernels" / "boxed"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    metadata = {"kernel_provisioner": {"provisioner_name": "jupyter-containers"}}
+    content = {"argv": argv, "display_name": "Boxed", "language": "python", "metadata": metadata}
+    (folder / "kernel.json").write_text(json.dumps(content))
+    return Provisioner
+
+
+@pytest.fixture
+def start(jp_fetch):
+    async def start():
+        try:
+            response = await jp_fetch("api", "kernels", method="POST", body=json.dumps({"name": "boxed"}))
+        except HTTPClientError as error:
+            return error.code, json.loads(error.response.body)
+        return response.code, json.loads(response.body)
+
+    return start
+
+
+async def test_quick_start(kernel, start, jp_serverapp):
+    kernel.go.set()
+    status, model = await start()
+    assert status == 201
+    manager = jp_serverapp.kernel_manager
+    assert manager.get_kernel(model["id"]).ready.done()
+    assert manager.get_kernel(model["id"])._activity_stream is not None
+    await manager.shutdown_kernel(model["id"], now=True)
+    assert model["id"] not in manager
+
+
+async def test_quick_failure_is_told_to_who_started_it(kernel, start, jp_serverapp, jp_fetch):
+    kernel.error = KernelError("no ipykernel in the image", hint="add it to the spec")
+    kernel.go.set()
+    status, body = await start()
+    assert status == 500
+    assert body["message"] == "no ipykernel in the image\n  hint: add it to the spec"
+    session = {"path": "a.ipynb", "type": "notebook", "name": "a", "kernel": {"name": "boxed"}}
+    with pytest.raises(HTTPClientError) as refused:  # what JupyterLab asks, and shows
+        await jp_fetch("api", "sessions", method="POST", body=json.dumps(session))
+    assert json.loads(refused.value.response.body)["message"] == body["message"]
+    assert jp_serverapp.kernel_manager.list_kernel_ids() == []
+
+
+async def test_start_that_waits_for_a_build(kernel, start, jp_serverapp, jp_fetch, monkeypatch):
+    manager = jp_serverapp.kernel_manager
+    monkeypatch.setattr(manager, "start_patience", 0.01)
+    status, model = await start()
+    assert (status, model["execution_state"]) == (201, "starting")
+    assert not manager.get_kernel(model["id"]).ready.done()
+    assert json.loads((await jp_fetch("api", "kernels")).body)[0]["id"] == model["id"]
+    kernel.go.set()
+    await asyncio.wrap_future(manager.get_kernel(model["id"]).ready)
+    assert kernel.process.returncode is None
+    await manager.shutdown_kernel(model["id"], now=True)
+
+
+async def test_shutdown_while_it_waits(kernel, start, jp_serverapp, jp_fetch, monkeypatch):
+    manager = jp_serverapp.kernel_manager
+    monkeypatch.setattr(manager, "start_patience", 0.01)
+    _, model = await start()
+    response = await jp_fetch("api", "kernels", model["id"], method="DELETE")
+    assert response.code == 204
+    assert kernel.process is None
+    assert model["id"] not in manager

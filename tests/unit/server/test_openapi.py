@@ -1,0 +1,177 @@
+"""``openapi.yaml`` and the handlers say the same: routes, methods, bodies, and what really comes over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+import yaml
+from jupyter_containers.sandbox.probe import Finding
+
+from jupyter_containers.build.monitor import Event
+from jupyter_containers.errors import Problem
+from jupyter_containers.runtime.base import ContainerConfig, ContainerState, LimitReport, Stats
+from jupyter_containers.server import models
+from jupyter_containers.server.handlers import ROUTES
+from jupyter_containers.server.handlers.base import STATUS
+from jupyter_containers.views import BuildView, EnvironmentView, ImageView
+
+DOCUMENT = yaml.safe_load((Path(models.__file__).parent / "openapi.yaml").read_text())
+
+OPERATIONS = {
+    operation["operationId"]: operation
+    for item in DOCUMENT["paths"].values()
+    for method, operation in item.items()
+    if method != "parameters"
+}
+
+TYPES = (
+    models.Version, models.CreateEnvironment, models.StartBuild, models.StopContainer, models.ErrorReply,
+    EnvironmentView, BuildView, Event, ImageView, ContainerState, LimitReport, Stats, Finding, Problem,
+)  # fmt: skip
+
+
+def test_routes_and_methods_both_ways():
+    documented = {
+        (re.sub(r"\{\w+\}", "{}", path), method)
+        for path, item in DOCUMENT["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+    handled = {
+        (re.sub(r"\(\?P<\w+>[^)]*\)", "{}", pattern).replace("\\", ""), method)
+        for pattern, handler in ROUTES
+        for method in ("get", "head", "post", "put", "patch", "delete")
+        if method in vars(handler)
+    }
+    assert documented == handled
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
+def test_schemas_have_the_fields_of_the_structs(kind):
+    (_,), components = msgspec.json.schema_components([kind], ref_template="{name}")
+    ours, theirs = DOCUMENT["components"]["schemas"][kind.__name__], components[kind.__name__]
+    assert list(ours["properties"]) == list(theirs["properties"])
+    assert ours["additionalProperties"] is False
+    for name, field in theirs["properties"].items():
+        if "enum" in field:
+            assert sorted(ours["properties"][name]["enum"]) == sorted(field["enum"]), name
+
+
+def test_references_lead_somewhere():
+    def references(node):
+        if isinstance(node, dict):
+            yield from [node["$ref"]] if "$ref" in node else []
+            for value in node.values():
+                yield from references(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from references(value)
+
+    for reference in references(DOCUMENT):
+        node = DOCUMENT
+        for key in reference.removeprefix("#/").split("/"):
+            node = node[key]
+
+
+def test_every_schema_is_used_and_valid():
+    text = json.dumps(DOCUMENT)
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert f"#/components/schemas/{name}" in text or name == "Event", name
+    operations = [
+        item[method]["operationId"] for item in DOCUMENT["paths"].values() for method in item if method != "parameters"
+    ]
+    assert len(operations) == len(set(operations))
+
+
+def test_every_status_of_an_error_is_explained():
+    text = DOCUMENT["components"]["responses"]["Error"]["description"]
+    assert {str(status) for status in STATUS.values()} | {"403", "413"} == set(re.findall(r"\b\d{3}\b", text))
+
+
+async def test_answers_are_as_described(api, spec, builder, runtime, extension):
+    """A walk through every operation; each answer is held against the schema of its status."""
+    seen = set()
+
+    async def ask(operation, path, *, method="GET", **options):
+        status, content, headers = await api(*path.strip("/").split("/"), method=method, **options)
+        described = OPERATIONS[operation]["responses"]
+        answer = _resolve(described.get(str(status), described["default"]))
+        assert str(status) in described or status >= 400, (operation, status)
+        media = answer.get("content", {})
+        if media:
+            kind = headers["Content-Type"].partition(";")[0]
+            assert kind in media, (operation, kind)
+            if kind == "application/json":
+                _check(media[kind]["schema"], content)
+        else:
+            assert content == b""
+        seen.add((operation, status))
+        return content
+
+    await ask("getVersion", "version")
+    assert b"openapi: 3.1.0" in await ask("getOpenAPI", "openapi.yaml")
+    await ask("createEnvironment", "environments", method="POST", body={"path": "demo"})
+    await ask("createEnvironment", "environments", method="POST", body={"text": "name = 3"})
+    await ask("createEnvironment", "environments", method="POST", body={"text": 'name = "demo"'})
+    await ask("listEnvironments", "environments")
+    await ask("getEnvironment", "environments/demo")
+    await ask("getEnvironment", "environments/nobody")
+    build = await ask("startBuild", "builds", method="POST", body={"environment": "demo"})
+    await asyncio.to_thread(builder.began.wait)
+    await ask("startBuild", "builds", method="POST", body={"environment": "demo"})
+    await ask("startBuild", "builds", method="POST", body={"environment": "nobody"})
+    await ask("startBuild", "builds", method="POST", body={})
+    await ask("listBuilds", "builds")
+    await ask("deleteEnvironment", "environments/demo", method="DELETE")
+    builder.go.set()
+    events = await ask("followBuild", f"builds/{build['id']}/events")
+    for line in re.findall(rb"^data: (.*)$", events, re.MULTILINE)[:-1]:
+        _check({"$ref": "#/components/schemas/Event"}, json.loads(line))
+    await ask("followBuild", "builds/none/events")
+    await ask("followBuild", f"builds/{build['id']}/events", headers={"Last-Event-ID": "3"})
+    await ask("getBuild", f"builds/{build['id']}")
+    await ask("getBuildLog", f"builds/{build['id']}/log")
+    await ask("getBuildLog", "builds/none/log")
+    await ask("cancelBuild", f"builds/{build['id']}", method="DELETE")
+    await ask("cancelBuild", "builds/none", method="DELETE")
+    await ask("listImages", "images")
+    for name in ("one", "two"):
+        runtime.create(ContainerConfig(image="sha256:0", argv=("x",), name=name, memory=1 << 30)).start()
+    await ask("listContainers", "containers", params={"all": "true"})
+    await ask("listContainers", "containers", params={"all": "1"})
+    await ask("getContainer", "containers/one")
+    await ask("getContainer", "containers/none")
+    await ask("getContainerLog", "containers/one/log")
+    await ask("getContainerStats", "containers/one/stats")
+    await ask("stopContainer", "containers/one/stop", method="POST")
+    await ask("stopContainer", "containers/two/stop", method="POST", body={"grace": -1})
+    await ask("deleteContainer", "containers/two", method="DELETE")
+    await ask("deleteContainer", "containers/one", method="DELETE")
+    await ask("deleteEnvironment", "environments/demo", method="DELETE")
+    extension.service.environments.diagnose = lambda archives: (Finding("a", "ok", "b", ""),)
+    await ask("diagnose", "doctor")
+    good = {operation for operation, status in seen if status < 300}
+    # A cancel that succeeds has a test of its own: it would end the build that this walk follows.
+    assert OPERATIONS.keys() - good == {"cancelBuild", "getBuild"} - good
+    assert {400, 404, 409} <= {status for _, status in seen}
+
+
+def _resolve(node):
+    if "$ref" in node:
+        found = DOCUMENT
+        for key in node["$ref"].removeprefix("#/").split("/"):
+            found = found[key]
+        return found
+    return node
+
+
+def _check(schema, content):
+    whole = {**schema, "components": DOCUMENT["components"]}
+    jsonschema.Draft202012Validator(whole).validate(content)
