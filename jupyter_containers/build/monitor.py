@@ -8,11 +8,23 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-__all__ = ["Event", "Monitor", "Phase", "silent"]
+__all__ = ["Event", "Monitor", "Phase", "Progress", "silent"]
 
 Phase: TypeAlias = Literal[
-    "waiting", "resolving", "planning", "downloading", "unpacking", "configuring", "installing", "compiling",
-    "copying", "running", "committing", "done", "failed", "cancelled",
+    "waiting",
+    "resolving",
+    "planning",
+    "downloading",
+    "unpacking",
+    "configuring",
+    "installing",
+    "compiling",
+    "copying",
+    "running",
+    "committing",
+    "done",
+    "failed",
+    "cancelled",
 ]
 
 
@@ -41,6 +53,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 Monitor: TypeAlias = Callable[[Event], None]
 """Called from the building threads, in order per step; must not raise and must not block for long."""
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""What, how much of it is done, of how much (0: not known). Called from any thread."""
 
 
 def silent(event: Event) -> None:

@@ -1,0 +1,191 @@
+"""Building: the steps of a plan one after the other, each taken from the store or made, then the image."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from collections.abc import Mapping
+
+from ..errors import BuildError, CancelledError, ContainerError, InputError, OutOfSpaceError
+from ..image.model import ExecutionConfig, History, Image, ImageConfig, Layer
+from ..image.store import Store
+from ..lock.fetch import Fetcher
+from ..lock.model import Lock
+from ..lock.settings import Settings
+from ..paths import Paths
+from ..spec.model import LoadedSpec
+from ..spec.sizes import parse_size
+from . import rootfs
+from .apt import install_packages
+from .base import find_image, make_base
+from .context import Bounds, Context, State
+from .copying import copy_files
+from .downloads import Downloads
+from .emulation import ENVIRONMENT, host_architecture
+from .monitor import Event, Monitor, Phase
+from .plan import AptStep, BaseStep, CopyStep, PythonStep, RunStep, Step, plan
+from .python import install_environment, missing_artifacts
+from .report import Reporter, check_cancelled
+from .running import run_command
+
+__all__ = ["build", "read_bounds"]
+
+_FIRST_PHASE: Mapping[type[Step], Phase] = {
+    BaseStep: "downloading", AptStep: "downloading", PythonStep: "downloading", CopyStep: "copying", RunStep: "running",
+}  # fmt: skip
+
+
+def build(
+    loaded: LoadedSpec,
+    lock: Lock,
+    *,
+    paths: Paths,
+    settings: Settings,
+    monitor: Monitor,
+    no_cache: bool = False,
+    cancel: threading.Event | None = None,
+    architecture: str = "",
+    log: str = "",
+) -> Image:
+    """The image of *lock*, tagged with the environment's name.
+
+    Steps that the store has are taken from it (not with *no_cache*); finished ones stay when a later one fails, and
+    when this process dies at any moment. Two builders of one step: one works, the other waits and shares.
+
+    Raises :class:`BuildError` (:class:`CancelledError` once *cancel* is set, and for Ctrl-C), :class:`ArchiveError`
+    for downloads, :class:`OutOfSpaceError`, :class:`HostError`.
+    """
+    architecture = architecture or host_architecture()
+    cancel = cancel or threading.Event()
+    monitor(Event(kind="phase", phase="planning"))
+    steps = plan(loaded, lock, architecture)
+    store = Store(paths.store)
+
+    def reporter(step: Step) -> Reporter:
+        return Reporter(monitor, title=step.title, step_id=step.id, log=log)
+
+    try:
+        with store.lease(), Downloads(Fetcher(store.cache_dir("downloads"), settings), loaded.folder) as downloads:
+            waiting = [step for step in steps if no_cache or store.step(step.id) is None]
+            downloads.begin(waiting, store, reporter, missing_artifacts)
+            state = State()
+            for step in steps:
+                context = Context(
+                    loaded=loaded, store=store, downloads=downloads, state=state, bounds=read_bounds(os.environ),
+                    reporter=reporter(step), cancel=cancel,
+                )  # fmt: skip
+                _take(step, context, no_cache=no_cache)
+            image = store.put_image(_config(loaded, state, architecture), state.layers)
+            store.tag(loaded.spec.name, image.digest)
+            return store.image(image.digest)
+    except KeyboardInterrupt:
+        cancel.set()
+        raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept") from None
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC
+            raise OutOfSpaceError(
+                f"no space left in {paths.store}", hint="free disk space (`jupyter containers prune`), and build again"
+            ) from error
+        raise
+
+
+def read_bounds(environ: Mapping[str, str]) -> Bounds:
+    """Bounds of steps that run foreign code: ``JUPYTER_CONTAINERS_BUILD_MEMORY`` (``4G``) and ``…_BUILD_TIMEOUT``
+    (seconds)."""
+    memory = environ.get("JUPYTER_CONTAINERS_BUILD_MEMORY", "")
+    seconds = environ.get("JUPYTER_CONTAINERS_BUILD_TIMEOUT", "")
+    bounds = Bounds()
+    try:
+        if memory:
+            bounds = dataclasses.replace(bounds, memory=parse_size(memory))
+        if seconds:
+            bounds = dataclasses.replace(bounds, seconds=float(seconds))
+    except ValueError as error:
+        raise InputError(f"the bounds of builds in the environment are not well formed: {error}") from error
+    return bounds
+
+
+def _take(step: Step, context: Context, *, no_cache: bool) -> None:
+    """Add the step's layer to the state: from the store, from another builder, or made here."""
+    reporter, store = context.reporter, context.store
+    check_cancelled(context.cancel)
+    if isinstance(step, BaseStep):
+        image = find_image(step.base, context.loaded.folder, context)
+        if image is not None:
+            context.state.base = image
+            context.state.layers.extend(image.layers)
+    layer = None if no_cache else store.step(step.id)
+    if layer is not None:
+        reporter.cached()
+    else:
+        reporter.started(_FIRST_PHASE[type(step)])
+        told = False
+
+        def waiting(pid: int) -> None:
+            nonlocal told
+            check_cancelled(context.cancel)
+            if not told:
+                reporter.phase("waiting", f"process {pid or '?'} is building this step")
+                told = True
+
+        with store.lock_step(step.id, waiting=waiting):
+            # Another may have finished it while we waited: then even --no-cache has a fresh one.
+            layer = store.step(step.id) if told or not no_cache else None
+            if layer is None:
+                layer = _make(step, context)
+                store.record_step(step.id, layer)
+        reporter.finished()
+    context.state.layers.append(layer)
+    if isinstance(step, PythonStep):
+        environment = step.interpreter.environment
+        context.state.environment = {"VIRTUAL_ENV": environment, "PATH": f"{environment}/bin:{ENVIRONMENT['PATH']}"}
+
+
+def _make(step: Step, context: Context) -> Layer:
+    try:
+        match step:
+            case BaseStep():
+                return make_base(step, context)
+            case AptStep():
+                return install_packages(step, context)
+            case PythonStep():
+                return install_environment(step, context)
+            case CopyStep():
+                return copy_files(step, context)
+            case RunStep():
+                return run_command(step, context)
+    except ContainerError as error:
+        # The sandbox gave up on it (time), not the command.
+        raise BuildError(
+            f"step {step.title!r}: {error.message}",
+            step=step.title, output=error.output, log=context.reporter.log, hint=error.hint,
+        ) from error  # fmt: skip
+    raise TypeError(step)
+
+
+def _config(loaded: LoadedSpec, state: State, architecture: str) -> ImageConfig:
+    """What the image says to those who run it. No date: the same lock gives the same image on any day."""
+    spec = loaded.spec
+    base = state.base.config.execution if state.base else ExecutionConfig()
+    env = {
+        "PATH": ENVIRONMENT["PATH"], "LANG": "C.UTF-8", **base.environment, **state.environment,
+        "HOME": rootfs.HOME, "USER": rootfs.USER, **spec.build.env,
+    }  # fmt: skip
+    labels = {
+        **(base.labels or {}),
+        "org.opencontainers.image.title": spec.display_name or spec.name,
+        "org.opencontainers.image.base.name": spec.base,
+        **spec.labels,
+    }
+    execution = ExecutionConfig(
+        user=f"{rootfs.USER_ID}:{rootfs.USER_ID}",
+        env=tuple(f"{name}={value}" for name, value in env.items()),
+        cmd=base.cmd or ("/bin/bash",),
+        entrypoint=base.entrypoint,
+        working_dir=rootfs.HOME,
+        labels=labels,
+        stop_signal=base.stop_signal,
+    )
+    history = tuple(History(created_by=layer.created_by) for layer in state.layers)
+    return ImageConfig(architecture=architecture, config=execution, history=history)

@@ -1,0 +1,128 @@
+"""Byte code for prepared wheels, compiled by the image's own interpreter in the sandbox.
+
+The interpreter reads the sources through a read-only mount and writes byte code to a folder apart, from which the
+host takes plain files at the places where Python looks for them (PEP 3147) and nothing else. The byte code is of the
+kind "unchecked hash" (PEP 552): no look at the source's time or content at import, and the same bytes each time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UntrustedContentError
+from ..sandbox import process
+from ..sandbox.model import Bind, Overlay
+from .emulation import step_sandbox, usable_cores
+from .report import Reporter, check_cancelled
+from .tree import Tree
+
+if TYPE_CHECKING:
+    from .wheels import Target
+
+__all__ = ["compile_trees"]
+
+_SOURCE, _OUTPUT = "/run/jc/source", "/run/jc/output"
+_PLACE = re.compile(r"__pycache__/[^/]+\.[a-z]+-[0-9a-z]+\.pyc")
+
+COMPILER = r"""
+import os, sys, importlib.util, py_compile
+
+source, output, prefix, cores = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+CHUNK = 200  # files for one process; fixed, since what a process compiled before can change a byte of what comes next
+# (marshal marks objects that others refer to): so a file always has the same predecessors, on any number of cores
+
+def chunks():
+    for wheel in sorted(os.listdir(source)):
+        files = []
+        for folder, names, leaves in os.walk(os.path.join(source, wheel, "lib")):
+            names[:] = sorted(name for name in names if name != "__pycache__")
+            for name in sorted(leaves):
+                path = os.path.join(folder, name)
+                if name.endswith(".py") and os.path.isfile(path) and not os.path.islink(path):
+                    files.append((wheel, os.path.relpath(path, os.path.join(source, wheel))))
+        for start in range(0, len(files), CHUNK):
+            yield files[start:start + CHUNK]
+
+def compile_chunk(files):
+    for wheel, name in files:
+        path = os.path.join(prefix, name)
+        cached = importlib.util.cache_from_source(path, optimization="")
+        target = os.path.join(output, wheel, os.path.relpath(cached, prefix))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            py_compile.compile(os.path.join(source, wheel, name), cfile=target, dfile=path, doraise=True,
+                               invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        except Exception as error:  # templates, Python 2, syntax of later versions: Python runs them without byte code
+            print("skipped", wheel[:12], name, type(error).__name__, flush=True)
+
+work, running, done = list(chunks()), 0, 0
+total, failed = len(work), 0
+for files in work:
+    if running == cores:
+        failed |= os.wait()[1]; running -= 1; done += 1
+        print("compiled", done, total, flush=True)
+    if os.fork() == 0:
+        code = 1
+        try:
+            compile_chunk(files); code = 0
+        finally:
+            os._exit(code)
+    running += 1
+while running:
+    failed |= os.wait()[1]; running -= 1; done += 1
+    print("compiled", done, total, flush=True)
+sys.exit(1 if failed else 0)
+"""
+
+
+def compile_trees(
+    source: Path, *, staging: Path, target: Target, reporter: Reporter, cancel: threading.Event | None
+) -> None:
+    """Add byte code to every tree in the folder *source*. Files that don't compile are left without."""
+    output = staging / "bytecode"
+    output.mkdir()
+    interpreter = target.interpreter
+    sandbox = step_sandbox(
+        (interpreter.path, "-I", "-S", "-c", COMPILER, _SOURCE, _OUTPUT, interpreter.environment, str(usable_cores())),
+        root=Overlay(target.layers),
+        store=target.store,
+        binds=(Bind(source, _SOURCE), Bind(output, _OUTPUT, writable=True)),
+    )
+    progress = reporter.progress("compiling")
+
+    def listen(chunk: bytes) -> None:
+        for line in chunk.decode("utf-8", "replace").splitlines():
+            match line.split():
+                case ["compiled", done, total] if done.isdigit() and total.isdigit():
+                    progress("byte code", int(done), int(total))
+                case ["skipped", *_]:
+                    pass
+                case _:
+                    reporter.output(line.encode() + b"\n")
+
+    status = process.run(sandbox, on_output=listen, timeout=3600.0, cancel=cancel)
+    check_cancelled(cancel)
+    if status != 0:
+        raise reporter.failure(f"{interpreter.path} (compiling byte code)", status)
+    for tree in sorted(output.iterdir()):
+        place = source / tree.name
+        if place.is_dir() and not tree.is_symlink():
+            _take(tree, place)
+
+
+def _take(output: Path, tree: Path) -> None:
+    """Move byte code files from *output* to the same places in *tree*, beside a source that is there."""
+    with Tree(tree) as target:
+        for folder, _, names in os.walk(output):
+            for name in names:
+                file = Path(folder) / name
+                relative = str(file.relative_to(output))
+                status = file.lstat()
+                if not stat.S_ISREG(status.st_mode) or not _PLACE.fullmatch("/".join(relative.split("/")[-2:])):
+                    raise UntrustedContentError(f"the image's interpreter wrote {relative}, which is no byte code file")
+                target.move_in(file, relative)

@@ -1,0 +1,58 @@
+"""What the steps of one build share."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..image.model import Image, Layer
+from ..image.store import Store
+from ..sandbox.model import Limits
+from ..spec.model import LoadedSpec
+from .downloads import Downloads
+from .report import Reporter
+
+__all__ = ["Bounds", "Context", "State"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a step that runs a user's or a package's code may use."""
+
+    memory: int | None = None
+    """Bytes; None: as much as there is."""
+    pids: int | None = 8192
+    seconds: float = 7200.0
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(memory=self.memory, pids=self.pids)
+
+
+@dataclass(slots=True)
+class State:
+    """The image as far as it has come."""
+
+    layers: list[Layer] = field(default_factory=list)
+    """Lowest first."""
+    base: Image | None = None
+    """The image that was started from, where it was one."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that steps so far have set: PATH and VIRTUAL_ENV of the virtual environment."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(layer.path for layer in self.layers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    loaded: LoadedSpec
+    store: Store
+    downloads: Downloads
+    state: State
+    bounds: Bounds
+    reporter: Reporter
+    """Of the step at work."""
+    cancel: threading.Event

@@ -1,0 +1,64 @@
+"""The copy step: files of the spec's folder become part of the image."""
+
+from __future__ import annotations
+
+import stat
+
+from ..errors import BuildError
+from ..image.model import Layer
+from .context import Context
+from .inputs import list_entries, source_path
+from .layers import make_parents, resolve
+from .plan import CopyStep
+from .tree import Tree
+
+__all__ = ["copy_files"]
+
+
+def copy_files(step: CopyStep, context: Context) -> Layer:
+    """Copy a file, or what is in a folder, as ``COPY`` of other builders does.
+
+    A target that ends with ``/``, or is a folder, takes a file in under its name. Links are copied as links, so
+    nothing outside of the spec's folder gets in. Modes are kept; times are not (a checkout has today's).
+    """
+    try:
+        source = source_path(context.loaded, step.copy.source)
+    except (OSError, ValueError) as error:
+        raise BuildError(
+            f"cannot copy {step.copy.source}: {error}", step=step.title, log=context.reporter.log
+        ) from error
+    context.reporter.phase("copying")
+    layers = context.state.paths
+    target = resolve(layers, step.copy.target)
+    if not source.is_dir() and (step.copy.target.endswith("/") or _is_folder(context, target)):
+        target = f"{target.rstrip('/')}/{source.name}"
+    place = target.strip("/")
+    with context.store.staging() as staging:
+        count = 0
+        with Tree(staging.fs) as tree:
+            if place:
+                make_parents(tree, layers, place)
+            for entry in list_entries(source, without=context.loaded.lock_file):
+                path = "/".join(part for part in (place, entry.path) if part)
+                if not path:
+                    continue
+                if stat.S_ISDIR(entry.mode):
+                    tree.folder(path, stat.S_IMODE(entry.mode) & 0o777)
+                elif stat.S_ISLNK(entry.mode):
+                    tree.link(path, entry.target, mtime=0)
+                else:
+                    with entry.file.open("rb") as stream:
+                        tree.file(path, stream, stat.S_IMODE(entry.mode) & 0o777)
+                count += 1
+        context.reporter.say(f"copied {count} files and folders")
+        context.reporter.phase("committing")
+        return context.store.commit_layer(staging.fs, created_by=step.title)
+
+
+def _is_folder(context: Context, target: str) -> bool:
+    for layer in reversed(context.state.paths):
+        try:
+            return stat.S_ISDIR((layer / target.strip("/")).lstat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return False

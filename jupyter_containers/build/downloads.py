@@ -1,0 +1,102 @@
+"""Downloads of all steps, begun together at the start: the network works while earlier steps are built."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ..errors import ArchiveError, HashMismatchError
+from ..image.store import Store
+from ..lock.apt import fetch_debs
+from ..lock.fetch import Download, Fetcher
+from ..lock.pip import Artifact
+from .monitor import Progress
+from .plan import AptStep, BaseStep, PythonStep, Step
+from .report import Reporter, check_cancelled
+
+__all__ = ["Downloads"]
+
+_T = TypeVar("_T")
+
+
+class Downloads:
+    """The transfers of one build. Leaving the ``with`` ends those that still run."""
+
+    def __init__(self, fetcher: Fetcher, folder: Path) -> None:
+        self._fetcher = fetcher
+        self._folder = folder  # where paths of local wheels start
+        # One thread a step; each fetches many files at once.
+        self._pool = ThreadPoolExecutor(3, thread_name_prefix="download")
+        self._debs: dict[str, Future[dict[str, Path]]] = {}
+        self._artifacts: dict[str, Future[dict[Artifact, Path]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._fetcher.close()
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(
+        self, steps: Sequence[Step], store: Store, reporter: Callable[[Step], Reporter], missing: MissingArtifacts
+    ) -> None:
+        """Start the transfers that *steps*, those that are not built yet, will wait for, in their order."""
+        for step in steps:
+            progress = reporter(step).progress("downloading", "bytes")
+            match step:
+                case BaseStep() | AptStep() if step.packages:
+                    self._debs[step.id] = self._pool.submit(
+                        fetch_debs, step.packages, base=step.base, fetcher=self._fetcher, progress=progress
+                    )
+                case PythonStep():
+                    self._artifacts[step.id] = self._pool.submit(self._fetch_artifacts, missing(step, store), progress)
+
+    def wait_for_debs(self, step_id: str, cancel: threading.Event) -> dict[str, Path]:
+        """The step's packages by name, each with the hash that the lock has."""
+        return _wait(self._debs[step_id], cancel)
+
+    def wait_for_artifacts(self, step_id: str, cancel: threading.Event) -> dict[Artifact, Path]:
+        """The step's wheels and source archives, each with the hash that the lock has."""
+        return _wait(self._artifacts[step_id], cancel)
+
+    def _fetch_artifacts(self, artifacts: Sequence[Artifact], progress: Progress) -> dict[Artifact, Path]:
+        remote = [item for item in artifacts if "://" in item.url_or_path]
+        items = [Download((item.url_or_path,), item.sha256, item.size) for item in remote]
+        paths = self._fetcher.fetch_many(items, what="Python packages", progress=progress)
+        local = {item: _check(self._folder / item.url_or_path, item) for item in artifacts if item not in remote}
+        return {**dict(zip(remote, paths, strict=True)), **local}
+
+
+MissingArtifacts = Callable[[PythonStep, Store], Sequence[Artifact]]
+
+
+def _check(file: Path, item: Artifact) -> Path:
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ArchiveError(f"cannot read {file}, which the lock names: {error.strerror}") from error
+    if digest != item.sha256:
+        raise HashMismatchError(
+            f"{file} is not what was locked: its sha256 is {digest}, and the lock has {item.sha256}",
+            hint="run `jupyter containers lock` to take the file as it is now",
+        )
+    return file
+
+
+def _wait(future: Future[_T], cancel: threading.Event) -> _T:
+    while True:
+        try:
+            return future.result(timeout=0.2)
+        except NotYet:
+            if future.done():
+                raise  # the transfer's own time-out, not ours
+            check_cancelled(cancel)

@@ -1,0 +1,261 @@
+"""The builds of this user: a folder each, which outlives the build.
+
+``builds/<id>/build.json`` is a :class:`BuildRecord`, replaced as a whole; ``events.jsonl`` has one
+:class:`~.monitor.Event` a line, only ever appended to, and its last line has the kind ``result``. While a build
+works its process holds a lock on ``lock``: one that reads ``running`` and is not locked was interrupted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Event as Flag
+from threading import Lock
+from types import TracebackType
+from typing import IO, Literal, NoReturn, Self
+
+import msgspec
+
+from ..errors import CancelledError, ContainersError, NotFoundError
+from ..paths import Paths
+from .monitor import Event, Monitor
+
+__all__ = ["BuildRecord", "Recorder", "find_build", "follow", "list_builds", "new_build_id", "read_events", "read_log"]
+
+KEPT = 100
+"""Builds whose folders stay; starting one removes the oldest finished ones beyond that."""
+
+
+class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one build."""
+
+    id: str
+    name: str
+    """Of the environment."""
+    spec_file: str
+    state: Literal["running", "done", "failed", "cancelled", "interrupted"]
+    phase: str = ""
+    percent: float | None = None
+    started_at: float
+    """Seconds since the epoch."""
+    ended_at: float | None = None
+    image: str = ""
+    error: str = ""
+    hint: str = ""
+    pid: int = 0
+
+
+def new_build_id() -> str:
+    """An id that sorts by time: ``20260131-101500-123-a1b2`` (UTC)."""
+    now = time.time()
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"-{int(now * 1000) % 1000:03d}-{secrets.token_hex(2)}"
+
+
+def list_builds(paths: Paths) -> tuple[BuildRecord, ...]:
+    """All builds that are remembered, newest first."""
+    found = (
+        _read(folder) for folder in sorted(paths.builds.iterdir(), reverse=True) if not folder.name.startswith(".")
+    )
+    return tuple(record for record in found if record is not None)
+
+
+def find_build(paths: Paths, build_id: str) -> BuildRecord:
+    """The build *build_id* (an unambiguous beginning will do); :class:`NotFoundError`."""
+    return _read(_folder(paths, build_id)) or _unknown(build_id)
+
+
+def read_log(paths: Paths, build_id: str) -> str:
+    """The build's output and messages as text, a line each."""
+    return "".join(f"{line}\n" for line in map(_as_text, read_events(paths, build_id)) if line)
+
+
+def read_events(paths: Paths, build_id: str) -> Iterator[Event]:
+    """The events so far."""
+    decoder = msgspec.json.Decoder(Event)
+    with (_folder(paths, build_id) / "events.jsonl").open("rb") as stream:
+        for line in stream:
+            if line.endswith(b"\n"):  # the last one may still be being written
+                yield decoder.decode(line)
+
+
+def follow(paths: Paths, build_id: str, *, stop: Flag | None = None, interval: float = 0.1) -> Iterator[Event]:
+    """The events from the first on, and those to come, until the build has ended or *stop* is set."""
+    folder = _folder(paths, build_id)
+    decoder = msgspec.json.Decoder(Event)
+    rest = b""
+    with (folder / "events.jsonl").open("rb") as stream:
+        while stop is None or not stop.is_set():
+            ended = not _is_locked(folder)  # asked before reading: what it wrote last is then read
+            chunk = stream.read(1 << 20)
+            if not chunk:
+                if ended:
+                    return
+                time.sleep(interval)
+                continue
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                event = decoder.decode(line)
+                yield event
+                if event.kind == "result":
+                    return
+
+
+class Recorder:
+    """A running build's folder: a monitor that writes events down and passes them on.
+
+    Use with ``with``: leaving it by an exception writes the failure, else :meth:`finish` must have been called.
+    """
+
+    def __init__(self, paths: Paths, *, build_id: str, name: str, spec_file: str, monitor: Monitor) -> None:
+        self.folder = paths.builds / build_id
+        self._monitor = monitor
+        self._guard = Lock()
+        self._record = BuildRecord(
+            id=build_id, name=name, spec_file=spec_file, state="running", started_at=time.time(), pid=os.getpid()
+        )
+        self._events: IO[bytes] | None = None
+        self._lock = -1
+        _forget_old(paths)
+
+    @property
+    def id(self) -> str:
+        return self._record.id
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(mode=0o700)
+        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._events = self.log.open("ab", buffering=0)
+        self._write()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            stopped = isinstance(error, CancelledError | KeyboardInterrupt)
+            message = error.message if isinstance(error, ContainersError) else f"{type(error).__name__}: {error}"
+            hint = error.hint if isinstance(error, ContainersError) else ""
+            message = "the build was cancelled" if isinstance(error, KeyboardInterrupt) else message
+            self._end("cancelled" if stopped else "failed", error=message, hint=hint)
+        assert self._events is not None
+        self._events.close()
+        os.close(self._lock)
+
+    def __call__(self, event: Event) -> None:
+        with self._guard:
+            assert self._events is not None
+            self._events.write(msgspec.json.encode(event) + b"\n")
+            percent = 100 * event.done / event.total if event.kind == "progress" and event.total else None
+            phase = event.phase or self._record.phase
+            # build.json is for those who look now and then: a write for each percent would be too many.
+            changed = phase != self._record.phase or (percent is not None and self._is_news(percent))
+            if changed:
+                self._record = msgspec.structs.replace(self._record, phase=phase, percent=percent)
+                self._write()
+        self._monitor(event)
+
+    def finish(self, image: str) -> None:
+        """The build succeeded: its result is *image*."""
+        self._end("done", image=image)
+
+    def _is_news(self, percent: float) -> bool:
+        return self._record.percent is None or abs(percent - self._record.percent) >= 5
+
+    def _end(
+        self, state: Literal["done", "failed", "cancelled"], *, image: str = "", error: str = "", hint: str = ""
+    ) -> None:
+        self._record = msgspec.structs.replace(
+            self._record,
+            state=state,
+            phase=state,
+            percent=None,
+            ended_at=time.time(),
+            image=image,
+            error=error,
+            hint=hint,
+        )
+        self._write()
+        self(Event(kind="result", phase=state, image=image, error=error, hint=hint))
+
+    def _write(self) -> None:
+        temporary = self.folder / "build.json.new"
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self._record)))
+        temporary.replace(self.folder / "build.json")
+
+
+def _folder(paths: Paths, build_id: str) -> Path:
+    if not build_id or not build_id.replace("-", "").isalnum():
+        _unknown(build_id)
+    exact = paths.builds / build_id
+    if exact.is_dir():
+        return exact
+    found = [folder for folder in paths.builds.iterdir() if folder.name.startswith(build_id)]
+    return found[0] if len(found) == 1 else _unknown(build_id)
+
+
+def _unknown(build_id: str) -> NoReturn:
+    raise NotFoundError(f"no build {build_id!r}", hint="`jupyter containers logs` lists the builds")
+
+
+def _read(folder: Path) -> BuildRecord | None:
+    try:
+        record = msgspec.json.decode((folder / "build.json").read_bytes(), type=BuildRecord)
+    except (OSError, msgspec.DecodeError):
+        return None
+    if record.state != "running" or _is_locked(folder):
+        return record
+    # It may have ended between the two looks.
+    record = msgspec.json.decode((folder / "build.json").read_bytes(), type=BuildRecord)
+    if record.state != "running":
+        return record
+    return msgspec.structs.replace(
+        record, state="interrupted", error="interrupted: its process died", hint="build again: finished steps are kept"
+    )
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        handle = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _forget_old(paths: Paths) -> None:
+    import shutil
+
+    folders = sorted((folder for folder in paths.builds.iterdir() if folder.is_dir()), reverse=True)
+    for folder in folders[KEPT:]:
+        if not _is_locked(folder):
+            with suppress(OSError):
+                shutil.rmtree(folder)
+
+
+def _as_text(event: Event) -> str:
+    match event.kind:
+        case "output":
+            return event.text
+        case "step":
+            what = "cached" if event.cached else event.phase or "started"
+            return f"[{what}] {event.step}"
+        case "phase":
+            return f"[{event.phase}] {event.text}".rstrip()
+        case "result":
+            return f"[{event.phase}] {event.error or event.image}"
+    return ""

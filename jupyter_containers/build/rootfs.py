@@ -1,0 +1,137 @@
+"""What every image's root file system gets from us, and what must not stay in one: pure edits of a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .dpkg import dpkg_config
+from .tree import Tree
+
+__all__ = [
+    "HOME",
+    "USER",
+    "USER_ID",
+    "add_user",
+    "clean",
+    "configure_apt",
+    "prepare_root",
+    "remove_mount_points",
+    "write_neutral_files",
+]
+
+USER, USER_ID, HOME = "jovyan", 1000, "/home/jovyan"
+
+_POLICY = b"#!/bin/sh\n# A container has no service manager: packages must not start services.\nexit 101\n"
+
+_EMPTIED = (
+    "var/cache/fontconfig", "var/cache/man",
+    "run", "tmp", "var/cache/apt", "var/cache/ldconfig", "var/lib/apt/lists", "var/log", "var/tmp",
+)  # fmt: skip
+"""Folders that are kept, without what is in them."""
+
+_REMOVED = (
+    "etc/.pwd.lock", "etc/group-", "etc/gshadow-", "etc/passwd-", "etc/shadow-", "etc/subgid-", "etc/subuid-",
+    "var/cache/debconf/config.dat-old", "var/cache/debconf/passwords.dat-old", "var/cache/debconf/templates.dat-old",
+    "var/lib/dpkg/available-old", "var/lib/dpkg/diversions-old", "var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend",
+    "var/lib/dpkg/statoverride-old", "var/lib/dpkg/status-old", "var/lib/dpkg/triggers/Lock",
+    "var/lib/systemd/random-seed", "root/.bash_history", "root/.cache", "root/.wget-hsts",
+)  # fmt: skip
+
+_NEVER_RELEASED = {"sid", "unstable", "testing", "experimental", "rc-buggy"}
+
+
+def prepare_root(tree: Tree, suite: str) -> None:
+    """Before the packages are configured: what their scripts look at."""
+    tree.file("usr/sbin/policy-rc.d", _POLICY, 0o755)
+    tree.file("etc/dpkg/dpkg.cfg.d/jupyter-containers", dpkg_config().encode(), 0o644)
+    configure_apt(tree, suite)
+    write_neutral_files(tree)
+
+
+def configure_apt(tree: Tree, suite: str) -> None:
+    """apt's sources (Debian's own address, whatever mirror the build used) and the settings it needs in a container."""
+    keyrings = [name for name in tree.names("usr/share/keyrings") if name.startswith("debian-archive-keyring.")]
+    keyring = f"Signed-By: /usr/share/keyrings/{sorted(keyrings)[-1]}\n" if keyrings else ""  # .pgp is .gpg's successor
+    entries = [("http://deb.debian.org/debian", suite if suite in _NEVER_RELEASED else f"{suite} {suite}-updates")]
+    if suite not in _NEVER_RELEASED:
+        entries.append(("http://deb.debian.org/debian-security", f"{suite}-security"))
+    text = "\n".join(
+        f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\n{keyring}" for uri, suites in entries
+    )
+    tree.file("etc/apt/sources.list.d/debian.sources", text.encode(), 0o644)
+    settings = (
+        "// The container has one user id: apt can't become _apt, and must not try.\n"
+        'APT::Sandbox::User "root";\n'
+        "// Lists and archives are downloaded again when they are needed; an image is smaller without them.\n"
+        'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
+        'Acquire::Languages "none";\nAPT::Install-Recommends "false";\n'
+    )
+    tree.file("etc/apt/apt.conf.d/90jupyter-containers", settings.encode(), 0o644)
+
+
+def write_neutral_files(tree: Tree) -> None:
+    """Files that a runtime shows its own version of."""
+    tree.file("etc/hostname", b"container\n", 0o644)
+    tree.file("etc/hosts", b"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n", 0o644)
+    tree.file("etc/resolv.conf", b"", 0o644)
+
+
+def add_user(tree: Tree, day: int) -> None:
+    """The user that kernels run as, with his home; *day* (since the epoch) is when the password was last changed."""
+    lines = {
+        "etc/passwd": f"{USER}:x:{USER_ID}:{USER_ID}:{USER}:{HOME}:/bin/bash",
+        "etc/group": f"{USER}:x:{USER_ID}:",
+        "etc/shadow": f"{USER}:!:{day}:0:99999:7:::",
+        "etc/gshadow": f"{USER}:!::",
+    }
+    for path, line in lines.items():
+        present = tree.read(path)
+        if present is None:
+            if path in {"etc/shadow", "etc/gshadow"}:
+                continue  # no shadow passwords here
+            present = b""
+        rows = present.decode("utf-8", "surrogateescape").splitlines()
+        column = 2 if path in {"etc/passwd", "etc/group"} else 0
+        if any(
+            row.split(":")[0] == USER or (column and row.split(":")[column : column + 1] == [str(USER_ID)])
+            for row in rows
+        ):
+            continue
+        mode = 0o640 if "shadow" in path else 0o644
+        tree.file(path, "".join(f"{row}\n" for row in [*rows, line]).encode("utf-8", "surrogateescape"), mode)
+    home = HOME.strip("/")
+    tree.folder(home, 0o755)
+    for name in tree.names("etc/skel"):
+        content = tree.read(f"etc/skel/{name}")
+        if content is not None:
+            tree.file(f"{home}/{name}", content, 0o644)
+
+
+def remove_mount_points(tree: Tree) -> None:
+    """Take the empty files out of a sandbox's upper layer that its own /etc/hosts and resolv.conf were mounted on."""
+    for path in ("etc/hosts", "etc/resolv.conf", "etc/hostname"):
+        if tree.read(path, 1) == b"":
+            tree.remove(path)
+
+
+def clean(tree: Tree, *, day: int | None = None, keep: Iterable[str] = ()) -> None:
+    """Take out what would differ from build to build, or is of no use: caches, logs, backups, ids of a machine.
+
+    With *day* (since the epoch) /etc/shadow's dates of the last change, which are those of the build, become that.
+    """
+    kept = set(keep)
+    for folder in _EMPTIED:
+        if folder not in kept:
+            for name in tree.names(folder):
+                tree.remove(f"{folder}/{name}")
+    for path in _REMOVED:
+        tree.remove(path)
+    if tree.read("etc/machine-id"):
+        # Empty, not missing: systemd's rule for images (machine-id(5)).
+        tree.file("etc/machine-id", b"", 0o444)
+    tree.remove("var/lib/dbus/machine-id")
+    if day is not None and (shadow := tree.read("etc/shadow")):
+        rows = [row.split(":") for row in shadow.decode("utf-8", "surrogateescape").splitlines()]
+        fixed = [":".join([*row[:2], str(day), *row[3:]]) if len(row) > 3 and row[2] else ":".join(row) for row in rows]
+        if (text := "".join(f"{row}\n" for row in fixed).encode("utf-8", "surrogateescape")) != shadow:
+            tree.file("etc/shadow", text, 0o640)
