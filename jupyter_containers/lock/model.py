@@ -47,6 +47,10 @@ class Interpreter(_Value, frozen=True, kw_only=True):
     """``3.13``: of the interpreter that the packages were resolved for."""
     path: str
     """Absolute, in the image: ``/usr/bin/python3``."""
+    full_version: str = ""
+    """``3.13.5``; empty where the base does not tell. It decides markers with ``python_full_version``."""
+    glibc: str = ""
+    """``2.41``: of the base's C library, which decides what manylinux wheels fit; empty where it is not known."""
     environment: str = "/opt/venv"
     """The virtual environment's folder in the image."""
 

@@ -1,0 +1,453 @@
+"""Downloads: the only place of the lock that speaks HTTP.
+
+A :class:`Fetcher` holds one pool of kept-alive HTTP/1.1 connections and a content-addressed cache::
+
+    cache/sha256/ab/<hex>     whole objects; a name is only there once the bytes have its hash
+    cache/partial/<hex>       what was transferred so far; taken up again with a Range request, whose result is
+                              checked by the hash like any other
+    cache/documents/<hash>    files that have no hash to be known by (InRelease), with their validators
+
+Proxies, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` come from the environment (httpx).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import random
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..errors import ArchiveError, CancelledError, HashMismatchError, OutOfSpaceError, UnreachableError
+from .settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Document", "Download", "Fetcher", "Progress", "no_progress", "write_whole"]
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""(what, done, total); a total of 0 is not known."""
+
+_CHUNK = 256 * 1024
+_LONGEST_PAUSE = 30.0
+_MIRROR_HINT = (
+    "set JUPYTER_CONTAINERS_DEBIAN_MIRROR to a mirror that this host reaches, or the proxy in HTTPS_PROXY; "
+    "JUPYTER_CONTAINERS_OFFLINE=1 uses what was downloaded before"
+)
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """A listener that does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One object: where it may be had, and what it must be."""
+
+    urls: tuple[str, ...]
+    sha256: str
+    size: int | None = None
+    """Bytes, where known."""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A file without a known hash, as last served."""
+
+    url: str
+    content: bytes
+    etag: str = ""
+    last_modified: str = ""
+
+
+class _Gone(Exception):
+    """A mirror's final no (HTTP 4xx): no use in asking it again."""
+
+
+class Fetcher:
+    """Downloads into *cache*. A context manager; may be used by several threads at once."""
+
+    def __init__(self, cache: Path, settings: Settings) -> None:
+        self.cache = cache
+        self.settings = settings
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End running transfers and let go of the connections."""
+        self._stop.set()
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def cached(self, sha256: str) -> Path | None:
+        """The object of that hash if the cache has it."""
+        path = self._object(sha256)
+        return path if path.is_file() else None
+
+    def fetch(
+        self, urls: Sequence[str], sha256: str, size: int | None = None, *, progress: Progress = no_progress
+    ) -> Path:
+        """The object of hash *sha256* (hex), from the first mirror that has it.
+
+        Raises :class:`UnreachableError`, :class:`HashMismatchError`, or :class:`ArchiveError` where no mirror has it.
+        """
+        return self.fetch_many([Download(tuple(urls), sha256, size)], progress=progress)[0]
+
+    def fetch_many(
+        self, items: Sequence[Download], *, what: str = "downloading", progress: Progress = no_progress
+    ) -> list[Path]:
+        """All *items*, several at a time, in the order given; *progress* counts bytes of what is not cached yet."""
+        missing = {item.sha256: item for item in items if self.cached(item.sha256) is None}
+        if missing:
+            counter = _Counter(what, sum(item.size or 0 for item in missing.values()), progress)
+            stop = threading.Event()
+            with ThreadPoolExecutor(min(self.settings.parallel, len(missing)), "fetch") as pool:
+                # The largest first: a big file that starts last would be waited for alone.
+                order = sorted(missing.values(), key=lambda item: -(item.size or 0))
+                futures = [pool.submit(self._download, item, counter, stop) for item in order]
+                try:
+                    pending = set(futures)
+                    while pending:
+                        # A time-out lets Ctrl-C through while threads are at work.
+                        done, pending = wait(pending, timeout=0.2)
+                        for future in done:
+                            future.result()
+                except BaseException:
+                    stop.set()
+                    for future in futures:
+                        future.cancel()
+                    raise
+        return [self._object(item.sha256) for item in items]
+
+    def document(self, urls: Sequence[str], *, max_bytes: int = 32 << 20) -> Document | None:
+        """A file that changes under its name, asked for anew each time (cheaply, where it did not change).
+
+        None where every mirror says that it has no such file. Offline: the last copy, or :class:`UnreachableError`.
+        """
+        kept = {url: self._kept(url) for url in urls}
+        if self.settings.offline:
+            for url in urls:
+                if (copy := kept[url]) is not None:
+                    return copy
+            raise self._offline(urls)
+        answer: list[Document] = []
+
+        def ask(url: str) -> None:
+            answer.append(self._ask(url, kept[url], max_bytes))
+
+        if not self._try_mirrors(urls, ask, threading.Event()):
+            return None
+        write_whole(self._document_file(answer[0].url), msgspec.msgpack.encode(answer[0]))
+        return answer[0]
+
+    # transfers
+
+    def _ask(self, url: str, kept: Document | None, max_bytes: int) -> Document:
+        headers = {}
+        if kept is not None and kept.etag:
+            headers["If-None-Match"] = kept.etag
+        if kept is not None and kept.last_modified:
+            headers["If-Modified-Since"] = kept.last_modified
+        with self._stream(url, headers) as response:
+            if response.status_code == 304 and kept is not None:
+                return kept
+            content = bytearray()
+            for chunk in response.iter_raw(_CHUNK):
+                content += chunk
+                if len(content) > max_bytes:
+                    raise HashMismatchError(f"{url} is larger than {max_bytes} bytes", hint="use another mirror")
+            return Document(
+                url, bytes(content), response.headers.get("etag", ""), response.headers.get("last-modified", "")
+            )
+
+    def _download(self, item: Download, counter: _Counter, stop: threading.Event) -> None:
+        if self.cached(item.sha256) is not None:
+            return
+        if self.settings.offline:
+            raise self._offline(item.urls)
+        try:
+            with _partial(self.cache / "partial", item.sha256) as part:
+                self._fill(part, item, counter, stop)
+        except OSError as error:
+            if error.errno == 28:  # ENOSPC
+                raise OutOfSpaceError(f"no space left for downloads in {self.cache}", hint="free disk space") from error
+            raise
+
+    def _fill(self, part: _Partial, item: Download, counter: _Counter, stop: threading.Event) -> None:
+        mismatches: list[str] = []
+
+        def transfer(url: str) -> None:
+            resumed = part.size
+            try:
+                self._transfer(url, part, item, counter, stop)
+                part.check(item.sha256, item.size)
+            except HashMismatchError as error:
+                counter.add(-part.size)
+                part.clear()
+                if resumed:
+                    # The earlier part may have been of another file: once more from the start.
+                    self._transfer(url, part, item, counter, stop)
+                    part.check(item.sha256, item.size)
+                    return
+                mismatches.append(f"{url}: {error.message}")
+                raise _Gone(error.message) from error
+
+        counter.add(part.size)
+        if not self._try_mirrors(item.urls, transfer, stop):
+            if mismatches:
+                raise HashMismatchError(
+                    f"wrong content for sha256 {item.sha256}: " + "; ".join(mismatches),
+                    hint="the mirror may be in the middle of an update, or a proxy alters files: try again, or another mirror",
+                )
+            raise ArchiveError(
+                f"no mirror has {urlsplit(item.urls[0]).path} (asked: {', '.join(_hosts(item.urls))})",
+                hint="the archive may have moved on: `jupyter containers lock --upgrade` takes what it has now",
+            )
+        target = self._object(item.sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.path.rename(target)
+
+    def _transfer(self, url: str, part: _Partial, item: Download, counter: _Counter, stop: threading.Event) -> None:
+        headers = {"Range": f"bytes={part.size}-"} if part.size else {}
+        if part.size and part.size == item.size:
+            return
+        with self._stream(url, headers) as response:
+            if response.status_code == 416:
+                raise HashMismatchError("the earlier part is longer than the file")
+            if response.status_code != 206 and part.size:
+                counter.add(-part.size)
+                part.clear()
+            for chunk in response.iter_raw(_CHUNK):
+                if stop.is_set() or self._stop.is_set():
+                    raise CancelledError("the download was stopped")
+                part.append(chunk)
+                counter.add(len(chunk))
+                if item.size is not None and part.size > item.size:
+                    raise HashMismatchError(f"longer than the {item.size} bytes that the index says")
+
+    def _try_mirrors(self, urls: Sequence[str], attempt: Callable[[str], None], stop: threading.Event) -> bool:
+        """Call *attempt* with each URL until one passes: all mirrors once, then again after a pause.
+
+        False: each of them gave a final no. :class:`UnreachableError`: one did not answer, whatever was tried.
+        """
+        import httpx
+
+        final: set[str] = set()
+        trouble: dict[str, str] = {}
+        for turn in range(self.settings.retries + 1):
+            pause = min(0.4 * 2**turn, _LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  spreads load
+            for url in urls:
+                if url in final:
+                    continue
+                try:
+                    attempt(url)
+                    return True
+                except _Gone:
+                    final.add(url)
+                except _Later as error:
+                    trouble[url] = str(error)
+                    pause = max(pause, min(error.pause, _LONGEST_PAUSE))
+                except httpx.HTTPError as error:
+                    trouble[url] = _describe(error)
+                except httpx.InvalidURL as error:
+                    raise ArchiveError(f"{url!r} is not a URL: {error}", hint="correct the mirror setting") from error
+            if len(final) == len(set(urls)):
+                return False
+            if turn < self.settings.retries and (stop.wait(pause) or self._stop.is_set()):
+                raise CancelledError("the download was stopped")
+        tried = "; ".join(f"{_shown(url)}: {trouble[url]}" for url in urls if url in trouble)
+        raise UnreachableError(
+            f"no answer from {', '.join(_hosts(urls))} after {self.settings.retries + 1} tries ({tried}); "
+            f"mirrors from {self.settings.origin}",
+            hint=_MIRROR_HINT,
+        )
+
+    @contextlib.contextmanager
+    def _stream(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        with self._connect().stream("GET", url, headers=headers) as response:
+            status = response.status_code
+            if status in {408, 425, 429} or status >= 500:
+                raise _Later(f"HTTP {status}", _retry_after(response.headers.get("retry-after", "")))
+            if status in {200, 206, 304, 416}:
+                yield response
+            else:
+                raise _Gone(f"HTTP {status}")
+
+    def _connect(self) -> httpx.Client:
+        with self._lock:
+            if self._client is None:
+                import httpx
+
+                from .. import __version__
+
+                settings = self.settings
+                self._client = httpx.Client(
+                    verify=_trust(),
+                    follow_redirects=True,
+                    # Many small files: a connection that is kept saves two round trips each.
+                    limits=httpx.Limits(max_connections=settings.parallel, max_keepalive_connections=settings.parallel),
+                    timeout=httpx.Timeout(settings.idle_timeout, connect=settings.connect_timeout, pool=None),
+                    # Content is hashed as it lies in the archive: nothing may be (de)compressed under way.
+                    headers={"Accept-Encoding": "identity", "User-Agent": f"jupyter-containers/{__version__}"},
+                )
+            return self._client
+
+    # the cache
+
+    def _object(self, sha256: str) -> Path:
+        return self.cache / "sha256" / sha256[:2] / sha256
+
+    def _document_file(self, url: str) -> Path:
+        return self.cache / "documents" / hashlib.sha256(url.encode()).hexdigest()
+
+    def _kept(self, url: str) -> Document | None:
+        try:
+            kept = msgspec.msgpack.decode(self._document_file(url).read_bytes(), type=Document)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return kept if kept.url == url else None
+
+    def _offline(self, urls: Sequence[str]) -> UnreachableError:
+        return UnreachableError(
+            f"offline, and {_shown(urls[0])} is not in the cache {self.cache}",
+            hint="unset JUPYTER_CONTAINERS_OFFLINE (or `offline` in the configuration file) once to download it",
+        )
+
+
+class _Later(Exception):
+    """The server asks to come again (HTTP 429, 5xx)."""
+
+    def __init__(self, message: str, pause: float) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+class _Counter:
+    """Bytes of several transfers, told to one listener."""
+
+    def __init__(self, what: str, total: int, progress: Progress) -> None:
+        self._what, self._total, self._progress = what, total, progress
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            self._progress(self._what, self._done, max(self._total, 0))
+
+
+class _Partial:
+    """A file that grows until it is whole, and its hash, kept as it grows."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.path, self._stream = path, stream
+        self._hash = hashlib.sha256()
+        self.size = 0
+        stream.seek(0)
+        while chunk := stream.read(_CHUNK):
+            self._hash.update(chunk)
+            self.size += len(chunk)
+
+    def append(self, chunk: bytes) -> None:
+        self._stream.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def clear(self) -> None:
+        self._stream.seek(0)
+        self._stream.truncate()
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def check(self, sha256: str, size: int | None) -> None:
+        self._stream.flush()
+        if size is not None and self.size != size:
+            raise HashMismatchError(f"{self.size} bytes instead of {size}")
+        if self._hash.hexdigest() != sha256:
+            raise HashMismatchError(f"its sha256 is {self._hash.hexdigest()}")
+
+
+@contextlib.contextmanager
+def _partial(folder: Path, sha256: str) -> Iterator[_Partial]:
+    """The partial file of an object, held by a lock that the kernel releases; a private one where another process
+    is at work on it. What is left of it stays for the next try, the private one does not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / sha256
+    stream: BinaryIO = open(path, "a+b")
+    private = False
+    try:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The one that held the lock may have renamed the file into the cache meanwhile.
+            private = not path.exists() or path.stat().st_ino != os.fstat(stream.fileno()).st_ino
+        except BlockingIOError:
+            private = True
+        if private:
+            stream.close()
+            handle, name = tempfile.mkstemp(dir=folder, prefix=f"{sha256}.")
+            stream, path = os.fdopen(handle, "w+b"), Path(name)
+        yield _Partial(path, stream)
+    finally:
+        stream.close()
+        if private:
+            path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+    Path(name).replace(path)
+
+
+def _trust() -> object:
+    """The host's certificates; those that httpx brings where the host has none."""
+    import ssl
+
+    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return True  # httpx reads them itself
+    context = ssl.create_default_context()
+    return context if context.cert_store_stats()["x509_ca"] else True
+
+
+def _retry_after(value: str) -> float:
+    """Seconds of a Retry-After header (RFC 9110, 10.2.3); a date, or nonsense, counts as none."""
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 9 else 0.0
+
+
+def _describe(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0]
+
+
+def _hosts(urls: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(urlsplit(url).hostname or url for url in urls))
+
+
+def _shown(url: str) -> str:
+    """The URL without a password that may be in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

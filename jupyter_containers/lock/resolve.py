@@ -1,0 +1,408 @@
+"""A spec to its lock: the base, what apt adds, and the Python packages, found at the same time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tomllib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import NotFoundError, ReferenceError, ResolutionError, SpecError
+from ..paths import Paths
+from ..spec.model import LoadedSpec
+from ..spec.requirement import distribution_name, local_path, normalise_name
+from . import apt
+from .model import Base, Interpreter, Lock, PythonPackages
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .archive import Warn
+    from .bases import Contents
+    from .fetch import Fetcher, Progress
+
+__all__ = ["archive_cache", "check_lock", "host_architecture", "resolve", "spec_digest", "uv_cache"]
+
+_DEBIAN = {
+    "x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64el", "s390x": "s390x", "armv7l": "armhf",
+    "i686": "i386",
+}  # fmt: skip
+"""``uname -m`` → Debian architecture."""
+
+_LIKELY_PYTHON = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
+"""What uv may start with while the index, which decides, is on its way."""
+
+
+def archive_cache(paths: Paths) -> Path:
+    """The folder of the :class:`Fetcher`: .debs by hash, indexes."""
+    return paths.store / "cache" / "archives"
+
+
+def uv_cache(paths: Paths) -> Path:
+    """uv's own cache folder."""
+    return paths.store / "cache" / "uv"
+
+
+def host_architecture() -> str:
+    """Debian's name of this machine's architecture."""
+    machine = platform.machine()
+    return _DEBIAN.get(machine, machine)
+
+
+def resolve(
+    loaded: LoadedSpec,
+    *,
+    paths: Paths,
+    settings: Settings,
+    previous: Lock | None = None,
+    upgrade: bool | frozenset[str] = False,
+    architectures: Sequence[str] = (),
+    progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Lock:
+    """The lock of a spec.
+
+    *previous*: the versions of an earlier lock are kept where they still fit and are still to be had; where the lock
+    fits the spec as it is, it is returned without a question to the network. *upgrade*: names that are to move up,
+    or True for all. *architectures* (Debian names; default: this machine's) are added to those of *previous*.
+    *warn* is told what deserves a look but stops nothing.
+
+    Raises :class:`ResolutionError`, :class:`UnreachableError`, :class:`SignatureError`, :class:`SpecError`.
+    """
+    from .fetch import Fetcher, no_progress
+
+    wanted = tuple(dict.fromkeys([*_architectures(previous), *(architectures or (host_architecture(),))]))
+    if previous is not None and not upgrade:
+        covered = set(wanted) <= set(_architectures(previous)) or previous.base.kind != "debian"
+        if covered and not check_lock(loaded, previous, paths=paths):
+            return previous
+    _check_upgrade(loaded, previous, upgrade)
+    with Fetcher(archive_cache(paths), settings) as fetcher:
+        work = _Resolution(loaded, paths, fetcher, previous, upgrade, wanted, progress or no_progress, warn or _ignore)
+        return work.run()
+
+
+def check_lock(loaded: LoadedSpec, lock: Lock, *, paths: Paths | None = None) -> tuple[str, ...]:
+    """Why the lock does not fit the spec any more; empty where it does. Asks no network.
+
+    With *paths* also whether the environment that is the base was built anew.
+    """
+    reasons: list[str] = []
+    spec = loaded.spec
+    if lock.base.source != spec.base:
+        reasons.append(f"the base is {spec.base}, the lock has {lock.base.source}")
+    architecture = host_architecture()
+    if lock.base.kind == "debian" and architecture not in lock.base.packages:
+        reasons.append(f"it has no packages for {architecture}, only for {', '.join(lock.base.packages)}")
+    elif lock.base.kind == "debian":
+        locked = {package.name for package in (*lock.base.packages[architecture], *lock.apt.get(architecture, ()))}
+        missing = [item for item in spec.packages.apt if apt.parse_wish(item).name not in locked]
+        if missing and spec_digest(loaded) != lock.spec_digest:
+            reasons.append(f"it lacks the Debian packages {', '.join(missing)}")
+    if lock.python is not None or spec.packages.pip:
+        have = {package["name"] for package in (lock.python.pylock.get("packages", ()) if lock.python else ())}
+        names = [name for item in spec.packages.pip if (name := distribution_name(item)) is not None]
+        missing = [name for name in names if name not in have]
+        if missing and spec_digest(loaded) != lock.spec_digest:
+            reasons.append(f"it lacks the Python packages {', '.join(missing)}")
+    if not reasons and spec_digest(loaded) != lock.spec_digest:
+        reasons.append("the spec was changed since")
+    if not reasons:
+        reasons += _changed_base(loaded, lock, paths)
+    return tuple(reasons)
+
+
+def spec_digest(loaded: LoadedSpec) -> str:
+    """``sha256:…`` over what of the spec, and of the files that it names, has a say in the resolution."""
+    from .pip import needs_ipykernel, wants_python
+
+    spec = loaded.spec
+    packages = spec.packages
+    parts: dict[str, Any] = {
+        "base": spec.base,
+        "python": spec.python,
+        "wants": [wants_python(spec, adopted=loaded.pylock is not None), needs_ipykernel(spec)],
+        "apt": sorted(packages.apt),
+        "pip": sorted(packages.pip),
+        "constraints": sorted(packages.constraints),
+        "index": [packages.index_url, *packages.extra_index_urls],
+        "local": {item: _local_digest(loaded.folder / path) for item in packages.pip if (path := local_path(item))},
+    }
+    if loaded.pylock is not None:
+        parts["adopted"] = [_file_digest(loaded.pylock), sorted(packages.groups), sorted(packages.extras)]
+    return f"sha256:{hashlib.sha256(msgspec.json.encode(parts, order='sorted')).hexdigest()}"
+
+
+class _Resolution:
+    """One run of :func:`resolve`."""
+
+    def __init__(
+        self,
+        loaded: LoadedSpec,
+        paths: Paths,
+        fetcher: Fetcher,
+        previous: Lock | None,
+        upgrade: bool | frozenset[str],
+        architectures: tuple[str, ...],
+        progress: Progress,
+        warn: Warn,
+    ) -> None:
+        self.loaded, self.paths, self.fetcher, self.previous = loaded, paths, fetcher, previous
+        self.upgrade, self.architectures, self.progress, self.warn = upgrade, architectures, progress, warn
+        self.spec = loaded.spec
+
+    def run(self) -> Lock:
+        from .pip import wants_python
+
+        kind, _, source = self.spec.base.partition(":")
+        wants = wants_python(self.spec, adopted=self.loaded.pylock is not None)
+        if kind == "debian":
+            return self._on_debian(source, wants)
+        if kind in {"oci-archive", "oci"}:
+            return self._on_image(*self._load_image(source), "oci", wants)
+        if kind == "env":
+            return self._on_environment(source, wants)
+        if self.spec.base.startswith("scratch+"):
+            return self._on_archive(self.spec.base.removeprefix("scratch+"), wants)
+        raise ResolutionError(
+            f"base {self.spec.base!r} is of no known kind",
+            hint="write debian:SUITE, oci-archive:PATH, oci:PATH, env:NAME or scratch+PATH",
+        )
+
+    def _on_debian(self, suite: str, wants: bool) -> Lock:
+        from .debian import resolve_debian
+
+        with ThreadPoolExecutor(1, "uv") as pool:
+            guess = self._likely_python(suite) if wants and self.loaded.pylock is None else None
+            early: Future[dict[str, Any]] | None = None
+            if guess is not None:
+                early = pool.submit(self._compile, guess)
+            debian = resolve_debian(
+                self.spec, suite, wants_python=wants, architectures=self.architectures, fetcher=self.fetcher,
+                previous=self.previous, upgrade=self.upgrade, progress=self.progress, warn=self.warn,
+            )  # fmt: skip
+            python = None
+            if debian.interpreter is not None:
+                usable = early is not None and debian.interpreter.version == guess
+                python = self._python(debian.interpreter, early.result() if early is not None and usable else None)
+        return self._lock(debian.base, debian.apt, python)
+
+    def _on_image(self, digest: str, contents: Contents, architecture: str, kind: str, wants: bool) -> Lock:
+        self.architectures = (architecture,)
+        base = Base(kind=kind, source=self.spec.base, suite=contents.suite, digest=digest)
+        return self._on_contents(base, contents, wants)
+
+    def _on_contents(self, base: Base, contents: Contents, wants: bool, kept: Sequence[str] = ()) -> Lock:
+        from .bases import pick_interpreter
+        from .debian import add_packages
+
+        packages = {}
+        if self.spec.packages.apt:
+            if not contents.suite or not contents.installed:
+                raise ResolutionError(
+                    f"packages.apt: {self.spec.base} is {contents.name}, and packages are resolved for Debian only",
+                    hint="install them with a `build.run` line, or take debian:trixie as base",
+                )
+            archive, added = add_packages(
+                self.spec, contents.suite, contents.installed, architecture=self.architectures[0], fetcher=self.fetcher,
+                previous=self.previous, upgrade=self.upgrade, progress=self.progress, warn=self.warn,
+            )  # fmt: skip
+            packages = {self.architectures[0]: added}
+            base = msgspec.structs.replace(base, archive=archive)
+        python = None
+        if wants:
+            interpreter = pick_interpreter(contents, self.spec.python, source=self.spec.base)
+            python = self._python(interpreter, None, kept)
+        return self._lock(base, packages, python)
+
+    def _on_environment(self, name: str, wants: bool) -> Lock:
+        from ..spec.catalog import find_record
+
+        try:
+            record = find_record(self.paths, name)
+        except NotFoundError as error:
+            raise ResolutionError(f"base env:{name}: {error.message}", hint=error.hint) from error
+        if record.image is None:
+            raise ResolutionError(
+                f"base env:{name} is not built yet", hint=f"`jupyter containers build {record.spec_file}`"
+            )
+        digest, contents, architecture = self._look(record.image)
+        self.architectures = (architecture,)
+        base = Base(kind="environment", source=self.spec.base, suite=contents.suite, digest=digest)
+        return self._on_contents(base, contents, wants, self._kept(record.spec_file))
+
+    def _on_archive(self, source: str, wants: bool) -> Lock:
+        from .bases import digest_file, inspect_archive
+
+        file = self._path(source)
+        contents = inspect_archive(file)
+        found = contents.installed.get("base-files") or contents.installed.get("libc6")
+        self.architectures = (found.architecture if found and found.architecture != "all" else host_architecture(),)
+        base = Base(kind="scratch", source=self.spec.base, suite=contents.suite, digest=digest_file(file))
+        return self._on_contents(base, contents, wants)
+
+    def _load_image(self, source: str) -> tuple[str, Contents, str]:
+        from ..image.layout import load
+        from ..image.store import Store
+
+        store = Store(self.paths.store)
+        with store.lease():
+            image = load(self._path(source), store)
+            return self._look(image.digest)
+
+    def _look(self, digest: str) -> tuple[str, Contents, str]:
+        """(digest, contents, architecture) of an image in the store."""
+        from ..image.inside import exists_in_root, read_text_in_root
+        from ..image.store import Store
+        from .bases import inspect
+
+        store = Store(self.paths.store)
+        with store.lease([digest]):
+            image = store.image(digest)
+            layers = image.layer_paths
+
+            def read(path: str) -> str | None:
+                try:
+                    return read_text_in_root(layers, path, 64 << 20)
+                except NotFoundError:
+                    return None
+
+            contents = inspect(
+                read, lambda path: exists_in_root(layers, path),
+                path_variable=image.config.execution.environment.get("PATH", ""),
+            )  # fmt: skip
+            return image.digest, contents, image.config.architecture
+
+    def _kept(self, spec_file: str) -> list[str]:
+        """The Python packages of a base environment, as requirements: what it has stays, at its version."""
+        from ..spec.load import load_spec
+        from .file import read_lock
+
+        lock_file = load_spec(Path(spec_file)).lock_file
+        if not lock_file.exists():
+            return []
+        python = read_lock(lock_file).python
+        packages = python.pylock.get("packages", ()) if python is not None else ()
+        marked = ((package, package.get("marker")) for package in packages if "version" in package)
+        return [f"{item['name']}=={item['version']}{f' ; {marker}' if marker else ''}" for item, marker in marked]
+
+    def _python(
+        self, interpreter: Interpreter, compiled: dict[str, Any] | None, kept: Sequence[str] = ()
+    ) -> PythonPackages:
+        from .pip import resolve_python
+
+        return resolve_python(
+            self.loaded, interpreter, cache_dir=uv_cache(self.paths), settings=self.fetcher.settings,
+            architectures=self.architectures, previous=self._previous_python(interpreter.version),
+            upgrade=self.upgrade, compiled=compiled, kept=kept,
+        )  # fmt: skip
+
+    def _compile(self, version: str) -> dict[str, Any]:
+        from .pip import compile_python
+
+        return compile_python(
+            self.loaded, version, cache_dir=uv_cache(self.paths), settings=self.fetcher.settings,
+            architectures=self.architectures, previous=self._previous_python(version), upgrade=self.upgrade,
+        )  # fmt: skip
+
+    def _previous_python(self, version: str) -> PythonPackages | None:
+        python = self.previous.python if self.previous is not None else None
+        return python if python is not None and python.interpreter.version == version else None
+
+    def _likely_python(self, suite: str) -> str | None:
+        if (
+            self.previous is not None
+            and self.previous.python is not None
+            and self.previous.base.source == self.spec.base
+        ):
+            return self.previous.python.interpreter.version
+        return _LIKELY_PYTHON.get(suite)
+
+    def _lock(self, base: Base, packages: dict[str, Any], python: PythonPackages | None) -> Lock:
+        inputs = self.previous.inputs if self.previous is not None else ()
+        return Lock(spec_digest=spec_digest(self.loaded), base=base, apt=packages, python=python, inputs=inputs)
+
+    def _path(self, source: str) -> Path:
+        path = Path(source).expanduser()
+        return path if path.is_absolute() else self.loaded.folder / path
+
+
+def _architectures(lock: Lock | None) -> tuple[str, ...]:
+    return tuple(lock.base.packages) if lock is not None else ()
+
+
+def _check_upgrade(loaded: LoadedSpec, previous: Lock | None, upgrade: bool | frozenset[str]) -> None:
+    """A name that is nowhere in the lock is a mistake to be told, not one to pass over."""
+    if isinstance(upgrade, bool) or previous is None:
+        return
+    known = {
+        package.name
+        for table in (previous.base.packages, previous.apt)
+        for group in table.values()
+        for package in group
+    }
+    if previous.python is not None:
+        known |= {package["name"] for package in previous.python.pylock.get("packages", ())}
+    unknown = sorted(name for name in upgrade if name not in known and normalise_name(name) not in known)
+    if unknown:
+        raise ReferenceError(
+            f"{loaded.lock_file.name} has no package {', '.join(unknown)} to upgrade",
+            hint="`jupyter containers lock` adds what the spec names; --upgrade moves what is locked",
+        )
+
+
+def _changed_base(loaded: LoadedSpec, lock: Lock, paths: Paths | None) -> list[str]:
+    if lock.base.kind == "environment" and paths is not None:
+        from ..spec.catalog import find_record
+
+        name = lock.base.source.partition(":")[2]
+        try:
+            image = find_record(paths, name).image
+        except NotFoundError:
+            return [f"there is no environment {name!r} any more"]
+        return [f"the environment {name} was built anew"] if image is not None and image != lock.base.digest else []
+    if lock.base.kind == "scratch":
+        from .bases import digest_file
+
+        file = Path(lock.base.source.removeprefix("scratch+")).expanduser()
+        file = file if file.is_absolute() else loaded.folder / file
+        try:
+            # A root archive has some 100 MB: read again only where it is newer than the lock.
+            if file.stat().st_mtime <= loaded.lock_file.stat().st_mtime:
+                return []
+            return [f"{file.name} was changed"] if digest_file(file) != lock.base.digest else []
+        except OSError as error:
+            return [f"{error.filename}: {error.strerror}"]
+    return []
+
+
+def _local_digest(path: Path) -> str:
+    """Of a local package what decides its requirements: a folder's ``[project]`` table, or the file itself."""
+    if not path.is_dir():
+        return _file_digest(path)
+    try:
+        project = tomllib.loads((path / "pyproject.toml").read_text("utf-8")).get("project", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return "no project table"  # the resolution tells what is amiss
+    keys = ("name", "version", "dependencies", "optional-dependencies", "requires-python", "dynamic")
+    text = repr([(key, project.get(key)) for key in keys]) if isinstance(project, dict) else ""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise SpecError(
+            f"cannot read {file}: {os.strerror(error.errno or 0)}", hint="correct the path in the spec"
+        ) from error
+
+
+def _ignore(message: str) -> None:
+    """For callers that listen to no warnings."""
