@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ._version import __version__
+
+TYPE_CHECKING = False  # typing is a slow import, and every start of a sandbox as root pays for this module
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["__version__"]
 

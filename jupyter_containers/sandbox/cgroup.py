@@ -18,7 +18,16 @@ from ..errors import HostError, LimitError
 from .controllers import Enforcement, Facts, decide, find_hierarchies, remedy
 from .model import Limits
 
-__all__ = ["Group", "Report", "Usage", "make_group", "restore_group", "this_host"]
+__all__ = [
+    "Group",
+    "Report",
+    "Usage",
+    "find_group",
+    "find_groups",
+    "make_group",
+    "restore_group",
+    "this_host",
+]
 
 _PARENT = "jupyter-containers"
 _PERIOD = 100_000  # µs, the kernel's default period of the CPU bandwidth controller
@@ -184,7 +193,7 @@ class Group:
         """Kill what is left and remove the groups; nothing happens when they are gone."""
         self.kill()
         if self.enforcement.scope:
-            return  # systemd collects a scope that is empty
+            return  # systemd collects a scope when it is empty
         for folder in dict.fromkeys(self.folders.values()):
             _remove(folder)
 
@@ -205,6 +214,38 @@ def restore_group(described: Mapping[str, Any]) -> Group:
     enforcement = Enforcement(described["means"], described["notes"], scope=tuple(described["scope"]))
     folders = {name: Path(path) for name, path in described["folders"].items()}
     return Group(described["name"], Limits(**described["limits"]), enforcement, folders)
+
+
+def find_groups(prefix: str = "") -> tuple[Group, ...]:
+    """The groups under this host's hierarchies whose names start with *prefix*, whoever made them: without their
+    limits and what enforces them (:func:`restore_group` has those), but with all that ends them."""
+    found: dict[str, dict[str, Path]] = {}
+    scopes: set[str] = set()
+    for hierarchy in this_host().hierarchies:
+        top = hierarchy.own
+        while top.parent.joinpath("cgroup.procs").exists():
+            top = top.parent
+        keys = ("unified",) if hierarchy.version == 2 else tuple(sorted(hierarchy.controllers))
+        for folder, names, _ in os.walk(top):
+            if Path(folder).name == _PARENT:
+                for name in names:
+                    found.setdefault(name, {}).update(dict.fromkeys(keys, Path(folder, name)))
+                names.clear()
+            for name in names:
+                if name.startswith(f"{_PARENT}-") and name.endswith(".scope"):
+                    plain = name.removeprefix(f"{_PARENT}-").removesuffix(".scope")
+                    found[plain] = {"unified": Path(folder, name)}
+                    scopes.add(plain)
+    return tuple(
+        Group(name, Limits(), Enforcement(scope=("systemd-run",) if name in scopes else ()), folders)
+        for name, folders in sorted(found.items())
+        if name.startswith(prefix)
+    )
+
+
+def find_group(name: str) -> Group | None:
+    """The group of that name, as :func:`find_groups` has it."""
+    return next((group for group in find_groups(name) if group.name == name), None)
 
 
 def make_group(
@@ -266,14 +307,16 @@ def _set(limit: str, means: str, value: float, folders: Mapping[str, Path]) -> N
 
 
 def _remove(folder: Path) -> None:
-    for _ in range(200):
+    pause = 0.0002
+    while pause < 1:
         try:
             folder.rmdir()
             return
         except FileNotFoundError:
             return
         except OSError:
-            time.sleep(0.005)  # EBUSY: an ended process still leaves
+            time.sleep(pause)  # EBUSY: an ended process still leaves
+            pause *= 1.5
     raise HostError(f"the control group {folder} can't be removed: it is in use")
 
 

@@ -74,8 +74,12 @@ def try_bwrap(path: Path) -> tuple[str, str]:
         if idmap.is_needed():
             program, clones = idmap.stage_bwrap(path)
             orders = launch.pack([program, *tail], status=2, identity=idmap.UNPRIVILEGED_ID, clones=clones)
-            with launch.order_file(orders) as fd:
+            fd = os.memfd_create("jupyter-containers-orders", 0)
+            try:
+                os.write(fd, orders)
                 done = _run(launch.command(fd), fd)
+            finally:
+                os.close(fd)
         else:
             done = _run([str(path), *tail])
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -82,6 +82,8 @@ _ROOT_EMULATION = (
             *("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid"),
             *("setuid32", "setgid32", "setreuid32", "setregid32", "setresuid32", "setresgid32"),
             *("setfsuid32", "setfsgid32", "setgroups", "setgroups32", "capset"),
+            # A layer is synced once, when it is committed; dpkg's syncs after each file take seconds.
+            *("fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "msync"),
         )
     ),
 )

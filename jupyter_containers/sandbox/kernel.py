@@ -15,6 +15,7 @@ __all__ = [
     "bind_clone",
     "drop_capabilities",
     "forbid_new_privileges",
+    "hide_from_tracers",
     "install_filter",
     "join_namespace",
     "mount",
@@ -48,12 +49,14 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 # One number on every architecture (asm-generic).
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
 
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 22, 24
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _NS_GET_USERNS = 0xB701
 _TIOCSCTTY = 0x540E
+
+SIGKILL = 9  # the module signal costs 3 ms at every start (it imports enum)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -128,6 +131,10 @@ def _prctl(option: int, value: int | ctypes.c_char_p = 0, third: object = 0) -> 
 def set_parent_death_signal(number: int) -> None:
     """Lost at every change of uid or gid: set it last."""
     _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def hide_from_tracers() -> None:
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def forbid_new_privileges() -> None:

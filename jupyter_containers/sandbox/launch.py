@@ -8,18 +8,16 @@ written to the status descriptor as one JSON line, ``{"launch-error": message, "
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import marshal
 import os
-import signal
 import sys
 
 from . import kernel
 
 TYPE_CHECKING = False  # typing is a slow import here
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import TypedDict
 
     from .idmap import Clone
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
         status: int
 
 
-__all__ = ["command", "main", "order_file", "pack"]
+__all__ = ["command", "main", "pack"]
 
 _CODE = (
     "import sys; sys.path.append(sys.argv[1]); "
@@ -73,17 +71,6 @@ def pack(
         "parent": parent,
     }
     return marshal.dumps(orders)  # type: ignore[arg-type]  # a TypedDict is a dict
-
-
-@contextlib.contextmanager
-def order_file(orders: bytes) -> Iterator[int]:
-    """A descriptor with the orders, for a child to inherit."""
-    fd = os.memfd_create("jupyter-containers-orders", 0)
-    try:
-        os.write(fd, orders)
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def command(orders: int) -> list[str]:
@@ -127,7 +114,7 @@ def _launch(orders: Orders) -> None:
         _become(orders["identity"])
     if orders["parent"]:
         # bwrap asks for the same, but its parent may be gone by then, and a change of uid clears what was asked.
-        kernel.set_parent_death_signal(signal.SIGKILL)
+        kernel.set_parent_death_signal(kernel.SIGKILL)
         if os.getppid() != orders["parent"]:
             os._exit(125)
     os.execv(orders["argv"][0], orders["argv"])  # noqa: S606

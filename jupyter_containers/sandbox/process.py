@@ -24,7 +24,7 @@ from typing import Any
 
 from ..errors import CancelledError, ContainerError, ContainersError, HostError
 from . import idmap, launch
-from .bwrap import Fds, find_bwrap, options, prepare, this_host
+from .bwrap import Bwrap, Fds, find_bwrap, options, prepare, this_host
 from .cgroup import Group
 from .filters import filter_program
 from .model import Sandbox
@@ -188,17 +188,21 @@ def spawn(
     pass_fds: Sequence[int] = (),
     terminal: bool = False,
     status: Path | None = None,
+    bwrap: Bwrap | None = None,
 ) -> Process:
     """Start a sandbox; returns once its command runs.
 
     *stdin*, *stdout*, *stderr* are as for :class:`subprocess.Popen`. *pass_fds* reach the command under the same
     numbers. *terminal*: stdin is a pseudo-terminal that becomes the controlling one. *status*: a file for bwrap's
     JSON documents, for an owner that may end before the sandbox does; the exit code can be read from it later.
+    *bwrap*: what :func:`find_bwrap` found in another process.
+
+    It gets a session of its own: a Ctrl-C at the caller's terminal does not reach it.
 
     Raises HostError when the host can't set it up and ContainerError when the command can't be executed; nothing
     is left running then. With ``die_with_parent`` call it from a thread that stays.
     """
-    bwrap = find_bwrap()
+    bwrap = bwrap or find_bwrap()
     sandbox = prepare(sandbox)
     program = str(bwrap.path)
     clones: tuple[idmap.Clone, ...] = ()
@@ -246,7 +250,7 @@ def spawn(
         try:
             popen = subprocess.Popen(
                 argv, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=[fd for fd in inherited if fd is not None],
-                start_new_session=sandbox.new_session and not terminal, cwd="/", env=_environment(group),
+                start_new_session=not terminal, cwd="/", env=_environment(group),
             )  # fmt: skip
         except OSError as error:
             os.close(status_fd)
@@ -380,8 +384,23 @@ def _status_file(path: Path | None) -> int:
 def _rlimits(sandbox: Sandbox, group: Group | None) -> list[tuple[int, int]]:
     limits = sandbox.limits
     wanted = [(resource.RLIMIT_NOFILE, limits.open_files), (resource.RLIMIT_FSIZE, limits.file_size)]
+    given = [(which, value) for which, value in wanted if value is not None]
     if group is not None and group.memory_by_rlimit is not None:
-        wanted.append((resource.RLIMIT_DATA, group.memory_by_rlimit))
+        given.append((resource.RLIMIT_DATA, group.memory_by_rlimit))
+    return given
+
+
+def rlimits_of(group: Group | None) -> list[tuple[int, int]]:
+    """All rlimits of a running sandbox, for a process that joins it."""
+    if group is None:
+        return []
+    limits = group.limits
+    wanted = [
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_FSIZE, limits.file_size),
+        (resource.RLIMIT_DATA, group.memory_by_rlimit),
+        (resource.RLIMIT_NPROC, group.pids_by_rlimit),
+    ]
     return [(which, value) for which, value in wanted if value is not None]
 
 

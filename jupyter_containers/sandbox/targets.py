@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import HostError
 
-__all__ = ["View", "is_opaque", "is_whiteout"]
+__all__ = ["View", "find", "is_opaque", "is_whiteout"]
 
 _MOST_LINKS = 40  # MAXSYMLINKS, path_resolution(7)
 
@@ -83,18 +83,30 @@ class View:
         while mount not in self.mounts:
             mount = posixpath.dirname(mount)
         inside = path[len(mount) :].lstrip("/")
-        for root in self.mounts[mount]:
-            place = f"{root}/{inside}"
-            try:
-                status = os.lstat(place)
-            except (FileNotFoundError, NotADirectoryError):
-                if _hides(root, inside):
-                    return None
-                continue
-            except OSError:
-                return None  # not ours to read: then nothing is made there either
-            return os.readlink(place) if stat.S_ISLNK(status.st_mode) else None  # noqa: PTH115
-        return None
+        found = find(self.mounts[mount], inside)
+        if found is None or not stat.S_ISLNK(found[1].st_mode):
+            return None
+        return os.readlink(found[0])  # noqa: PTH115
+
+
+def find(roots: Sequence[Path], inside: str) -> tuple[str, os.stat_result] | None:
+    """What a stack of folders, topmost first, has at the relative path *inside*: host path and status.
+
+    Links in *inside* itself are not followed by name (the caller has resolved its parents); None: nothing is there,
+    or it was removed, or it is not ours to look at.
+    """
+    for root in roots:
+        place = f"{root}/{inside}"
+        try:
+            status = os.lstat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            if _hides(root, inside):
+                return None
+            continue
+        except OSError:
+            return None  # a folder closed to us: then nothing is made there either
+        return None if is_whiteout(status) else (place, status)
+    return None
 
 
 def _hides(root: Path, inside: str) -> bool:
