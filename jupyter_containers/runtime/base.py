@@ -160,8 +160,13 @@ class Container(Protocol):
     def remove(self, *, force: bool = False) -> None:
         """Remove its folder, writable layer, control group and sockets; running ones only with *force*."""
 
-    def exec_argv(self, argv: Sequence[str], *, env: dict[str, str] | None = None, cwd: str = "") -> list[str]:
-        """A host argument vector that runs *argv* in the running container with the same rights as its own."""
+    def exec_argv(
+        self, argv: Sequence[str], *, env: dict[str, str] | None = None, cwd: str = "", tty: bool = False
+    ) -> list[str]:
+        """A host argument vector, to be started once, that runs *argv* in the running container with its rights.
+
+        With *tty* it stays in the caller's session, whose controlling terminal it then has.
+        """
 
     def changes(self) -> tuple[Change, ...]: ...
 

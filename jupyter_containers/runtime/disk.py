@@ -1,4 +1,4 @@
-"""How much a writable layer holds. Standard library only: the monitor measures as well.
+"""How much a writable layer holds. Few imports: the monitor measures as well, and stays small.
 
 A container writes the tree that is measured, at the same time: nothing is followed, everything may vanish, and
 depth is no danger (each folder is opened relative to its parent, so that no path grows too long).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 __all__ = ["DiskWatch", "measure"]
 
@@ -17,7 +16,7 @@ _MAX_DEPTH = 256
 """Deeper folders are left out: each level holds a descriptor while it is walked."""
 
 
-def measure(tree: Path | str, *, stop_at: int | None = None) -> int:
+def measure(tree: str, *, stop_at: int | None = None) -> int:
     """Bytes that the files below *tree* occupy on disk (a hard link once); may stop early past *stop_at*."""
     seen: set[int] = set()
     try:
@@ -55,7 +54,7 @@ def measure(tree: Path | str, *, stop_at: int | None = None) -> int:
 class DiskWatch:
     """When to measure next, and whether the limit is passed: at least a second apart, at most a tenth of the time."""
 
-    def __init__(self, tree: Path | str, limit: int) -> None:
+    def __init__(self, tree: str, limit: int) -> None:
         self.limit = limit
         self.used = 0
         self._tree = tree

@@ -119,7 +119,9 @@ class FakeContainer:
         self.kill()
         self._runtime._forget(self)
 
-    def exec_argv(self, argv: Sequence[str], *, env: dict[str, str] | None = None, cwd: str = "") -> list[str]:
+    def exec_argv(
+        self, argv: Sequence[str], *, env: dict[str, str] | None = None, cwd: str = "", tty: bool = False
+    ) -> list[str]:
         self._need_running()
         return ["env", *(f"{key}={value}" for key, value in (env or {}).items()), *argv]
 

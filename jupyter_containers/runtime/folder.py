@@ -141,6 +141,19 @@ class Folder:
         finally:
             os.close(handle)
 
+    def hold(self) -> int:
+        """Take the folder's lock for as long as the descriptor that is returned is open."""
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise _unknown(self.id) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise ConflictError(f"container {self.id} is being started, ended or removed by another") from None
+        return handle
+
     def _lock_is_free(self) -> bool:
         with suppress(NotFoundError), self.locked(wait=False) as held:
             return held

@@ -65,11 +65,12 @@ def _reap(containers: str, left: list[str], paths: list[str]) -> int:
     sys.path[:0] = paths
     from pathlib import Path
 
-    from jupyter_containers.runtime.removal import end_processes, remove_container
+    from jupyter_containers.runtime.removal import end_processes, settle_container
 
     folders = [Path(containers) / container_id for container_id in left]
     failed = 0
-    for step in (end_processes, remove_container):  # first everything that runs, then what takes time
+    # First everything that runs, then what takes time.
+    for step in (end_processes, lambda folder: settle_container(folder, "its owner was killed")):
         for folder in folders:
             try:
                 step(folder)

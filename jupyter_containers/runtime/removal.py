@@ -1,27 +1,52 @@
 """Take a container away: its processes, control group, sockets, name and folder, in that order.
 
-Standard library and ``sandbox/`` only, and everything is read as plain JSON: the reaper does this in a process that
-has imported nothing else, for an owner that is no more. Every step may already have been done by another.
+Standard library, ``sandbox/`` and ``image.tree`` only, and everything is read as plain JSON: the reaper does this in a
+process that has imported nothing else, for an owner that is no more. Every step may already have been done by another.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..sandbox import cgroup
-from ..sandbox.overlay import remove_tree
+from ..image.tree import remove_tree
+from ..sandbox.cgroup import Group, restore_group
+from ..sandbox.controllers import find_hierarchies
 from .identity import is_alive, kill_process, read_scope
 
-__all__ = ["end_processes", "group_name", "remove_container", "remove_group"]
+__all__ = ["end_processes", "find_group", "group_name", "remove_container", "settle_container", "write_end"]
 
 
 def group_name(container_id: str) -> str:
-    """Of a container's control group, so that it is found without being told."""
+    """Of a container's control group."""
     return f"jc-{container_id}"
+
+
+def find_group(path: Path) -> Group | None:
+    """The control group of the container in *path*, as its starter described it in ``group.json``."""
+    described = _read(path / "group.json")
+    if described:
+        return restore_group(described)
+    # Killed between making the group and describing it, the starter left it below its own, which is ours here: the
+    # reaper was started by it.
+    folders = {}
+    try:
+        texts = (Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
+    except OSError:
+        return None
+    for index, tree in enumerate(find_hierarchies(*texts, read=lambda path: "", writable=lambda path: True)):
+        folder = tree.own / "jupyter-containers" / group_name(path.name)
+        if folder.is_dir():
+            folders["unified" if tree.version == 2 else str(index)] = str(folder)
+    if not folders:
+        return None
+    name = group_name(path.name)
+    return restore_group({"name": name, "limits": {}, "folders": folders, "means": {}, "notes": {}, "scope": []})
 
 
 def end_processes(path: Path) -> None:
@@ -29,20 +54,26 @@ def end_processes(path: Path) -> None:
     kept = _read(path / "state.json")
     if kept.get("scope") == read_scope():
         process = kept.get("process") or [0, 0]
-        # The first process is pid 1 of its namespace: the kernel ends all others with it, and bwrap's outer
-        # process takes it along (--die-with-parent). Its pid is used only while the outer one vouches for it.
+        # The first process is pid 1 of its namespace: the kernel ends all others with it, and it ends with bwrap's
+        # outer process (--die-with-parent).
         if is_alive(*process):
             kill_process(*process)
-    group = cgroup.find_group(group_name(path.name))
-    if group is not None:
-        group.kill()
+        group = find_group(path)
+        if group is not None:
+            group.kill()
 
 
-def remove_group(container_id: str) -> None:
-    """Remove its control group, empty by now."""
-    group = cgroup.find_group(group_name(container_id))
-    if group is not None:
-        group.remove()
+def settle_container(path: Path, cause: str) -> None:
+    """What to do for an owner that was killed: remove the container if it was to be removed at its end, or is a
+    kernel, which nobody could talk to again; else let it be an ended one, for its log and files."""
+    config = _read(path / "config.json")
+    if config.get("remove") or config.get("kind") == "kernel" or not config:
+        remove_container(path)
+        return
+    end_processes(path)
+    _remove_around(path, config)
+    if _read(path / "state.json").get("status") == "running":
+        write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": 137, "cause": cause})
 
 
 def remove_container(path: Path) -> None:
@@ -51,20 +82,37 @@ def remove_container(path: Path) -> None:
     Raises :class:`OSError` where the folder can't be removed; calling it again goes on.
     """
     end_processes(path)
-    remove_group(path.name)
     config = _read(path / "config.json")
-    for folder in config.get("scratch", ()):
-        _remove_scratch(Path(folder))
+    _remove_around(path, config)
     link = path.parent / "names" / str(config.get("name") or "-")
     with suppress(OSError):
-        if os.readlink(link) == path.name:  # noqa: PTH115
+        if str(link.readlink()) == path.name:
             link.unlink()
     # Out of sight in one step, so that no list shows half a container.
     gone = path.with_name(f".gone-{path.name}")
     with suppress(FileNotFoundError):
         path.rename(gone)
-    if gone.exists():
-        remove_tree(gone)
+    remove_tree(gone)
+
+
+def write_end(path: Path, changes: Mapping[str, object]) -> None:
+    """Change keys of ``state.json``; nothing where the container was removed in the meantime."""
+    file = path / "state.json"
+    temporary = path / ".state.json-end"
+    with suppress(FileNotFoundError):
+        state = json.loads(file.read_bytes())
+        temporary.write_text(json.dumps(state | dict(changes)))
+        temporary.replace(file)
+
+
+def _remove_around(path: Path, config: Mapping[str, Any]) -> None:
+    """What lies outside of its folder: control group and sockets."""
+    group = find_group(path)
+    if group is not None:
+        group.remove()
+        (path / "group.json").unlink(missing_ok=True)
+    for folder in config.get("scratch", ()):
+        _remove_scratch(Path(folder))
 
 
 def _remove_scratch(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import ContainerError, InputError, Problem
 from ..image.model import ExecutionConfig
-from ..sandbox.model import Bind, Limits, Overlay, Sandbox, Tmpfs
+from ..sandbox.model import Bind, Limits, Overlay, Sandbox
 from .base import BindMount, ContainerConfig
 
 __all__ = ["GID", "HOME", "UID", "USER", "HostFacts", "ImageFacts", "check_mounts", "make_sandbox"]
@@ -18,9 +18,12 @@ USER, UID, GID, HOME = "jovyan", 1000, 1000, "/home/jovyan"
 """As in the Jupyter docker stacks and repo2docker: notebooks and images expect it."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SYSTEM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "boot")
-"""Read-only for the ordinary user. Not /opt: the environment's Python lies there, and `pip install` in a notebook goes to
-the container's own layer. Not /etc and /var: programs keep state there."""
+SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot")
+"""Read-only for the ordinary user. Not /opt: the environment's Python lies there, and `pip install` in a notebook
+goes to the container's own layer. Not /etc and /var: programs keep state there."""
+NO_LIMITS = Limits()
+GENERATED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/passwd", "/etc/group")
+"""Files that are mounted over the image's own."""
 _TAKEN = ("/proc", "/dev", "/sys")
 
 
@@ -31,8 +34,6 @@ class ImageFacts:
     layers: tuple[Path, ...]
     """Lowest first."""
     execution: ExecutionConfig
-    system_folders: tuple[str, ...]
-    """Of :data:`SYSTEM_FOLDERS` those that are folders, and not links into /usr."""
     passwd: str
     group: str
     setsid: str = ""
@@ -57,7 +58,7 @@ def make_sandbox(
     *,
     folder: Path,
     home: Path,
-    limits: Limits = Limits(),
+    limits: Limits = NO_LIMITS,
     devices: tuple[Bind, ...] = (),
     device_env: Mapping[str, str] | None = None,
 ) -> Sandbox:
@@ -85,9 +86,8 @@ def make_sandbox(
         gid=0 if root else GID,
         hostname=hostname,
         binds=(*(Bind(Path(m.source), m.target, writable=m.mode == "rw") for m in config.mounts), *devices),
-        tmpfs=(Tmpfs("/run", size=64 << 20),),
         files=_files(image, host, hostname, network=config.network, root=root),
-        read_only=image.system_folders if config.read_only_system and not root else (),
+        read_only=SYSTEM_FOLDERS if config.read_only_system and not root else (),
         network=config.network,
         filter="container",
         limits=limits,

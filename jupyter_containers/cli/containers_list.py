@@ -1,0 +1,287 @@
+"""Commands that look: ``ps``, ``logs``, ``inspect``, ``stats``, ``top``, ``diff``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from ..errors import NotFoundError
+from .base import Command
+from .output import age, print_json, print_table
+
+if TYPE_CHECKING:
+    from ..environments import Environments
+    from ..runtime.base import Container, ContainerState, LimitReport, Stats
+
+__all__ = ["Diff", "Inspect", "Logs", "Ps", "StatsCommand", "Top"]
+
+_STATS_HEAD = ("CONTAINER ID", "NAME", "CPU", "MEMORY / LIMIT", "PEAK", "PIDS", "READ / WRITTEN")
+_HELP = "a container's name, its id, or the beginning of its id"
+
+
+class Ps(Command):
+    name = "ps"
+    summary = "list containers"
+    examples = "  jupyter containers ps -a\n  jupyter containers rm $(jupyter containers ps -aq)"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("-a", "--all", action="store_true", help="those that have ended as well")
+        parser.add_argument("-q", "--quiet", action="store_true", help="print ids alone")
+        self.add_json(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+
+        states = Environments().containers(all=options.all)
+        if options.json:
+            print_json(states)
+        elif options.quiet:
+            print("".join(f"{state.id}\n" for state in states), end="")
+        else:
+            print_table(
+                ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAME"),
+                [
+                    (
+                        state.id, state.image_name or state.image[:19], shorten(" ".join(state.argv)),
+                        f"{age(time.time() - state.created_at)} ago", describe(state), state.name,
+                    )
+                    for state in states
+                ],
+            )  # fmt: skip
+        return 0
+
+
+class Logs(Command):
+    name = "logs"
+    summary = "show the output of a container or a build"
+    examples = "  jupyter containers logs -f --tail 20 quiet-otter"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", help="a container's name or id, or a build's id")
+        parser.add_argument("-f", "--follow", action="store_true", help="go on until it ends")
+        parser.add_argument("-n", "--tail", type=int, metavar="N", help="the last N lines only")
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+
+        environments = Environments()
+        try:
+            container = environments.container(options.name)
+        except NotFoundError as missing:
+            return self._build(environments, options, missing)
+        from ..runtime.container import BundledContainer
+
+        if options.follow and isinstance(container, BundledContainer):
+            for data in container.follow(tail=options.tail):
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+        else:
+            text = container.logs(tail=options.tail)
+            sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        return 0
+
+    def _build(self, environments: Environments, options: argparse.Namespace, missing: NotFoundError) -> int:
+        try:
+            environments.find_build(options.name)
+        except NotFoundError:
+            raise NotFoundError(
+                f"no container and no build {options.name!r}",
+                hint="`jupyter containers ps -a` and `jupyter containers builds` list them",
+            ) from missing
+        if options.follow:
+            for event in environments.follow(options.name):
+                if event.kind == "output":
+                    print(event.text, flush=True)
+            return 0
+        lines = environments.build_log(options.name).splitlines(keepends=True)
+        print("".join(lines if options.tail is None else lines[max(len(lines) - options.tail, 0) :]), end="")
+        return 0
+
+
+class Inspect(Command):
+    name = "inspect"
+    summary = "show all that is known of a container or environment"
+    description = (
+        "Print JSON: the state of each container, what it was created from, where its files are, and of each limit "
+        "by what it is enforced."
+    )
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", nargs="+", help="containers, or environments")
+        self.add_json(parser)  # accepted for symmetry: it always prints JSON
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+
+        environments = Environments()
+        print_json([_inspect(environments, name) for name in options.name])
+        return 0
+
+
+class StatsCommand(Command):
+    name = "stats"
+    summary = "show CPU, memory and process counts"
+    description = "Of running containers; on a terminal again and again until Ctrl-C, else once."
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", nargs="*", help="containers; none: all that run")
+        parser.add_argument("--no-stream", action="store_true", help="once, and not again and again")
+        parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds (default 1)")
+        self.add_json(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+
+        environments = Environments()
+        containers: dict[str, Container] = {}
+        once = options.no_stream or options.json or not sys.stdout.isatty()
+        pause = max(options.interval, 0.1)
+        read_stats(environments, options.name, containers)
+        while True:
+            # CPU per cent is a difference: the first sample is only its beginning.
+            time.sleep(min(pause, 0.5) if once else pause)
+            samples = read_stats(environments, options.name, containers)
+            if options.json:
+                print_json(samples)
+                return 0
+            if not once:
+                print("\x1b[H\x1b[J", end="")
+            print_table(
+                ("CONTAINER ID", "NAME", "CPU", "MEMORY / LIMIT", "PEAK", "PIDS", "READ / WRITTEN"), map(_row, samples)
+            )
+            if once:
+                return 0
+
+
+class Top(Command):
+    name = "top"
+    summary = "list the processes of a container"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", help=_HELP)
+        self.add_json(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+        from ..runtime.top import list_processes
+
+        rows = list_processes(Environments().container(options.name).state())
+        if options.json:
+            print_json(rows)
+            return 0
+        print_table(
+            ("PID", "HOST PID", "USER", "CPU TIME", "RSS", "STATE", "COMMAND"),
+            [
+                (
+                    str(row.pid),
+                    str(row.host_pid),
+                    row.user,
+                    f"{row.cpu_seconds:.2f}s",
+                    size(row.rss),
+                    row.state,
+                    row.command,
+                )
+                for row in rows
+            ],
+        )
+        return 0
+
+
+class Diff(Command):
+    name = "diff"
+    summary = "list the files a container changed"
+    description = "A: added, C: changed, D: deleted, against the container's image."
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", help=_HELP)
+        self.add_json(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+        from .output import printable
+
+        changes = Environments().container(options.name).changes()
+        if options.json:
+            print_json(changes)
+            return 0
+        for change in changes:
+            print(f"{change.kind} {printable(change.path)}")
+        return 0
+
+
+def describe(state: ContainerState, *, now: float | None = None) -> str:
+    """A container's status in words: ``running 5m``, ``exited (137) 2m ago: out of memory (…)``."""
+    now = time.time() if now is None else now
+    if state.status in ("running", "paused"):
+        return f"{state.status} {age(now - (state.started_at or state.created_at))}"
+    if state.status == "created":
+        return "created"
+    code = "?" if state.exit_code is None else str(state.exit_code)
+    when = f" {age(now - state.ended_at)} ago" if state.ended_at else ""
+    why = f": {state.cause}" if state.cause and not state.cause.startswith("exit code ") else ""
+    return f"exited ({code}){when}{why}"
+
+
+def describe_limit(report: LimitReport) -> str:
+    """``memory: cgroup v1``, or that nothing enforces it."""
+    return f"{report.limit}: {report.enforced_by or 'not enforced'}" + (f" ({report.note})" if report.note else "")
+
+
+def read_stats(environments: Environments, names: list[str], known: dict[str, Container]) -> list[Stats]:
+    """One sample of each; *known* keeps the containers between samples, for their CPU per cent."""
+    from ..errors import ContainerError
+
+    wanted = names or [state.id for state in environments.containers()]
+    samples = []
+    for name in wanted:
+        try:
+            container = known.setdefault(name, environments.container(name)) if name not in known else known[name]
+            samples.append(container.stats())
+        except (NotFoundError, ContainerError):
+            if names:
+                raise
+            known.pop(name, None)  # it has ended since it was listed
+    return samples
+
+
+def _inspect(environments: Environments, name: str) -> dict[str, object]:
+    try:
+        container = environments.container(name)
+    except NotFoundError:
+        try:
+            return {"kind": "environment", "environment": environments.view(name)}
+        except NotFoundError:
+            raise NotFoundError(
+                f"no container and no environment {name!r}",
+                hint="`jupyter containers ps -a` and `jupyter containers env list` list them",
+            ) from None
+    folder = environments.paths.containers / container.id
+    return {
+        "kind": "container",
+        "state": container.state(),
+        "config": container.config,
+        "folder": folder,
+        "writable_layer": folder / "upper",
+        "log": folder / "log",
+    }
+
+
+def _row(stats: Stats) -> tuple[str, ...]:
+    limit = f" / {size(stats.memory_limit)}" if stats.memory_limit is not None else ""
+    return (
+        stats.id, stats.name, f"{stats.cpu_percent:.1f}%", f"{size(stats.memory)}{limit}",
+        "-" if stats.memory_peak is None else size(stats.memory_peak), str(stats.pids),
+        f"{size(stats.read_bytes)} / {size(stats.write_bytes)}",
+    )  # fmt: skip
+
+
+def size(value: int) -> str:
+    from ..spec.sizes import format_size
+
+    return format_size(value)
+
+
+def shorten(text: str, length: int = 30) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

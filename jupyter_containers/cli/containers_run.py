@@ -1,0 +1,319 @@
+"""``run`` and ``exec``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..errors import InputError, NotFoundError
+from .base import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from ..environments import Environments
+    from ..runtime.base import BindMount, Container
+    from ..views import Resolved
+
+__all__ = ["Exec", "Run", "parse_env", "parse_mount"]
+
+_LIMITS = ("memory", "cpus", "pids", "disk", "gpus")
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Run(Command):
+    name = "run"
+    summary = "run a command in a new container"
+    description = (
+        "Run COMMAND, else the image's own, in a new container of an environment or image. An environment that is "
+        "not built is built first. Without options: no network, nothing of the host, limits as the spec has them."
+    )
+    examples = (
+        "  jupyter containers run --rm ml-intro python -c 'import numpy; print(numpy.__version__)'\n"
+        '  jupyter containers run -it --rm -v "$PWD:/work" -w /work ml-intro bash\n'
+        "  jupyter containers run -d --name worker --memory 2G --cpus 1.5 --network full ml-intro python job.py"
+    )
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        add = parser.add_argument
+        add("-i", "--interactive", action="store_true", help="connect standard input")
+        add("-t", "--tty", action="store_true", help="give it a terminal")
+        add("-d", "--detach", action="store_true", help="run in the background and print the id")
+        add("--rm", action="store_true", help="remove the container when it ends")
+        add("--name", default="", help="else two words are made up")
+        add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="make a host path visible")
+        add("-e", "--env", action="append", default=[], metavar="K[=V]", help="set a variable, or pass the host's on")
+        add("-w", "--workdir", default="", metavar="DIR", help="working directory in the container")
+        add("-u", "--user", choices=["jovyan", "root"], default="jovyan", help="inside; outside always yourself")
+        add("--hostname", default="")
+        add("--network", choices=["none", "full"], help="full: that of the host (default: the spec's, else none)")
+        add("--memory", type=parse_limit_size, metavar="SIZE", help="such as 512M or 2G")
+        add("--cpus", type=float, metavar="N", help="such as 1.5")
+        add("--pids-limit", type=int, metavar="N", dest="pids", help="processes and threads at once")
+        add("--disk", type=parse_limit_size, metavar="SIZE", help="of the writable layer")
+        add("--gpus", type=int, metavar="N")
+        add("--accept-unenforced", action="append", default=[], choices=_LIMITS, metavar="LIMIT",
+            help="run even if this host can't enforce it")  # fmt: skip
+        add("--label", action="append", default=[], metavar="K=V")
+        add("image", metavar="ENV|IMAGE", help="an environment's name or folder, or an image")
+        add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments")
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+
+        mounts = tuple(parse_mount(text) for text in options.volume)
+        env = dict(parse_env(text) for text in options.env)
+        labels = dict(parse_pair(text) for text in options.label)
+        environments = Environments()
+        resolved = resolve_or_build(environments, options.image)
+        defaults = read_defaults(resolved)
+        asked = {name: getattr(options, name) for name in (*_LIMITS, "network") if getattr(options, name) is not None}
+        container = environments.create(
+            options.image if resolved.environment is None else resolved.environment.name,
+            command_of(environments, resolved, options.command),
+            name=options.name, env=env, cwd=options.workdir, user=options.user, hostname=options.hostname,
+            accept_unenforced=tuple(options.accept_unenforced), tty=options.tty, remove=options.rm,
+            die_with_parent=not options.detach, labels=labels, **merged(defaults, asked, mounts),
+        )  # fmt: skip
+        try:
+            if options.detach:
+                container.start()
+                print(container.id)
+                return 0
+            return attend(container, tty=options.tty, interactive=options.interactive)
+        except BaseException:
+            if container.poll() is None:
+                remove_quietly(container)
+            raise
+
+
+class Exec(Command):
+    name = "exec"
+    summary = "run a command in a running container"
+    examples = "  jupyter containers exec -it quiet-otter bash"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        add = parser.add_argument
+        add("-i", "--interactive", action="store_true", help="connect standard input")
+        add("-t", "--tty", action="store_true", help="give it a terminal")
+        add("-e", "--env", action="append", default=[], metavar="K[=V]", help="set a variable, or pass the host's on")
+        add("-w", "--workdir", default="", metavar="DIR", help="working directory in the container")
+        add("name", help="a container's name, its id, or the beginning of its id")
+        add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments")
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+
+        command = without_separator(options.command)
+        if not command:
+            raise InputError("no command to run was given", hint="write it after the container's name")
+        env = dict(parse_env(text) for text in options.env)
+        container = Environments().container(options.name)
+        if options.tty:
+            env.setdefault("TERM", os.environ.get("TERM", "xterm"))
+        argv = container.exec_argv(command, env=env, cwd=options.workdir, tty=options.tty)
+        if options.tty:
+            from .terminal import Terminal
+
+            return run_in_terminal(Terminal(), argv)
+        return become(argv, interactive=options.interactive)
+
+
+def become(argv: list[str], *, interactive: bool) -> NoReturn:
+    """Replace this process: signals, exit status and streams are then those of the command itself."""
+    if not interactive:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdout.flush()
+    os.execv(argv[0], argv)  # noqa: S606
+
+
+def attend(container: Container, *, tty: bool, interactive: bool) -> int:
+    """Start it with this process's streams, pass signals on, and return its exit code."""
+    if tty:
+        from .terminal import Terminal
+
+        terminal = Terminal()
+        try:
+            with terminal.raw():
+                container.start(stdin=terminal.slave, stdout=terminal.slave, stderr=terminal.slave)
+                terminal.copy(
+                    ended=lambda: container.poll() is not None, interrupt=lambda number: interrupt(container, number)
+                )
+        finally:
+            terminal.close()
+        code = container.wait()
+    else:
+        sys.stdout.flush()
+        container.start(stdin=0 if interactive else None, stdout=1, stderr=2)
+        with forwarded(container):
+            code = container.wait()
+    cause = getattr(container, "cause", "")
+    if cause and not cause.startswith(("exit code ", "killed by ")):
+        print(f"error: {container.config.name}: {cause}", file=sys.stderr)
+    return code
+
+
+def interrupt(container: Container, number: int) -> None:
+    from ..runtime.container import BundledContainer
+
+    if not (isinstance(container, BundledContainer) and container.has_terminal()):
+        container.signal(number)
+
+
+@contextmanager
+def forwarded(container: Container) -> Iterator[None]:
+    """Signals to this process go to the container, as docker's --sig-proxy has it."""
+    from ..errors import ContainerError
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        try:
+            container.signal(number)
+        except (ContainerError, NotFoundError):
+            return  # it has ended in the meantime
+
+    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_in_terminal(terminal: Any, argv: list[str]) -> int:
+    """Run a host command with the pseudo-terminal as its controlling one."""
+    import fcntl
+    import termios
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            fcntl.ioctl(terminal.slave, termios.TIOCSCTTY, 0)
+            for handle in (0, 1, 2):
+                os.dup2(terminal.slave, handle)
+            os.closerange(3, 256)
+            os.execv(argv[0], argv)  # noqa: S606
+        finally:
+            os._exit(127)
+    status: list[int] = []
+
+    def ended() -> bool:
+        if not status:
+            found, value = os.waitpid(pid, os.WNOHANG)
+            if found:
+                status.append(value)
+        return bool(status)
+
+    try:
+        with terminal.raw():
+            terminal.copy(ended=ended)
+    finally:
+        terminal.close()
+    code = os.waitstatus_to_exitcode(status[0] if status else os.waitpid(pid, 0)[1])
+    return 128 - code if code < 0 else code
+
+
+def resolve_or_build(environments: Environments, reference: str) -> Resolved:
+    """What *reference* stands for; an environment that is not built, and the spec in a path, is built with progress."""
+    from .build import is_path
+
+    if not is_path(reference):
+        try:
+            return environments.resolve(reference)
+        except NotFoundError:
+            environments.view(reference)  # raises, and names what there is, for something that can't be built
+    from ..views import Resolved
+    from .progress import BuildProgress
+
+    with BuildProgress(verbose=False) as monitor:
+        built = environments.build(reference, monitor=monitor)
+    return Resolved(reference=reference, image=built.image.digest, environment=built.record)
+
+
+def read_defaults(resolved: Resolved) -> dict[str, Any]:
+    """What the environment's spec says of limits, network and mounts; empty for an image without a spec."""
+    entry = resolved.environment
+    if entry is None or not entry.spec_file or not Path(entry.spec_file).exists():
+        return {}
+    from ..runtime.base import BindMount
+    from ..spec.inputs import mount_source
+    from ..spec.load import load_spec
+
+    loaded = load_spec(Path(entry.spec_file))
+    spec = loaded.spec
+    found: dict[str, Any] = {name: getattr(spec.resources, name) for name in _LIMITS}
+    found["network"] = spec.network
+    found["mounts"] = tuple(
+        BindMount(source=str(mount_source(loaded, mount)), target=mount.target, mode=mount.mode)
+        for mount in spec.mounts
+    )
+    return found
+
+
+def merged(defaults: dict[str, Any], asked: dict[str, Any], mounts: tuple[BindMount, ...]) -> dict[str, Any]:
+    """The spec's settings under those of the command line; a mount replaces the spec's of the same target."""
+    targets = {mount.target for mount in mounts}
+    kept = tuple(mount for mount in defaults.get("mounts", ()) if mount.target not in targets)
+    return {**defaults, **asked, "mounts": (*kept, *mounts)}
+
+
+def command_of(environments: Environments, resolved: Resolved, words: list[str]) -> list[str]:
+    """The image's Entrypoint before the command that was given, else its Cmd (OCI image-spec, config.md)."""
+    execution = environments.store.image(resolved.image).config.execution
+    return [*(execution.entrypoint or ()), *(without_separator(words) or execution.cmd or ())]
+
+
+def without_separator(words: list[str]) -> list[str]:
+    return words[1:] if words[:1] == ["--"] else words
+
+
+def remove_quietly(container: Container) -> None:
+    """After an error that is about to be told; what can't be removed now is reaped later."""
+    from ..errors import ContainersError
+
+    try:
+        container.remove(force=True)
+    except (ContainersError, OSError):
+        return
+
+
+def parse_mount(text: str) -> BindMount:
+    """``SRC:DST``, ``SRC:DST:ro`` or ``:rw``; a relative source starts at the current folder. Default: writable."""
+    from ..runtime.base import BindMount
+
+    parts = text.split(":")
+    mode = parts.pop() if len(parts) == 3 and parts[2] in ("ro", "rw") else "rw"
+    if len(parts) != 2 or not all(parts):
+        raise InputError(f"-v {text}: not of the form SRC:DST or SRC:DST:ro", hint='for example -v "$PWD:/work:ro"')
+    source = Path(parts[0]).expanduser()
+    return BindMount(source=os.path.abspath(source), target=parts[1], mode="ro" if mode == "ro" else "rw")  # noqa: PTH100
+
+
+def parse_env(text: str) -> tuple[str, str]:
+    """``K=V``, or ``K`` for the value that this process has."""
+    key, separator, value = text.partition("=")
+    if not key or "\0" in text:
+        raise InputError(f"-e {text}: not of the form NAME=VALUE or NAME")
+    return key, value if separator else os.environ.get(key, "")
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise InputError(f"--label {text}: not of the form KEY=VALUE")
+    return key, value
+
+
+def parse_limit_size(text: str) -> int:
+    from ..spec.sizes import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

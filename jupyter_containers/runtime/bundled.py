@@ -1,0 +1,86 @@
+"""The bundled runtime: containers as bubblewrap sandboxes over an overlay, each with a folder on disk.
+
+A container is kept by a process that waits for its end and writes it down: the owner itself where the container is
+not to outlive it (kernels, `run` in the foreground), a monitor of its own otherwise (`run -d`).
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from ..errors import InputError, NotFoundError
+from ..image.store import Store
+from ..image.tree import remove_tree
+from ..paths import Paths
+from .base import ContainerConfig, ContainerState
+from .container import BundledContainer
+from .folder import create_folder, find_folder, list_folders
+from .removal import settle_container
+from .translate import check_mounts
+
+__all__ = ["BundledRuntime"]
+
+_HALF_MADE = 60.0
+"""Seconds after which a folder that is being made or removed counts as left by a process that was killed at it."""
+
+
+class BundledRuntime:
+    """See the module's text. Stateless: several may work on one home, in one process and in many."""
+
+    name = "bundled"
+
+    def __init__(self, paths: Paths, store: Store) -> None:
+        self.paths = paths
+        self.store = store
+
+    def create(self, config: ContainerConfig) -> BundledContainer:
+        """As of :class:`.base.Runtime`; also :class:`InputError` for mounts that are not possible."""
+        check_mounts(config.mounts)
+        for text in config.scratch:
+            folder = Path(text)
+            if ".." in folder.parts or folder == self.paths.runtime or not folder.is_relative_to(self.paths.runtime):
+                raise InputError(f"scratch folder {text} is not below {self.paths.runtime}")
+        image = self.store.image(config.image)
+        folder_of_it = create_folder(self.paths.containers, msgspec.structs.replace(config, image=image.digest))
+        return BundledContainer(folder_of_it, self.paths, self.store)
+
+    def find(self, reference: str) -> BundledContainer:
+        return BundledContainer(find_folder(self.paths.containers, reference), self.paths, self.store)
+
+    def list(self, *, all: bool = False) -> tuple[ContainerState, ...]:
+        states = []
+        for folder in list_folders(self.paths.containers):
+            with suppress(NotFoundError):  # removed while we look
+                states.append(folder.state())
+        wanted = (state for state in states if all or state.status in ("running", "paused"))
+        return tuple(sorted(wanted, key=lambda state: state.created_at, reverse=True))
+
+    def reap(self) -> tuple[str, ...]:
+        """As of :class:`.base.Runtime`: the second line, behind the reaper and the monitors.
+
+        An abandoned container that was to be removed at its end, and every abandoned kernel, is removed; another
+        becomes an ended one.
+        """
+        reaped = []
+        for folder in list_folders(self.paths.containers):
+            with suppress(NotFoundError):
+                if not folder.is_abandoned(folder.kept()):
+                    continue
+                with folder.locked(wait=False) as held:
+                    if held and folder.is_abandoned(folder.kept()):
+                        settle_container(folder.path, "whoever kept it was killed")
+                        reaped.append(folder.id)
+        self._sweep()
+        return tuple(reaped)
+
+    def _sweep(self) -> None:
+        old = time.time() - _HALF_MADE
+        for pattern in (".new-*", ".gone-*"):
+            for path in self.paths.containers.glob(pattern):
+                with suppress(FileNotFoundError):
+                    if path.stat().st_ctime < old:
+                        remove_tree(path)

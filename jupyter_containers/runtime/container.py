@@ -1,0 +1,187 @@
+"""A container of the bundled runtime."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from ..errors import ConflictError, ContainerError, NotFoundError
+from ..image.store import Store
+from ..paths import Paths
+from .base import Change, ContainerConfig, ContainerState, Stats, Stdio
+from .differences import list_changes
+from .facts import read_host, read_image
+from .folder import Folder, Kept
+from .keeper import Charge, Keeper
+from .logs import follow_log, read_log
+from .owned import start_owned
+from .processes import has_terminal, signal_inside
+from .removal import end_processes, find_group, remove_container
+from .translate import make_sandbox
+from .usage import Sample, read_sample
+from .waiting import wait_for_end
+
+__all__ = ["BundledContainer"]
+
+
+class BundledContainer:
+    """One container; any number of these, in any number of processes, may stand for the same one."""
+
+    def __init__(self, folder: Folder, paths: Paths, store: Store) -> None:
+        self.id = folder.id
+        self.config: ContainerConfig = folder.config()
+        self.cause = ""
+        """Why it ended, once :meth:`poll` or :meth:`wait` has told; kept when the container has been removed."""
+        self._folder = folder
+        self._paths = paths
+        self._store = store
+        self._charge: Charge | None = Keeper.current().find(folder.id)
+        self._ended: Kept | None = None
+        self._sample: Sample | None = None
+
+    def state(self) -> ContainerState:
+        return self._folder.state()
+
+    def start(self, *, stdin: Stdio = None, stdout: Stdio = None, stderr: Stdio = None) -> None:
+        if self._folder.is_running(self._folder.kept()):
+            raise ConflictError(f"container {self.config.name} runs already")
+        self._charge, self._ended, self.cause = None, None, ""
+        if self.config.die_with_parent:
+            self._charge = start_owned(
+                self._folder, self.config, paths=self._paths, store=self._store,
+                stdin=stdin, stdout=stdout, stderr=stderr,
+            )  # fmt: skip
+        else:
+            from .detached import start_detached
+
+            start_detached(self._folder, self._paths, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def poll(self) -> int | None:
+        if self._charge is not None:
+            if not self._charge.ended.is_set():
+                return None
+            self.cause = self._charge.cause
+            return self._charge.exit_code
+        if self._ended is None:
+            kept = self._folder.kept()
+            if kept.status != "exited":
+                return None
+            self._ended, self.cause = kept, kept.cause
+        return self._ended.exit_code
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self._charge is not None:
+            if not self._charge.ended.wait(timeout):
+                raise TimeoutError(f"container {self.config.name} runs still after {timeout} s")
+            self.cause = self._charge.cause
+            code = self._charge.exit_code
+        else:
+            if self._ended is None:
+                self._ended = wait_for_end(self._folder, timeout)
+            self.cause, code = self._ended.cause, self._ended.exit_code
+        if code is None:
+            raise ContainerError(f"container {self.config.name}: its exit code is not known ({self.cause})")
+        return code
+
+    def signal(self, number: int) -> None:
+        if not signal_inside(self._first(), number):
+            raise ContainerError(f"container {self.config.name} has just ended")
+
+    def stop(self, *, grace: float = 10.0) -> int:
+        if self.poll() is None and self._folder.is_running(self._folder.kept()):
+            with suppress(ContainerError):
+                self.signal(self._stop_signal())
+            with suppress(TimeoutError):
+                return self.wait(grace)
+            self.kill()
+        return self.wait()
+
+    def kill(self) -> None:
+        if self._charge is not None:
+            if not self._charge.ended.is_set():
+                self._charge.process.kill()
+                self._charge.ended.wait()
+            return
+        kept = self._folder.kept()
+        if self._folder.is_running(kept):
+            end_processes(self._folder.path)
+            with suppress(ContainerError, NotFoundError):
+                self.wait(10)
+
+    def remove(self, *, force: bool = False) -> None:
+        try:
+            if self._folder.is_running(self._folder.kept()):
+                if not force:
+                    raise ConflictError(
+                        f"container {self.config.name} runs",
+                        hint=f"`jupyter containers stop {self.config.name}` first, or `rm -f`",
+                    )
+                self.kill()
+            with self._folder.locked():
+                remove_container(self._folder.path)
+        except NotFoundError:
+            return  # by another, or by itself (--rm): it is gone, which is what was asked for
+        finally:
+            Keeper.current().forget(self._folder.path)
+
+    def exec_argv(
+        self, argv: Sequence[str], *, env: dict[str, str] | None = None, cwd: str = "", tty: bool = False
+    ) -> list[str]:
+        from ..sandbox import enter  # late: only `exec` wants it
+
+        sandbox = make_sandbox(
+            self.config, read_image(self._store.image(self.config.image)), read_host(terminal=False),
+            folder=self._folder.path, home=self._paths.home,
+        )  # fmt: skip
+        return enter.arguments(
+            self._first(), list(argv), env={**sandbox.env, **(env or {})}, cwd=cwd or sandbox.cwd, uid=sandbox.uid,
+            gid=sandbox.gid, filter=sandbox.filter, group=find_group(self._folder.path), new_session=not tty,
+            folder=self._folder.path,
+        )  # fmt: skip
+
+    def changes(self) -> tuple[Change, ...]:
+        image = self._store.image(self.config.image)
+        return list_changes(image.layer_paths, self._folder.upper, self.config)
+
+    def logs(self, *, tail: int | None = None) -> str:
+        """Bytes that are not UTF-8 are escaped as surrogates, and come out the same when they are encoded so."""
+        self._folder.kept()  # NotFoundError for a container that has gone, rather than an empty log
+        return read_log(self._folder.log, tail=tail).decode("utf-8", "surrogateescape")
+
+    def follow(self, *, tail: int | None = None) -> Iterator[bytes]:
+        """The log, then what is added to it, until the container ends. Sleeps in between."""
+        return follow_log(self._folder.log, tail=tail, ended=self._has_ended)
+
+    def stats(self) -> Stats:
+        sample = read_sample(self._folder.path, self._first())
+        before, self._sample = self._sample, sample
+        return sample.since(before, container_id=self.id, name=self.config.name)
+
+    def has_terminal(self) -> bool:
+        """Whether its program has a controlling terminal, to which the kernel itself brings a Ctrl-C."""
+        return has_terminal(self._first())
+
+    def _first(self) -> int:
+        kept = self._folder.kept()
+        if kept.pid is None or not self._folder.is_running(kept):
+            raise ContainerError(
+                f"container {self.config.name} is not running", hint="`jupyter containers ps` lists those that are"
+            )
+        return kept.pid
+
+    def _has_ended(self) -> bool:
+        try:
+            return not self._folder.is_running(self._folder.kept())
+        except NotFoundError:
+            return True
+
+    def _stop_signal(self) -> int:
+        """The image's (OCI image-spec, config.md: ``SIGTERM``, ``TERM`` or a number), else SIGTERM."""
+        text = self._store.image(self.config.image).config.execution.stop_signal.upper()
+        if text.isdecimal() and 0 < int(text) < signal.NSIG:
+            return int(text)
+        try:
+            return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"]
+        except KeyError:
+            return signal.SIGTERM

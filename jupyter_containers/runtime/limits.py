@@ -1,0 +1,61 @@
+"""Limits of a container: its control group, and by what each limit is enforced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ..sandbox.cgroup import Group, make_group
+from ..sandbox.model import Limits
+from .base import ContainerConfig, LimitReport
+from .removal import group_name
+
+__all__ = ["apply_limits", "report_limits", "sandbox_limits"]
+
+
+def sandbox_limits(config: ContainerConfig) -> Limits:
+    return Limits(memory=config.memory, cpus=config.cpus, pids=config.pids)
+
+
+def apply_limits(config: ContainerConfig, path: Path) -> Group | None:
+    """Make the control group of the container in *path*, and write down how to find it again.
+
+    Raises :class:`~jupyter_containers.errors.LimitError` for a limit that this host can't enforce and that
+    ``accept_unenforced`` does not name; nothing is left then.
+    """
+    group = make_group(group_name(path.name), sandbox_limits(config), accept=config.accept_unenforced)
+    if group is not None:
+        describe_group(group, path)
+    return group
+
+
+def describe_group(group: Group, path: Path) -> None:
+    """``group.json``: without a control group (rlimits alone) there is nothing to find."""
+    if group.folders or group.prefix:
+        (path / "group.json").write_bytes(msgspec.json.encode(group.describe()))
+
+
+def report_limits(config: ContainerConfig, group: Group | None) -> tuple[LimitReport, ...]:
+    """Each limit that was asked for. Pure."""
+    rows = [
+        LimitReport(limit=row.limit, asked=row.asked, enforced_by=row.enforced_by, note=row.note)
+        for row in (group.report() if group is not None else ())
+    ]
+    told = {row.limit for row in rows}
+    for limit in ("memory", "cpus", "pids"):
+        asked = getattr(config, limit)
+        if asked is not None and limit not in told:
+            rows.append(LimitReport(limit=limit, asked=float(asked), note="accepted as not enforced"))
+    if config.disk is not None:
+        rows.append(
+            LimitReport(
+                limit="disk",
+                asked=float(config.disk),
+                enforced_by="watcher",
+                note="measured every second or less often; the container is ended when its layer holds more",
+            )
+        )
+    if config.gpus:
+        rows.append(LimitReport(limit="gpus", asked=float(config.gpus), enforced_by="device nodes"))
+    return tuple(rows)

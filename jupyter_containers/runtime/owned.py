@@ -1,0 +1,63 @@
+"""Containers that this process keeps itself, and that do not outlive it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+from ..image.store import Store
+from ..paths import Paths
+from .base import ContainerConfig, Stdio
+from .disk import DiskWatch
+from .facts import read_image
+from .folder import Folder
+from .keeper import Charge, Keeper
+from .starting import start_sandbox
+
+__all__ = ["start_owned"]
+
+
+def start_owned(
+    folder: Folder, config: ContainerConfig, *, paths: Paths, store: Store, stdin: Stdio, stdout: Stdio, stderr: Stdio
+) -> Charge:
+    """Start the container in *folder* and hand it to this process's keeper. Errors as of :func:`start_sandbox`."""
+    keeper = Keeper.current()
+    reaper = keeper.reaper(folder.path.parent)
+    reaper.add(folder.id)  # before anything is made: from here on a kill -9 leaves nothing
+    held = ExitStack()
+    output: int | None = None
+    try:
+        held.callback(os.close, folder.hold())
+        # A store of its own: what others look up in theirs meanwhile must not be held for as long as this runs.
+        held.enter_context(Store(store.root).lease([config.image]))
+        image = read_image(store.image(config.image))
+        out, err = -1 if stdout is None else stdout, -1 if stderr is None else stderr
+        with ExitStack() as ours:
+            if out < 0 or err < 0:
+                output, log = os.pipe()
+                ours.callback(os.close, log)
+                out, err = out if out >= 0 else log, err if err >= 0 else log
+            started = keeper.start(
+                lambda: start_sandbox(
+                    folder, config, image, home=paths.home, stdin=stdin, stdout=out, stderr=err, output=output
+                )
+            )
+    except BaseException:
+        if output is not None:
+            os.close(output)
+        held.close()
+        reaper.discard(folder.id)
+        raise
+    assert started.kept.process is not None
+    charge = Charge(
+        folder=folder,
+        process=started.process,
+        start=started.kept.process.start,
+        held=held,
+        remove=config.remove,
+        lasting=config.kind == "kernel" and not config.remove,
+        output=output,
+        watch=DiskWatch(str(folder.upper), config.disk) if config.disk is not None else None,
+    )
+    keeper.keep(charge)
+    return charge

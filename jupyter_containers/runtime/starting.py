@@ -1,0 +1,132 @@
+"""Start a container: from its folder to a running sandbox. The owner does this, and for detached ones the monitor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..errors import ContainerError, ContainersError
+from ..image.tree import remove_tree
+from ..sandbox.cgroup import Group
+from ..sandbox.process import Process, spawn
+from .base import ContainerConfig
+from .facts import read_host
+from .folder import Folder, Identity, Kept, scope
+from .gpu import choose_gpus
+from .identity import read_start_time
+from .limits import apply_limits, describe_group, report_limits, sandbox_limits
+from .log import Log
+from .lookup import find_in_layers
+from .translate import ImageFacts, check_mounts, make_sandbox
+
+__all__ = ["Started", "start_sandbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    process: Process
+    kept: Kept
+
+
+def start_sandbox(
+    folder: Folder,
+    config: ContainerConfig,
+    image: ImageFacts,
+    *,
+    home: Path,
+    stdin: int | None,
+    stdout: int,
+    stderr: int,
+    output: int | None = None,
+) -> Started:
+    """Start it and write its state; returns once its program runs.
+
+    *stdin* None: ``/dev/null``. *output*: the reading end of the pipe that *stderr* is, if it is one: what bwrap said
+    is read from it when it fails. Raises :class:`ContainerError`, :class:`LimitError` or :class:`HostError`; nothing
+    is left running then, and no control group.
+    """
+    kept = folder.kept()
+    check_mounts(config.mounts)
+    gpus = choose_gpus(config.gpus or 0)
+    sandbox = make_sandbox(
+        config, image, read_host(terminal=config.tty), folder=folder.path, home=home,
+        limits=sandbox_limits(config), devices=gpus.binds, device_env=dict(gpus.env),
+    )  # fmt: skip
+    _make_folders(folder, sandbox.cwd, sandbox.env["HOME"], image, config)
+    group = apply_limits(config, folder.path)
+    try:
+        process = spawn(
+            sandbox, stdin=subprocess.DEVNULL if stdin is None else stdin, stdout=stdout, stderr=stderr, group=group,
+            status=folder.path / "status.json",
+        )  # fmt: skip
+    except ContainersError as error:
+        _give_up(folder, group)
+        raise _with_output(error, config, output, folder) from error
+    except BaseException:
+        _give_up(folder, group)
+        raise
+    if group is not None and group.prefix:
+        try:
+            group = group.located(process.pid)
+        except BaseException:
+            process.kill()
+            _give_up(folder, group)
+            raise
+        describe_group(group, folder.path)
+    kept = msgspec.structs.replace(
+        kept, status="running", started_at=time.time(), ended_at=None, exit_code=None, cause="", scope=scope(),
+        keeper=Identity.of(os.getpid()), process=Identity(process.pid, read_start_time(process.pid) or 0),
+        pid=process.child_pid, limits=report_limits(config, group),
+    )  # fmt: skip
+    folder.keep(kept)
+    return Started(process, kept)
+
+
+def _make_folders(folder: Folder, cwd: str, home: str, image: ImageFacts, config: ContainerConfig) -> None:
+    """The home and the working directory where the image lacks them, as docker does; an empty ``work``."""
+    for path in (home, cwd):
+        mounted = any(path == mount.target or path.startswith(mount.target + "/") for mount in config.mounts)
+        if (
+            not mounted
+            and path.startswith("/")
+            and ".." not in path.split("/")
+            and find_in_layers(image.layers, path) is None
+        ):
+            (folder.upper / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    if any(folder.work.iterdir()):
+        remove_tree(folder.work)  # of the start before; overlayfs wants it empty
+        folder.work.mkdir(mode=0o700)
+
+
+def _give_up(folder: Folder, group: Group | None) -> None:
+    if group is not None:
+        group.remove()
+        (folder.path / "group.json").unlink(missing_ok=True)
+
+
+def _with_output(
+    error: ContainersError, config: ContainerConfig, output: int | None, folder: Folder
+) -> ContainersError:
+    """*error* with the container's name, and with what it printed before it failed."""
+    text = ""
+    if output is not None:
+        os.set_blocking(output, False)
+        try:
+            data = os.read(output, 1 << 16)
+        except BlockingIOError:
+            data = b""
+        log = Log(str(folder.log))
+        log.write(data)
+        log.close()
+        text = data.decode(errors="replace")
+    if isinstance(error, ContainerError):
+        message = f"container {config.name}: {error.message}"
+        return ContainerError(message, output=error.output or text, exit_code=error.exit_code, hint=error.hint)
+    if text.strip():
+        return type(error)(f"{error.message}: {text.strip()}", hint=error.hint)
+    return error

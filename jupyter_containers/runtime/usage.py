@@ -1,0 +1,98 @@
+"""What a container uses: of its control group where there is one that counts, else the sum over its processes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from .base import Stats
+from .processes import list_inside
+from .removal import find_group
+
+__all__ = ["Sample", "read_sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Figures at one time."""
+
+    time: float
+    """Seconds of a clock that does not jump."""
+    cpu_seconds: float
+    memory: int
+    memory_limit: int | None
+    memory_peak: int | None
+    pids: int
+    read_bytes: int
+    write_bytes: int
+
+    def since(self, before: Sample | None, *, container_id: str, name: str) -> Stats:
+        """As statistics; the CPU share since the sample *before*, 0 without one. Pure."""
+        share = 0.0
+        if before is not None and self.time > before.time:
+            share = 100 * max(0.0, self.cpu_seconds - before.cpu_seconds) / (self.time - before.time)
+        return Stats(
+            id=container_id, name=name, cpu_seconds=self.cpu_seconds, cpu_percent=share, memory=self.memory,
+            memory_limit=self.memory_limit, memory_peak=self.memory_peak, pids=self.pids,
+            read_bytes=self.read_bytes, write_bytes=self.write_bytes,
+        )  # fmt: skip
+
+
+def read_sample(path: Path, first: int) -> Sample:
+    """Of the container in *path* whose pid 1 is *first*; what its control group does not count is summed up."""
+    group = find_group(path) if (path / "group.json").exists() else None
+    usage = group.stats() if group is not None else None
+    summed: Sample | None = None
+
+    def by_processes() -> Sample:
+        nonlocal summed
+        summed = summed or _sum(first)
+        return summed
+
+    def told(name: str) -> Any:
+        return getattr(usage, name) if usage is not None else None
+
+    def number(name: str) -> Any:
+        value = told(name)
+        return getattr(by_processes(), name) if value is None else value
+
+    limit, peak = told("memory_limit"), told("memory_peak")
+    return Sample(
+        time=time.monotonic(),
+        cpu_seconds=float(number("cpu_seconds")),
+        memory=int(number("memory")),
+        memory_limit=None if limit is None else int(limit),
+        memory_peak=None if peak is None else int(peak),
+        pids=int(number("pids")),
+        read_bytes=int(number("read_bytes")),
+        write_bytes=int(number("write_bytes")),
+    )
+
+
+def _sum(first: int) -> Sample:
+    """Memory: the proportional share (PSS), so that what processes share is counted once."""
+    cpu, memory, threads, read, written = 0.0, 0, 0, 0, 0
+    for pid in list_inside(first):
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            # Children that have ended count as well, as they do in a control group.
+            cpu += times.user + times.system + times.children_user + times.children_system
+            threads += process.num_threads()
+            memory += _memory(process)
+            io = process.io_counters()
+            read += io.read_bytes
+            written += io.write_bytes
+    return Sample(time.monotonic(), cpu, memory, None, None, threads, read, written)
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
