@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 from ..image.model import Layer
-from ..sandbox import process
 from ..sandbox.model import Bind, Overlay
 from . import rootfs
 from .bootstrap import newest_date
 from .context import Context
 from .emulation import step_sandbox
+from .execution import execute
 from .plan import AptStep
-from .report import check_cancelled
 from .tree import Tree
 
 __all__ = ["install_packages"]
@@ -49,13 +48,8 @@ def install_packages(step: AptStep, context: Context) -> Layer:
             root=Overlay(context.state.paths, staging.upper, staging.work),
             store=context.store.root, binds=(Bind(folder, _FOLDER),), limits=context.bounds.limits,
         )  # fmt: skip
-        status = process.run(
-            sandbox, on_output=context.reporter.output, timeout=context.bounds.seconds, cancel=context.cancel
-        )
-        context.reporter.flush()
-        check_cancelled(context.cancel)
-        if status != 0:
-            raise context.reporter.failure(f"apt-get install {' '.join(sorted(debs))}", status)
+        command = f"apt-get install {' '.join(sorted(debs))}"
+        execute(sandbox, command=command, reporter=context.reporter, cancel=context.cancel, bounds=context.bounds)
         context.reporter.phase("committing")
         with Tree(staging.upper) as tree:
             rootfs.clean(tree, day=epoch // 86400)

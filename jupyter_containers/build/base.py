@@ -65,7 +65,7 @@ def find_image(base: Base, folder: Path, context: Context) -> Image | None:
             from ..image import layout  # late: only for foreign images
 
             path = folder / base.source.partition(":")[2]
-            image = layout.load(path, context.store)
+            image = layout.load(context.store, path)
             if base.digest not in {image.digest, image.manifest_digest}:
                 raise HashMismatchError(
                     f"{path} is the image {image.manifest_digest or image.digest}, and the lock has {base.digest}",

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..sandbox import process
 from ..sandbox.model import Overlay
 from . import dpkg, rootfs
+from .bounds import Bounds
 from .deb import Control, read_date
 from .emulation import check_architecture, step_sandbox
+from .execution import execute
 from .report import Reporter, check_cancelled
 from .tree import Tree
 from .unpack import unpack
@@ -53,11 +54,8 @@ def bootstrap(
     reporter.phase("configuring")
     script = configure_script(controls)
     sandbox = step_sandbox(("/bin/sh", "-c", script), root=Overlay((), root), store=store)
-    status = process.run(sandbox, on_output=reporter.output, timeout=TIME_LIMIT, cancel=cancel)
-    reporter.flush()
-    check_cancelled(cancel)
-    if status != 0:
-        raise reporter.failure("dpkg --configure -a", status)
+    bounds = Bounds(seconds=TIME_LIMIT)
+    execute(sandbox, command="dpkg --configure -a", reporter=reporter, cancel=cancel, bounds=bounds)
     with Tree(root) as tree:
         rootfs.add_user(tree, epoch // 86400)
         rootfs.clean(tree, day=epoch // 86400)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 from collections.abc import Mapping
 
-from ..errors import BuildError, CancelledError, ContainerError, InputError, OutOfSpaceError
+from ..errors import BuildError, CancelledError, ContainerError, OutOfSpaceError
 from ..image.model import ExecutionConfig, History, Image, ImageConfig, Layer
 from ..image.store import Store
 from ..lock.fetch import Fetcher
 from ..lock.model import Lock
+from ..lock.resolve import archive_cache
 from ..lock.settings import Settings
 from ..paths import Paths
 from ..spec.model import LoadedSpec
-from ..spec.sizes import parse_size
 from . import rootfs
 from .apt import install_packages
 from .base import find_image, make_base
-from .context import Bounds, Context, State
+from .bounds import read_bounds
+from .context import Context, State
 from .copying import copy_files
 from .downloads import Downloads
 from .emulation import ENVIRONMENT, host_architecture
@@ -29,7 +29,7 @@ from .python import install_environment, missing_artifacts
 from .report import Reporter, check_cancelled
 from .running import run_command
 
-__all__ = ["build", "read_bounds"]
+__all__ = ["build"]
 
 _FIRST_PHASE: Mapping[type[Step], Phase] = {
     BaseStep: "downloading", AptStep: "downloading", PythonStep: "downloading", CopyStep: "copying", RunStep: "running",
@@ -66,7 +66,7 @@ def build(
         return Reporter(monitor, title=step.title, step_id=step.id, log=log)
 
     try:
-        with store.lease(), Downloads(Fetcher(store.cache_dir("downloads"), settings), loaded.folder) as downloads:
+        with store.lease(), Downloads(Fetcher(archive_cache(paths), settings), loaded.folder) as downloads:
             waiting = [step for step in steps if no_cache or store.step(step.id) is None]
             downloads.begin(waiting, store, reporter, missing_artifacts)
             state = State()
@@ -88,22 +88,6 @@ def build(
                 f"no space left in {paths.store}", hint="free disk space (`jupyter containers prune`), and build again"
             ) from error
         raise
-
-
-def read_bounds(environ: Mapping[str, str]) -> Bounds:
-    """Bounds of steps that run foreign code: ``JUPYTER_CONTAINERS_BUILD_MEMORY`` (``4G``) and ``…_BUILD_TIMEOUT``
-    (seconds)."""
-    memory = environ.get("JUPYTER_CONTAINERS_BUILD_MEMORY", "")
-    seconds = environ.get("JUPYTER_CONTAINERS_BUILD_TIMEOUT", "")
-    bounds = Bounds()
-    try:
-        if memory:
-            bounds = dataclasses.replace(bounds, memory=parse_size(memory))
-        if seconds:
-            bounds = dataclasses.replace(bounds, seconds=float(seconds))
-    except ValueError as error:
-        raise InputError(f"the bounds of builds in the environment are not well formed: {error}") from error
-    return bounds
 
 
 def _take(step: Step, context: Context, *, no_cache: bool) -> None:

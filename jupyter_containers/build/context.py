@@ -8,26 +8,12 @@ from pathlib import Path
 
 from ..image.model import Image, Layer
 from ..image.store import Store
-from ..sandbox.model import Limits
 from ..spec.model import LoadedSpec
+from .bounds import Bounds
 from .downloads import Downloads
 from .report import Reporter
 
-__all__ = ["Bounds", "Context", "State"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a step that runs a user's or a package's code may use."""
-
-    memory: int | None = None
-    """Bytes; None: as much as there is."""
-    pids: int | None = 8192
-    seconds: float = 7200.0
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(memory=self.memory, pids=self.pids)
+__all__ = ["Context", "State"]
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ..lock.model import Lock
     from ..lock.settings import Settings
 
-__all__ = ["Built", "Status", "ensure_built", "status"]
+__all__ = ["Built", "Status", "ensure_built", "spec_location", "status"]
 
 _FORMAT = 1
 
@@ -100,7 +101,7 @@ def ensure_built(
             return present
     recorder = history.Recorder(
         paths, build_id=build_id or history.new_build_id(), name=loaded.spec.name,
-        spec_file=_location(loaded, None), monitor=monitor,
+        spec_file=spec_location(loaded, None), monitor=monitor,
     )  # fmt: skip
     with recorder:
         try:
@@ -120,9 +121,12 @@ def ensure_built(
     return built
 
 
-def status(entry: Record, paths: Paths) -> Status:
-    """How the environment *entry* stands: reads its spec, resolves nothing."""
-    for build in history.list_builds(paths):
+def status(entry: Record, paths: Paths, *, builds: Sequence[history.BuildRecord] | None = None) -> Status:
+    """How the environment *entry* stands: reads its spec, resolves nothing.
+
+    *builds*: what :func:`~.history.list_builds` gave, for a caller that asks of many environments.
+    """
+    for build in history.list_builds(paths) if builds is None else builds:
         if build.name == entry.name and build.state == "running":
             return Status(state="building", build_id=build.id, phase=build.phase, percent=build.percent)
     if entry.image is None:
@@ -255,13 +259,14 @@ def _check_name(loaded: LoadedSpec, paths: Paths) -> str:
         present: Record | None = find_record(paths, name)
     except NotFoundError:
         present = None
-    location = _location(loaded, present)
+    location = spec_location(loaded, present)
     if present is not None and present.spec_file != location:
         record(paths, msgspec.structs.replace(present, spec_file=location))  # raises ConflictError
     return location
 
 
-def _location(loaded: LoadedSpec, present: Record | None) -> str:
+def spec_location(loaded: LoadedSpec, present: Record | None) -> str:
+    """What the catalog has as ``spec_file``: the spec's folder, or the file of a spec that has one to itself."""
     if present is not None and _is_of(present, loaded):
         return present.spec_file
     # A folder may be made of several files of other tools (apt.txt beside requirements.txt).

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from ..image.model import Layer
-from ..sandbox import process
 from ..sandbox.model import Overlay
 from . import rootfs
 from .context import Context
 from .emulation import step_sandbox
+from .execution import execute
 from .plan import RunStep
-from .report import check_cancelled
 from .tree import Tree
 
 __all__ = ["run_command"]
@@ -25,13 +24,7 @@ def run_command(step: RunStep, context: Context) -> Layer:
             root=Overlay(context.state.paths, staging.upper, staging.work),
             store=context.store.root, network=True, env=env, limits=context.bounds.limits,
         )  # fmt: skip
-        status = process.run(
-            sandbox, on_output=context.reporter.output, timeout=context.bounds.seconds, cancel=context.cancel
-        )
-        context.reporter.flush()
-        check_cancelled(context.cancel)
-        if status != 0:
-            raise context.reporter.failure(step.command, status)
+        execute(sandbox, command=step.command, reporter=context.reporter, cancel=context.cancel, bounds=context.bounds)
         context.reporter.phase("committing")
         with Tree(staging.upper) as tree:
             rootfs.remove_mount_points(tree)

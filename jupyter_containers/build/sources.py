@@ -18,13 +18,12 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from ..errors import BuildError
 from ..lock.pip import Artifact, uv_path
-from ..sandbox import process
 from ..sandbox.model import Bind, Overlay
 from .context import Context
 from .emulation import step_sandbox
+from .execution import execute
 from .inputs import list_entries, source_path
 from .plan import PythonStep
-from .report import check_cancelled
 from .wheels import Wheel
 
 __all__ = ["build_wheel", "find_built"]
@@ -92,13 +91,8 @@ def build_wheel(artifact: Artifact, step: PythonStep, context: Context, *, file:
             root=Overlay(context.state.paths, staging.upper, staging.work),
             store=context.store.root, network=True, env=env, binds=tuple(binds), limits=context.bounds.limits,
         )  # fmt: skip
-        status = process.run(
-            sandbox, on_output=context.reporter.output, timeout=context.bounds.seconds, cancel=context.cancel
-        )
-        context.reporter.flush()
-        check_cancelled(context.cancel)
-        if status != 0:
-            raise context.reporter.failure(f"build {artifact.name} {artifact.version} from source", status)
+        command = f"build {artifact.name} {artifact.version} from source"
+        execute(sandbox, command=command, reporter=context.reporter, cancel=context.cancel, bounds=context.bounds)
         return _keep(output, artifact, cache / identity(artifact, step), context)
 
 

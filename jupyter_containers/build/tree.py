@@ -5,7 +5,7 @@ for a program that is chrooted there: a link in the tree, absolute or with ``..`
 """
 
 # Every path is relative to a descriptor, which pathlib does not know.
-# ruff: noqa: PTH102, PTH108, PTH119, PTH120, S103
+# ruff: noqa: PTH119, PTH120, S103
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def make_environment(folder: Path, interpreter: Interpreter) -> None:
     (folder / "lib64").symlink_to("lib")
     (folder / "pyvenv.cfg").write_text(
         f"home = {os.path.dirname(interpreter.path)}\ninclude-system-site-packages = false\n"
-        f"version = {interpreter.version}\nexecutable = {interpreter.path}\n"
+        f"version = {interpreter.full_version or interpreter.version}\nexecutable = {interpreter.path}\n"
     )
 
 
@@ -86,9 +86,8 @@ def _link(source: str, target: str, path: str, name: str, owners: dict[str, str]
 
 
 def _tell(path: str, name: str, owners: dict[str, str], warn: Callable[[str], None]) -> None:
-    warn(
-        f"warning: {path} is in {owners.get(path, 'another package')} and in {name}, not the same in both: {name}'s is taken"
-    )
+    other = owners.get(path, "another package")
+    warn(f"warning: {path} is in {other} and in {name}, and not the same: {name}'s is taken")
 
 
 def _hard_link(source: str, target: str) -> None:

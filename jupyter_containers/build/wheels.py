@@ -88,6 +88,7 @@ def prepare(
         source = staging / "wheels"
         source.mkdir()
         reporter.phase("installing")
+        uv_path()  # found here once: sysconfig, which it asks, is not ready for several threads at its first call
         progress = reporter.progress("installing")
         with ThreadPoolExecutor(usable_cores() + 1, thread_name_prefix="wheel") as pool:
             jobs = [pool.submit(_install, wheel, source / wheel.sha256, staging, target, reporter) for wheel in missing]
