@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -29,19 +29,8 @@ _KEPT_JOBS = 100
 """Ended builds of this process that are remembered, for those that ended before they had a record on disk."""
 
 
-class Builder(Protocol):
-    """:func:`.build.ensure.ensure_built`, or a test's own."""
-
-    def __call__(
-        self,
-        loaded: LoadedSpec,
-        *,
-        paths: Paths,
-        monitor: Monitor,
-        cancel: threading.Event | None = None,
-        build_id: str = "",
-        **options: bool,
-    ) -> Built: ...
+Builder: TypeAlias = "Callable[..., Built]"
+"""Called as :func:`.build.ensure.ensure_built` is: ``(loaded, paths=, monitor=, cancel=, build_id=, **options)``."""
 
 
 class _Job:

@@ -118,7 +118,7 @@ class Environments:
         """Make the spec of the folder or file *path* known by its name, without building it."""
         from .spec.load import load_spec
 
-        return self._add(load_spec(path), path.absolute())
+        return self._add(load_spec(path))
 
     def add_text(self, text: str) -> EnvironmentView:
         """Keep *text*, a ``jupyter-container.toml``, in a folder of its own in the home, and make it known.
@@ -148,7 +148,7 @@ class Environments:
             draft.replace(kept)
         finally:
             rmtree(draft, ignore_errors=True)
-        return self._add(load_spec(kept / _SPEC_FILE), kept / _SPEC_FILE)
+        return self._add(load_spec(kept / _SPEC_FILE))
 
     def forget(self, name: str, *, image: bool = False) -> Record:
         """Remove the environment's record and kernelspec, and with *image* its image too; the spec's file stays.
@@ -233,11 +233,15 @@ class Environments:
         return self._builds.find(build_id)
 
     def build_log(self, build_id: str) -> str:
-        """All output of a build as text (it may hold control characters)."""
+        """All output of a build as text (it may hold control characters); empty while it is queued, and for one that
+        had nothing to do."""
         from .build import history
 
-        self.find_build(build_id)
-        return history.read_log(self.paths, build_id)
+        view = self.find_build(build_id)
+        try:
+            return history.read_log(self.paths, view.id)
+        except NotFoundError:
+            return ""
 
     def follow(self, build_id: str) -> Iterator[Event]:
         """Every event of a build from its start, then as they come; ends with the build. Blocks in between."""
@@ -327,7 +331,7 @@ class Environments:
             entry = self._record(reference)
             if entry is not None:
                 path = Path(entry.spec_file)
-            elif not path.exists():
+            elif not reference or not path.exists():
                 find_record(self.paths, reference)  # raises, and names the ones that exist
         return load_spec(path), path
 
@@ -343,29 +347,33 @@ class Environments:
         if kernelspec:
             from .kernels import kernelspec as kernelspecs
 
-            kernelspecs.install(built.record.name)
+            kernelspecs.install(built.record.name, paths=paths)
         return built
 
-    def _add(self, loaded: LoadedSpec, path: Path) -> EnvironmentView:
+    def _add(self, loaded: LoadedSpec) -> EnvironmentView:
+        from .build.ensure import spec_location
+
         spec = loaded.spec
-        present = self._record(spec.name) or Record(name=spec.name, display_name="", spec_file=str(path))
+        present = self._record(spec.name)
+        location = spec_location(loaded, present)
         entry = msgspec.structs.replace(
-            present,
+            present or Record(name=spec.name, display_name="", spec_file=location),
             display_name=spec.display_name or spec.name,
             language=spec.kernel.language,
-            spec_file=str(path),
+            spec_file=location,
         )
         record(self.paths, entry)
         return self.view(spec.name)
 
     def _views(self, entries: Sequence[Record]) -> tuple[EnvironmentView, ...]:
-        from .build import ensure
+        from .build import ensure, history
 
+        builds = history.list_builds(self.paths) if entries else ()
         sizes = _sizes(self._images({entry.image for entry in entries if entry.image}))
         running = Counter(state.image_name for state in self.runtime.list())
         views = []
         for entry in entries:
-            status = ensure.status(entry, self.paths)
+            status = ensure.status(entry, self.paths, builds=builds)
             queued = self._builds.active(entry.name)
             size, own_size = sizes.get(entry.image or "", (None, None))
             views.append(
@@ -379,7 +387,7 @@ class Environments:
                     state="building" if queued else status.state,
                     reason=status.reason,
                     build_id=queued or status.build_id,
-                    phase=status.phase,
+                    phase=status.phase or None,
                     percent=status.percent,
                     size=size,
                     own_size=own_size,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jupyter_containers.runtime.base import ContainerConfig
@@ -21,8 +23,7 @@ async def test_spec_as_text(api, paths):
     text = 'name = "from-text"\n'
     status, made, _ = await api("environments", method="POST", body={"text": text})
     assert (status, made["name"]) == (201, "from-text")
-    with open(made["spec_file"]) as kept:
-        assert kept.read() == text
+    assert (Path(made["spec_file"]) / "jupyter-container.toml").read_text() == text
     status, refused, _ = await api("environments", method="POST", body={"text": text})
     assert (status, refused["reason"]) == (409, "ConflictError")
     assert refused["hint"]
