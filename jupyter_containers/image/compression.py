@@ -7,7 +7,7 @@ import lzma
 import queue
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 from ..errors import UntrustedContentError
@@ -166,7 +166,7 @@ _PIECES: dict[str, Callable[[Readable], Iterator[bytes]]] = {
 }
 
 
-def run_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def run_ahead(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
     """*pieces*, made in a thread of its own a few ahead: decompression beside hashing and writing."""
     ready: queue.Queue[bytes | BaseException | None] = queue.Queue(_AHEAD)
     stopped = threading.Event()

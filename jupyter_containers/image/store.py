@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,6 +29,7 @@ from .layer import stream_tar
 from .lease import Lease, leased_digests
 from .locks import exclusive_file, hold, try_lock
 from .model import Descriptor, History, Image, ImageConfig, Layer, RootFs, decode, encode
+from .progress import Progress, quiet
 from .records import (
     ImageRecord,
     LayerRecord,
@@ -39,6 +41,11 @@ from .records import (
 )
 from .reference import parse_reference
 from .tree import remove_tree
+
+if TYPE_CHECKING:
+    from .check import Damage
+    from .gc import Collected
+    from .usage import DiskUsage
 
 __all__ = ["EPOCH", "Staging", "Store", "full_disk_told"]
 
@@ -331,7 +338,12 @@ class Store:
         return self.put_document(encode(whole), layers)
 
     def put_document(
-        self, document: bytes, layers: Sequence[Layer], *, manifest: Descriptor | None = None
+        self,
+        document: bytes,
+        layers: Sequence[Layer],
+        *,
+        manifest: Descriptor | None = None,
+        manifest_document: bytes = b"",
     ) -> Image:
         """An image whose config is *document*, as it is, which fits to *layers*. For this room only."""
         digest = sha256_of(document)
@@ -340,9 +352,11 @@ class Store:
         with full_disk_told(self.root), self.sharing():
             for layer in layers:
                 self.layer_record(layer.diff_id)
+            self.put_blob(document)
+            if manifest is not None:
+                self.put_blob(manifest_document)
             present = read_record(path, ImageRecord)
             if present is None or (manifest is not None and present.manifest != manifest):
-                self.put_blob(document)
                 record = ImageRecord(
                     digest=digest, layers=diff_ids, created_at=time.time(), manifest=manifest
                 )
@@ -417,6 +431,28 @@ class Store:
             fsync_folder(self.root / "refs")
             fsync_folder(self.root / "images")
             return image
+
+    # Upkeep
+
+    def collect(self, *, unused_for: float = 0.0, dry_run: bool = False) -> Collected:
+        """Remove what nothing refers to: see :func:`.gc.collect`."""
+        from .gc import collect
+
+        return collect(self, unused_for=unused_for, dry_run=dry_run)
+
+    def disk_usage(self) -> DiskUsage:
+        """Bytes on disk, shared against own: see :func:`.usage.measure`. Looks at every file."""
+        from .usage import measure
+
+        return measure(self)
+
+    def verify(self, *, repair: bool = False, progress: Progress = quiet) -> tuple[Damage, ...]:
+        """Hash everything again: see :func:`.check.verify`. Reads every file."""
+        from .check import verify
+
+        return verify(self, repair=repair, progress=progress)
+
+    # Inside
 
     def _reference_file(self, name: str) -> Path:
         return self.root / "refs" / f"{sha256(name.encode()).hexdigest()[:32]}.json"

@@ -53,9 +53,16 @@ class TarReader:
     """
 
     def __init__(
-        self, stream: Readable, *, what: str, bounds: Bounds, raw: Callable[[bytes], None] = lambda data: None
+        self,
+        stream: Readable,
+        *,
+        what: str,
+        bounds: Bounds,
+        raw: Callable[[bytes], None] = lambda data: None,
+        jump: Callable[[int], object] | None = None,
     ) -> None:
-        self._stream, self._what, self._bounds, self._raw = stream, what, bounds, raw
+        """*jump* passes over that many bytes of *stream* unread, where it can and *raw* is not wanted."""
+        self._stream, self._what, self._bounds, self._raw, self._jump = stream, what, bounds, raw, jump
         self._waiting = b""
         self._left = self._padding = 0
         self._name = b""
@@ -81,6 +88,10 @@ class TarReader:
 
     def skip(self) -> None:
         """Pass over what is left of the present member."""
+        if self._jump is not None and self._left > len(self._waiting):
+            self._jump(self._left - len(self._waiting))
+            self.position += self._left
+            self._left, self._waiting = 0, b""
         for piece in self.content():
             self._raw(piece)
         self._raw(self._exactly(self._padding))

@@ -1,0 +1,145 @@
+"""Hashing everything in the store again: what is damaged is told, or taken out so that it is made anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import StoreError, UntrustedContentError
+from .digest import hex_of, sha256_of_stream, short_name
+from .gc import trash
+from .model import ImageConfig, Layer, decode
+from .progress import Progress, quiet
+from .records import ImageRecord, LayerRecord, ReferenceRecord, list_records, read_record
+from .saving import layer_tar
+
+if TYPE_CHECKING:
+    from .store import Store
+
+__all__ = ["Damage", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is not what it should be."""
+
+    kind: Literal["layer", "document", "image", "reference", "record"]
+    name: str
+    cause: str
+    repaired: bool = False
+    """It was taken out: the next build, load or pull makes it anew."""
+
+
+def verify(store: Store, *, repair: bool = False, progress: Progress = quiet) -> tuple[Damage, ...]:
+    """Check every layer's diff_id, every document's digest, and that what refers to something finds it.
+
+    With *repair* damaged layers and documents are taken out of the store. Progress is in layers.
+    """
+    with store.lease():  # what is looked at is not collected meanwhile
+        found = [
+            *_records(store),
+            *_layers(store, progress),
+            *_documents(store),
+            *_images(store),
+            *_references(store),
+        ]
+        return tuple(_taken_out(store, damage) if repair else damage for damage in found)
+
+
+def _layers(store: Store, progress: Progress) -> list[Damage]:
+    records = list_records(store.folder("layers"), LayerRecord)
+    found = []
+    for number, (_, record) in enumerate(records):
+        progress("verifying layers", number, len(records))
+        layer = store.find_layer(record.diff_id)
+        if layer is None:
+            found.append(Damage("layer", record.diff_id, f"its folder l/{record.id} is missing"))
+        elif cause := _layer_damage(store, layer):
+            found.append(Damage("layer", record.diff_id, cause))
+    progress("verifying layers", len(records), len(records))
+    return found
+
+
+def _layer_damage(store: Store, layer: Layer) -> str:
+    try:
+        for _ in layer_tar(store, layer):
+            pass
+    except StoreError as error:
+        return error.message
+    except OSError as error:
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    return ""
+
+
+def _records(store: Store) -> list[Damage]:
+    """Records that can't be read: what they describe is as good as gone."""
+    kinds = (("layers", LayerRecord), ("images", ImageRecord), ("refs", ReferenceRecord))
+    return [
+        Damage("record", f"{name}/{path.name}", "it is no record of this store's format")
+        for name, kind in kinds
+        for path in sorted(store.folder(name).glob("[!.]*.json"))
+        if read_record(path, kind) is None and path.exists()
+    ]
+
+
+def _documents(store: Store) -> list[Damage]:
+    found = []
+    for path in sorted(store.folder("blobs").glob("[!.]*")):
+        with path.open("rb") as stream:
+            digest, _ = sha256_of_stream(stream)
+        if digest != f"sha256:{path.name}":
+            found.append(Damage("document", f"sha256:{path.name}", f"its content's digest is {digest}"))
+    return found
+
+
+def _images(store: Store) -> list[Damage]:
+    return [
+        Damage("image", record.digest, cause)
+        for _, record in list_records(store.folder("images"), ImageRecord)
+        if (cause := _image_damage(store, record))
+    ]
+
+
+def _image_damage(store: Store, record: ImageRecord) -> str:
+    path = store.blob_path(record.digest)
+    if not path.exists():
+        return "its config is missing"
+    try:
+        config = decode(path.read_bytes(), ImageConfig, what="its config")
+    except UntrustedContentError as error:
+        return error.message
+    if config.rootfs.diff_ids != record.layers:
+        return "its layers are not those of its config"
+    missing = [diff_id for diff_id in record.layers if store.find_layer(diff_id) is None]
+    return f"its layer {missing[0]} is missing" if missing else ""
+
+
+def _references(store: Store) -> list[Damage]:
+    return [
+        Damage("reference", name, f"its image {digest} is missing")
+        for name, digest in sorted(store.references().items())
+        if not (store.folder("images") / f"{hex_of(digest)}.json").exists()
+    ]
+
+
+def _taken_out(store: Store, damage: Damage) -> Damage:
+    """Images and references stay as they are: they are whole again when their parts are."""
+    if damage.kind in ("image", "reference"):
+        return damage
+    with trash(store) as bin_, store.alone():
+        for path in _paths(store, damage):
+            if path.exists():
+                path.rename(bin_ / f"{path.parent.name}-{path.name}")
+    return Damage(damage.kind, damage.name, damage.cause, repaired=True)
+
+
+def _paths(store: Store, damage: Damage) -> list[Path]:
+    """The record first: the layer is gone when it is."""
+    if damage.kind == "record":
+        return [store.root / damage.name]
+    if damage.kind == "document":
+        return [store.blob_path(damage.name)]
+    name = short_name(damage.name)
+    layers = store.folder("layers")
+    return [layers / f"{name}.json", layers / f"{name}.recipe", store.folder("l") / name]

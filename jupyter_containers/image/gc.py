@@ -1,0 +1,183 @@
+"""The collector: removes what nothing refers to.
+
+Kept are
+
+- images that have a reference or a pin, or are leased by a living process, and all that they consist of;
+- leased layers;
+- with *unused_for*, images without a name, and layers of steps, that were of use within so many seconds.
+
+It marks and takes away with the store's lock held alone, which is short, for taking away is renaming; it deletes
+afterwards. Killed at any point it leaves what the next one collects.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .digest import short_name
+from .durable import fsync_folder
+from .lease import leased_digests
+from .locks import try_lock
+from .records import ImageRecord, LayerRecord, ReferenceRecord, StepRecord, list_records
+from .tree import remove_tree
+from .usage import measure_tree
+
+if TYPE_CHECKING:
+    from .store import Store
+
+__all__ = ["Collected", "collect", "trash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was removed, or would be."""
+
+    items: tuple[str, ...]
+    """A line for each: ``layer 4k2… (apt: graphviz)``."""
+    size: int
+    """Bytes on disk that are free now; what is shared with caches or layers that stay is not counted."""
+
+
+@dataclass(slots=True)
+class _Marks:
+    """What goes."""
+
+    layers: list[LayerRecord] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    trees: list[Path] = field(default_factory=list)
+    """Layers' folders, with a record that goes or without one."""
+    items: list[str] = field(default_factory=list)
+
+
+def collect(store: Store, *, unused_for: float = 0.0, dry_run: bool = False) -> Collected:
+    """Remove what nothing refers to; with *dry_run* only tell. Safe beside builds and containers."""
+    size = 0
+    with ExitStack() as stack:
+        bin_ = None if dry_run else stack.enter_context(trash(store))
+        with store.alone():
+            marks = _mark(store, time.time() - unused_for)
+            stale = list(_stale_folders(store, stack))
+            for path in stale:
+                marks.items.append(f"interrupted work {path.name}")
+            if dry_run:
+                size = sum(measure_tree(path).own for path in (*marks.trees, *stale))
+            if bin_ is not None:
+                _take_away(store, marks, bin_)
+        if bin_ is not None:
+            size = measure_tree(bin_).own + sum(measure_tree(path).own for path in stale)
+            for path in stale:
+                remove_tree(path)
+    return Collected(tuple(marks.items), size)
+
+
+@contextmanager
+def trash(store: Store) -> Iterator[Path]:
+    """A folder in ``tmp/`` to rename things into; what is in it is deleted at the end, or by the next collector."""
+    path = store.folder("tmp") / f"trash-{secrets.token_hex(6)}"
+    with store.sharing():
+        path.mkdir(mode=0o700)
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try_lock(handle)
+    try:
+        yield path
+    finally:
+        os.close(handle)
+        remove_tree(path)
+
+
+def _mark(store: Store, since: float) -> _Marks:
+    marks = _Marks()
+    held = leased_digests(store.folder("leases")) | set(store.pins().values())
+    images = list_records(store.folder("images"), ImageRecord)
+    named = {record.image for _, record in list_records(store.folder("refs"), ReferenceRecord)}
+    kept_layers = set(held)
+    kept_blobs: set[str] = set()
+    for path, image in images:
+        if image.digest in named or image.digest in held or path.stat().st_mtime > since:
+            kept_layers.update(image.layers)
+            kept_blobs.add(image.digest)
+            if image.manifest is not None:
+                kept_blobs.add(image.manifest.digest)
+        else:
+            marks.files.append(path)
+            marks.items.append(f"image {image.digest[:19]}")
+    steps = list_records(store.folder("steps"), StepRecord)
+    kept_layers.update(step.diff_id for path, step in steps if path.stat().st_mtime > since)
+    marks.files += [path for path, step in steps if step.diff_id not in kept_layers]
+    _mark_layers(store, kept_layers, marks)
+    marks.files += [
+        path for path in store.folder("blobs").glob("[!.]*") if f"sha256:{path.name}" not in kept_blobs
+    ]
+    for name in ("layers", "blobs", "images", "refs", "pins", "steps"):
+        # Their writers hold the store's lock, shared: whoever left these is dead.
+        marks.files += store.folder(name).glob(".*.tmp")
+    return marks
+
+
+def _mark_layers(store: Store, kept: set[str], marks: _Marks) -> None:
+    names = {short_name(diff_id) for diff_id in kept}
+    for path, layer in list_records(store.folder("layers"), LayerRecord):
+        if layer.diff_id not in kept:
+            marks.layers.append(layer)
+            marks.files.append(path)
+            marks.items.append(
+                f"layer {layer.id} ({layer.created_by})" if layer.created_by else f"layer {layer.id}"
+            )
+    going = {layer.id for layer in marks.layers}
+    for path in store.folder("l").iterdir():
+        has_record = (store.folder("layers") / f"{path.name}.json").exists()
+        if path.name in going or (not has_record and path.name not in names):
+            marks.trees.append(path)
+            if path.name not in going:
+                marks.items.append(f"layer {path.name}, whose commit was interrupted")
+    for path in store.folder("layers").glob("*.recipe"):
+        if path.stem in going or (path.stem not in names and not path.with_suffix(".json").exists()):
+            marks.files.append(path)
+
+
+def _take_away(store: Store, marks: _Marks, bin_: Path) -> None:
+    # Images before layers, and records before trees: at no moment is there a record of something that is not there.
+    order = ("images", "refs", "pins", "steps", "layers", "blobs")
+    for path in sorted(marks.files, key=lambda path: order.index(path.parent.name)):
+        path.unlink(missing_ok=True)
+    for name in order:
+        fsync_folder(store.folder(name))
+    for path in marks.trees:
+        path.rename(bin_ / path.name)
+    fsync_folder(store.folder("l"))
+    for path in store.folder("locks").iterdir():
+        _unlink_unlocked(path)
+
+
+def _unlink_unlocked(path: Path) -> None:
+    """A step's lock file is its holder's to unlink; one that nobody holds was left by a killed builder."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if try_lock(handle):
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def _stale_folders(store: Store, stack: ExitStack) -> Iterator[Path]:
+    """Folders in ``tmp/`` whose owner is dead; their locks are held until *stack* ends, so that they are removed once."""
+    for path in sorted(store.folder("tmp").iterdir()):
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if try_lock(handle):
+            stack.callback(os.close, handle)
+            yield path
+        else:
+            os.close(handle)
