@@ -47,7 +47,7 @@ class Builder:
                 if cancel is not None and cancel.is_set():
                     raise CancelledError("the build was cancelled")
             recorder.finish("sha256:" + "1" * 64)
-        entry = Record(name=name, display_name="", spec_file=str(loaded.folder), image="sha256:" + "1" * 64)
+        entry = Record(name=loaded.spec.name, display_name="", spec_file=str(loaded.folder), image="sha256:" + "1" * 64)
         record(paths, entry)
         return SimpleNamespace(record=entry, image=SimpleNamespace(digest=entry.image), build_id=build_id)
 
