@@ -19,7 +19,8 @@ from typing import TypeAlias
 import msgspec
 
 from ..errors import ArchiveError, SignatureError
-from .fetch import Download, Fetcher, Progress, no_progress, write_whole
+from .cache import write_whole
+from .fetch import Download, Fetcher, Progress, no_progress
 from .packages import COMPACT_FORMAT, Compact, Index, make_compact
 from .signature import keyring_files, verify_cleartext
 
@@ -188,7 +189,8 @@ def _check_name(release: Release) -> None:
     wanted = release.suite.removesuffix("/updates")
     if wanted not in release.names:
         raise SignatureError(
-            f"{release.archive} answers with {' / '.join(sorted(release.names)) or 'no name'} when asked for {release.suite}",
+            f"{release.archive} answers with {' / '.join(sorted(release.names)) or 'no name'} "
+            f"when asked for {release.suite}",
             hint="use another mirror",
         )
 

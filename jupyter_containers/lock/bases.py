@@ -59,6 +59,8 @@ def inspect(
     """The contents of a tree that two functions look into. *path_variable*: PATH of the image's environment."""
     texts = {name: read_text(name) for name in _TEXTS}
     folders = [folder.strip("/") for folder in path_variable.split(":") if folder.startswith("/")] or list(_FOLDERS)
+    # The bin folder of a virtual environment holds links to an interpreter, which is what ours is to be made from.
+    folders = [folder for folder in folders if not exists(f"{folder.rpartition('/')[0]}/pyvenv.cfg")]
     found = [
         f"{folder}/python3.{minor}" for folder in folders for minor in _MINORS if exists(f"{folder}/python3.{minor}")
     ]
@@ -69,7 +71,7 @@ def inspect_archive(file: Path) -> Contents:
     """The contents of a root archive (tar, also compressed): its names are read, nothing is unpacked."""
     names: list[str] = []
     texts: dict[str, str | None] = {}
-    pattern = re.compile(r"(?:%s)/python3\.[0-9]+" % "|".join(_FOLDERS))
+    pattern = re.compile(rf"(?:{'|'.join(_FOLDERS)})/python3\.[0-9]+")
     try:
         with tarfile.open(file, "r:*") as archive:
             for member in archive:

@@ -164,11 +164,12 @@ def _find_suites(suite: str, wishes: Sequence[apt.Wish], fetcher: Fetcher, warn:
             f"there is no suite {suite!r} in {', '.join(settings.debian_archives)} ({settings.origin})",
             hint="write a Debian release such as debian:trixie; old ones are at https://archive.debian.org/debian",
         )
-    # `debian:stable` follows a codename's suites by that name, so both spellings are there; in the lock it is the codename.
+    # `debian:stable` has its updates and security under that name as well; the lock has the codename.
     if settings.security and found[f"{suite}-security"] is None and main.names & _STABLE:
         raise ArchiveError(
             f"{', '.join(settings.security_archives)} has no {suite}-security",
-            hint="set JUPYTER_CONTAINERS_DEBIAN_SECURITY_MIRROR, or `security = false` under [debian] in the configuration file",
+            hint="set JUPYTER_CONTAINERS_DEBIAN_SECURITY_MIRROR, or `security = false` under [debian] in the "
+            "configuration file",
         )
     absent = [name for name in extra if found[name] is None]
     if absent:

@@ -13,29 +13,30 @@ Proxies, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` come from the environment (httpx
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import random
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ..errors import ArchiveError, CancelledError, HashMismatchError, OutOfSpaceError, UnreachableError
+from .cache import Partial, partial, write_whole
 from .settings import Settings
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
-__all__ = ["Document", "Download", "Fetcher", "Progress", "no_progress", "write_whole"]
+__all__ = ["Document", "Download", "Fetcher", "Progress", "no_progress"]
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """(what, done, total); a total of 0 is not known."""
@@ -188,14 +189,14 @@ class Fetcher:
         if self.settings.offline:
             raise self._offline(item.urls)
         try:
-            with _partial(self.cache / "partial", item.sha256) as part:
+            with partial(self.cache / "partial", item.sha256) as part:
                 self._fill(part, item, counter, stop)
         except OSError as error:
             if error.errno == 28:  # ENOSPC
                 raise OutOfSpaceError(f"no space left for downloads in {self.cache}", hint="free disk space") from error
             raise
 
-    def _fill(self, part: _Partial, item: Download, counter: _Counter, stop: threading.Event) -> None:
+    def _fill(self, part: Partial, item: Download, counter: _Counter, stop: threading.Event) -> None:
         mismatches: list[str] = []
 
         def transfer(url: str) -> None:
@@ -219,7 +220,8 @@ class Fetcher:
             if mismatches:
                 raise HashMismatchError(
                     f"wrong content for sha256 {item.sha256}: " + "; ".join(mismatches),
-                    hint="the mirror may be in the middle of an update, or a proxy alters files: try again, or another mirror",
+                    hint="the mirror may be in the middle of an update, or a proxy alters files: try again, or take "
+                    "another mirror",
                 )
             raise ArchiveError(
                 f"no mirror has {urlsplit(item.urls[0]).path} (asked: {', '.join(_hosts(item.urls))})",
@@ -229,7 +231,7 @@ class Fetcher:
         target.parent.mkdir(parents=True, exist_ok=True)
         part.path.rename(target)
 
-    def _transfer(self, url: str, part: _Partial, item: Download, counter: _Counter, stop: threading.Event) -> None:
+    def _transfer(self, url: str, part: Partial, item: Download, counter: _Counter, stop: threading.Event) -> None:
         headers = {"Range": f"bytes={part.size}-"} if part.size else {}
         if part.size and part.size == item.size:
             return
@@ -358,77 +360,12 @@ class _Counter:
             self._progress(self._what, self._done, max(self._total, 0))
 
 
-class _Partial:
-    """A file that grows until it is whole, and its hash, kept as it grows."""
-
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.path, self._stream = path, stream
-        self._hash = hashlib.sha256()
-        self.size = 0
-        stream.seek(0)
-        while chunk := stream.read(_CHUNK):
-            self._hash.update(chunk)
-            self.size += len(chunk)
-
-    def append(self, chunk: bytes) -> None:
-        self._stream.write(chunk)
-        self._hash.update(chunk)
-        self.size += len(chunk)
-
-    def clear(self) -> None:
-        self._stream.seek(0)
-        self._stream.truncate()
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def check(self, sha256: str, size: int | None) -> None:
-        self._stream.flush()
-        if size is not None and self.size != size:
-            raise HashMismatchError(f"{self.size} bytes instead of {size}")
-        if self._hash.hexdigest() != sha256:
-            raise HashMismatchError(f"its sha256 is {self._hash.hexdigest()}")
-
-
-@contextlib.contextmanager
-def _partial(folder: Path, sha256: str) -> Iterator[_Partial]:
-    """The partial file of an object, held by a lock that the kernel releases; a private one where another process
-    is at work on it. What is left of it stays for the next try, the private one does not."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / sha256
-    stream: BinaryIO = open(path, "a+b")
-    private = False
-    try:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The one that held the lock may have renamed the file into the cache meanwhile.
-            private = not path.exists() or path.stat().st_ino != os.fstat(stream.fileno()).st_ino
-        except BlockingIOError:
-            private = True
-        if private:
-            stream.close()
-            handle, name = tempfile.mkstemp(dir=folder, prefix=f"{sha256}.")
-            stream, path = os.fdopen(handle, "w+b"), Path(name)
-        yield _Partial(path, stream)
-    finally:
-        stream.close()
-        if private:
-            path.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    Path(name).replace(path)
-
-
-def _trust() -> object:
+def _trust() -> ssl.SSLContext | bool:
     """The host's certificates; those that httpx brings where the host has none."""
-    import ssl
-
     if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
         return True  # httpx reads them itself
+    import ssl
+
     context = ssl.create_default_context()
     return context if context.cert_store_stats()["x509_ca"] else True
 

@@ -72,7 +72,7 @@ def _pip_indexes(env: Mapping[str, str]) -> PythonIndexes:
     usable = _http(extra.split())
     if not _http([default]) and not usable:
         return PythonIndexes()
-    return PythonIndexes((_http([default]) or [None])[0], tuple(usable), "pip's configuration")
+    return PythonIndexes(next(iter(_http([default])), None), tuple(usable), "pip's configuration")
 
 
 def _http(urls: Sequence[str]) -> list[str]:

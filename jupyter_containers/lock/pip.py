@@ -9,31 +9,29 @@ system's uv.toml have.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from packaging.utils import canonicalize_name
 
-from ..errors import HostError, ResolutionError, SpecError, UnreachableError
+from ..errors import ResolutionError, SpecError
 from ..spec.model import EnvironmentSpec, LoadedSpec
 from ..spec.requirement import HASH, distribution_name, local_path
 from . import filetext
 from .artifacts import Artifact, select_artifacts
-from .indexes import find_indexes, trust_environment
+from .indexes import find_indexes
 from .model import Interpreter, PythonPackages
 from .pylock import check_document, environment_marker, shape
 from .settings import Settings
+from .uv import explanation, failure, run_uv, uv_environment, uv_path
 
 __all__ = [
     "Artifact",
@@ -48,34 +46,6 @@ __all__ = [
 
 _FRESH = 600
 """Seconds for which PyPI lets its index pages be used without asking again (Cache-Control: max-age=600)."""
-
-_DROPPED = re.compile(
-    r"^(UV_(PYTHON.*|PROJECT.*|SYSTEM_PYTHON|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_CACHE|CACHE_DIR|WORKING_DIR"
-    r"|OUTPUT.*|CUSTOM_COMPILE_COMMAND|OFFLINE|NO_BINARY.*|NO_BUILD.*|RESOLUTION|FROZEN|LOCKED)|VIRTUAL_ENV|CONDA_.*"
-    r"|PYTHONPATH|PYTHONHOME|FORCE_COLOR|CLICOLOR_FORCE)$"
-)
-"""Variables of the user's shell that would change what is resolved, or for what."""
-
-
-@cache
-def uv_path() -> Path:
-    """The uv program that the `uv` package brought, else the one on PATH."""
-    try:
-        from uv import find_uv_bin
-
-        return Path(find_uv_bin())
-    except (ImportError, FileNotFoundError):
-        found = shutil.which("uv")
-    if found is None:
-        raise HostError("uv is not there", hint=f"`{sys.executable} -m pip install uv`")
-    return Path(found)
-
-
-def uv_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment that uv is run with: the user's indexes, proxies and certificates, and no other influence."""
-    given = os.environ if environ is None else environ
-    kept = {name: value for name, value in given.items() if not _DROPPED.match(name)}
-    return {**kept, **trust_environment(given), "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
 
 
 def wants_python(spec: EnvironmentSpec, *, adopted: bool = False) -> bool:
@@ -183,7 +153,7 @@ class _Uv:
             if done is None or done.returncode != 0:
                 done = self._run(work, [*options, *(["--offline"] if self.settings.offline else [])])
                 if done.returncode != 0:
-                    raise self._failure(done.stderr)
+                    raise failure(done.stderr)
                 memory.parent.mkdir(parents=True, exist_ok=True)
                 memory.touch()
             return tomllib.loads(output.read_text("utf-8"))
@@ -191,8 +161,8 @@ class _Uv:
     def shape(self, document: Mapping[str, Any], interpreter: Interpreter) -> dict[str, Any]:
         """What images can use of uv's document. Its paths are absolute, as the requirements' are."""
         return shape(
-            document, interpreter, folder=self.loaded.folder, start=self.loaded.folder, architectures=self.architectures,
-            hashes=_given_hashes(self.loaded.spec.packages.pip),
+            document, interpreter, folder=self.loaded.folder, start=self.loaded.folder,
+            architectures=self.architectures, hashes=_given_hashes(self.loaded.spec.packages.pip),
         )  # fmt: skip
 
     def adopt(self, file: Path, interpreter: Interpreter) -> dict[str, Any]:
@@ -242,14 +212,14 @@ class _Uv:
             shutil.copyfile(file, work / "uv.lock")
             choice = [option for group in packages.groups for option in ("--group", group)]
             choice += [option for extra in packages.extras for option in ("--extra", extra)]
-            done = self._uv(
+            done = run_uv(
                 ["export", "--format", "pylock.toml", "--frozen", "--no-emit-project", "--no-default-groups", *choice,
                  "--no-header", "--no-build", "--output-file", str(work / "pylock.toml")],
-                work,
+                work, cache_dir=self.cache_dir,
             )  # fmt: skip
             if done.returncode != 0:
                 raise SpecError(
-                    f"{file} cannot be read by uv: {_explanation(done.stderr)}", hint="run `uv lock` in its folder"
+                    f"{file} cannot be read by uv: {explanation(done.stderr)}", hint="run `uv lock` in its folder"
                 )
             return tomllib.loads((work / "pylock.toml").read_text("utf-8"))
 
@@ -259,17 +229,7 @@ class _Uv:
             "--python-version", self.version, "--no-build", "--no-header", "--no-annotate", "--quiet",
             "--output-file", "pylock.toml", *options,
         ]  # fmt: skip
-        return self._uv(arguments, work)
-
-    def _uv(self, arguments: Sequence[str], work: Path) -> subprocess.CompletedProcess[str]:
-        command = [
-            str(uv_path()), *arguments, "--cache-dir", str(self.cache_dir), "--no-python-downloads",
-            "--python", sys.executable, "--color", "never",
-        ]  # fmt: skip
-        return subprocess.run(
-            command, cwd=work, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", check=False,
-        )  # fmt: skip
+        return run_uv(arguments, work, cache_dir=self.cache_dir)
 
     def _project(self) -> str:
         """A project of its own: it ends uv's search for configuration, and bounds the resolution to the images."""
@@ -296,29 +256,6 @@ class _Uv:
             path = local_path(item)
             if path is not None and (self.loaded.folder / path).is_dir():
                 _check_folder(self.loaded.folder / path, item)
-
-    def _failure(self, stderr: str) -> Exception:
-        text = _explanation(stderr)
-        if "Failed to fetch" in text or "error sending request" in text:
-            return UnreachableError(
-                f"the Python index does not answer: {text}",
-                hint="set index-url in the spec or in uv's or pip's configuration, or the proxy in HTTPS_PROXY; "
-                "JUPYTER_CONTAINERS_OFFLINE=1 uses what was downloaded before",
-            )
-        if "network was disabled" in text:
-            return UnreachableError(f"offline: {text}", hint="unset JUPYTER_CONTAINERS_OFFLINE once to download it")
-        built = sorted(
-            set(re.findall(r"Wheels are required for `([^`]+)`", text) + re.findall(r"Failed to build `([^` ]+)", text))
-        )
-        if built:
-            return ResolutionError(
-                f"no wheel of {', '.join(built)} fits, and sources are not built on this host: {text}",
-                hint="take a version that has a wheel, build one and put it in the spec's folder (`./name.whl`), or install "
-                "it with a `build.run` line",
-            )
-        return ResolutionError(
-            f"the Python packages cannot be resolved: {text}", hint="change `packages.pip` or `packages.constraints`"
-        )
 
 
 def _absolute(requirement: str, folder: Path) -> str:
@@ -381,10 +318,3 @@ def _is_fresh(memory: Path) -> bool:
         return 0 <= time.time() - memory.stat().st_mtime < _FRESH
     except OSError:
         return False
-
-
-def _explanation(stderr: str) -> str:
-    """uv's message as one text: without its labels, and without the marker of our only environment."""
-    text = re.sub(r" for split \(markers: [^\n]*\)$", "", stderr.strip(), flags=re.MULTILINE)
-    lines = [re.sub(r"^(error|cause|hint|warning): ", "", line.strip()) for line in text.splitlines()]
-    return " ".join(line for line in lines if line)

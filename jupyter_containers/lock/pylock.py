@@ -208,9 +208,7 @@ def _written(package: Mapping[str, Any], files: Mapping[str, Any], folder: Path,
     entry: dict[str, Any] = {}
     if "index" in package:
         entry["index"] = package["index"]
-    if files["any"] and not unique:
-        entry["sdist"] = move(package["sdist"])
-    elif files["any"]:
+    if files["any"]:
         entry["sdist"] = move(package["sdist"])
     if unique:
         entry["wheels"] = [unique[name] for name in sorted(unique)]

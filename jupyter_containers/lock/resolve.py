@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
-import tomllib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..errors import NotFoundError, ReferenceError, ResolutionError, SpecError
+from ..errors import NotFoundError, ReferenceError, ResolutionError
 from ..paths import Paths
 from ..spec.model import LoadedSpec
-from ..spec.requirement import distribution_name, local_path, normalise_name
-from . import apt
+from ..spec.requirement import normalise_name
+from .fit import base_file, check_lock, host_architecture, spec_digest
 from .model import Base, Interpreter, Lock, PythonPackages
 from .settings import Settings
 
@@ -27,12 +23,6 @@ if TYPE_CHECKING:
     from .fetch import Fetcher, Progress
 
 __all__ = ["archive_cache", "check_lock", "host_architecture", "resolve", "spec_digest", "uv_cache"]
-
-_DEBIAN = {
-    "x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64el", "s390x": "s390x", "armv7l": "armhf",
-    "i686": "i386",
-}  # fmt: skip
-"""``uname -m`` → Debian architecture."""
 
 _LIKELY_PYTHON = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
 """What uv may start with while the index, which decides, is on its way."""
@@ -46,12 +36,6 @@ def archive_cache(paths: Paths) -> Path:
 def uv_cache(paths: Paths) -> Path:
     """uv's own cache folder."""
     return paths.store / "cache" / "uv"
-
-
-def host_architecture() -> str:
-    """Debian's name of this machine's architecture."""
-    machine = platform.machine()
-    return _DEBIAN.get(machine, machine)
 
 
 def resolve(
@@ -87,57 +71,6 @@ def resolve(
         return work.run()
 
 
-def check_lock(loaded: LoadedSpec, lock: Lock, *, paths: Paths | None = None) -> tuple[str, ...]:
-    """Why the lock does not fit the spec any more; empty where it does. Asks no network.
-
-    With *paths* also whether the environment that is the base was built anew.
-    """
-    reasons: list[str] = []
-    spec = loaded.spec
-    if lock.base.source != spec.base:
-        reasons.append(f"the base is {spec.base}, the lock has {lock.base.source}")
-    architecture = host_architecture()
-    if lock.base.kind == "debian" and architecture not in lock.base.packages:
-        reasons.append(f"it has no packages for {architecture}, only for {', '.join(lock.base.packages)}")
-    elif lock.base.kind == "debian":
-        locked = {package.name for package in (*lock.base.packages[architecture], *lock.apt.get(architecture, ()))}
-        missing = [item for item in spec.packages.apt if apt.parse_wish(item).name not in locked]
-        if missing and spec_digest(loaded) != lock.spec_digest:
-            reasons.append(f"it lacks the Debian packages {', '.join(missing)}")
-    if lock.python is not None or spec.packages.pip:
-        have = {package["name"] for package in (lock.python.pylock.get("packages", ()) if lock.python else ())}
-        names = [name for item in spec.packages.pip if (name := distribution_name(item)) is not None]
-        missing = [name for name in names if name not in have]
-        if missing and spec_digest(loaded) != lock.spec_digest:
-            reasons.append(f"it lacks the Python packages {', '.join(missing)}")
-    if not reasons and spec_digest(loaded) != lock.spec_digest:
-        reasons.append("the spec was changed since")
-    if not reasons:
-        reasons += _changed_base(loaded, lock, paths)
-    return tuple(reasons)
-
-
-def spec_digest(loaded: LoadedSpec) -> str:
-    """``sha256:…`` over what of the spec, and of the files that it names, has a say in the resolution."""
-    from .pip import needs_ipykernel, wants_python
-
-    spec = loaded.spec
-    packages = spec.packages
-    parts: dict[str, Any] = {
-        "base": spec.base,
-        "python": spec.python,
-        "wants": [wants_python(spec, adopted=loaded.pylock is not None), needs_ipykernel(spec)],
-        "apt": sorted(packages.apt),
-        "pip": sorted(packages.pip),
-        "constraints": sorted(packages.constraints),
-        "index": [packages.index_url, *packages.extra_index_urls],
-        "local": {item: _local_digest(loaded.folder / path) for item in packages.pip if (path := local_path(item))},
-    }
-    if loaded.pylock is not None:
-        parts["adopted"] = [_file_digest(loaded.pylock), sorted(packages.groups), sorted(packages.extras)]
-    return f"sha256:{hashlib.sha256(msgspec.json.encode(parts, order='sorted')).hexdigest()}"
-
-
 class _Resolution:
     """One run of :func:`resolve`."""
 
@@ -164,11 +97,11 @@ class _Resolution:
         if kind == "debian":
             return self._on_debian(source, wants)
         if kind in {"oci-archive", "oci"}:
-            return self._on_image(*self._load_image(source), "oci", wants)
+            return self._on_image(*self._load_image(), wants)
         if kind == "env":
             return self._on_environment(source, wants)
         if self.spec.base.startswith("scratch+"):
-            return self._on_archive(self.spec.base.removeprefix("scratch+"), wants)
+            return self._on_archive(wants)
         raise ResolutionError(
             f"base {self.spec.base!r} is of no known kind",
             hint="write debian:SUITE, oci-archive:PATH, oci:PATH, env:NAME or scratch+PATH",
@@ -192,9 +125,9 @@ class _Resolution:
                 python = self._python(debian.interpreter, early.result() if early is not None and usable else None)
         return self._lock(debian.base, debian.apt, python)
 
-    def _on_image(self, digest: str, contents: Contents, architecture: str, kind: str, wants: bool) -> Lock:
+    def _on_image(self, digest: str, contents: Contents, architecture: str, wants: bool) -> Lock:
         self.architectures = (architecture,)
-        base = Base(kind=kind, source=self.spec.base, suite=contents.suite, digest=digest)
+        base = Base(kind="oci", source=self.spec.base, suite=contents.suite, digest=digest)
         return self._on_contents(base, contents, wants)
 
     def _on_contents(self, base: Base, contents: Contents, wants: bool, kept: Sequence[str] = ()) -> Lock:
@@ -236,23 +169,23 @@ class _Resolution:
         base = Base(kind="environment", source=self.spec.base, suite=contents.suite, digest=digest)
         return self._on_contents(base, contents, wants, self._kept(record.spec_file))
 
-    def _on_archive(self, source: str, wants: bool) -> Lock:
+    def _on_archive(self, wants: bool) -> Lock:
         from .bases import digest_file, inspect_archive
 
-        file = self._path(source)
+        file = base_file(self.loaded, self.spec.base)
         contents = inspect_archive(file)
         found = contents.installed.get("base-files") or contents.installed.get("libc6")
         self.architectures = (found.architecture if found and found.architecture != "all" else host_architecture(),)
         base = Base(kind="scratch", source=self.spec.base, suite=contents.suite, digest=digest_file(file))
         return self._on_contents(base, contents, wants)
 
-    def _load_image(self, source: str) -> tuple[str, Contents, str]:
+    def _load_image(self) -> tuple[str, Contents, str]:
         from ..image.layout import load
         from ..image.store import Store
 
         store = Store(self.paths.store)
         with store.lease():
-            image = load(self._path(source), store)
+            image = load(store, base_file(self.loaded, self.spec.base))
             return self._look(image.digest)
 
     def _look(self, digest: str) -> tuple[str, Contents, str]:
@@ -327,10 +260,6 @@ class _Resolution:
         inputs = self.previous.inputs if self.previous is not None else ()
         return Lock(spec_digest=spec_digest(self.loaded), base=base, apt=packages, python=python, inputs=inputs)
 
-    def _path(self, source: str) -> Path:
-        path = Path(source).expanduser()
-        return path if path.is_absolute() else self.loaded.folder / path
-
 
 def _architectures(lock: Lock | None) -> tuple[str, ...]:
     return tuple(lock.base.packages) if lock is not None else ()
@@ -354,54 +283,6 @@ def _check_upgrade(loaded: LoadedSpec, previous: Lock | None, upgrade: bool | fr
             f"{loaded.lock_file.name} has no package {', '.join(unknown)} to upgrade",
             hint="`jupyter containers lock` adds what the spec names; --upgrade moves what is locked",
         )
-
-
-def _changed_base(loaded: LoadedSpec, lock: Lock, paths: Paths | None) -> list[str]:
-    if lock.base.kind == "environment" and paths is not None:
-        from ..spec.catalog import find_record
-
-        name = lock.base.source.partition(":")[2]
-        try:
-            image = find_record(paths, name).image
-        except NotFoundError:
-            return [f"there is no environment {name!r} any more"]
-        return [f"the environment {name} was built anew"] if image is not None and image != lock.base.digest else []
-    if lock.base.kind == "scratch":
-        from .bases import digest_file
-
-        file = Path(lock.base.source.removeprefix("scratch+")).expanduser()
-        file = file if file.is_absolute() else loaded.folder / file
-        try:
-            # A root archive has some 100 MB: read again only where it is newer than the lock.
-            if file.stat().st_mtime <= loaded.lock_file.stat().st_mtime:
-                return []
-            return [f"{file.name} was changed"] if digest_file(file) != lock.base.digest else []
-        except OSError as error:
-            return [f"{error.filename}: {error.strerror}"]
-    return []
-
-
-def _local_digest(path: Path) -> str:
-    """Of a local package what decides its requirements: a folder's ``[project]`` table, or the file itself."""
-    if not path.is_dir():
-        return _file_digest(path)
-    try:
-        project = tomllib.loads((path / "pyproject.toml").read_text("utf-8")).get("project", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return "no project table"  # the resolution tells what is amiss
-    keys = ("name", "version", "dependencies", "optional-dependencies", "requires-python", "dynamic")
-    text = repr([(key, project.get(key)) for key in keys]) if isinstance(project, dict) else ""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _file_digest(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise SpecError(
-            f"cannot read {file}: {os.strerror(error.errno or 0)}", hint="correct the path in the spec"
-        ) from error
 
 
 def _ignore(message: str) -> None:

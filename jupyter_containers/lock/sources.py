@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 __all__ = ["Source", "Sources", "parse_deb822", "parse_list", "read_sources"]
 
-_SUITES = frozenset(
-    "stretch buster bullseye bookworm trixie forky duke sid oldoldstable oldstable stable testing unstable".split()
-)
+_SUITES = frozenset({
+    "stretch", "buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid",
+    "oldoldstable", "oldstable", "stable", "testing", "unstable",
+})  # fmt: skip
 _LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
 
 

@@ -59,11 +59,12 @@ def upstream(version: str) -> str:
 
 def _key(text: str) -> tuple[tuple[tuple[int, ...], int], ...]:
     # Text and number take turns. In text ~ comes before the end, the end before letters, letters before the rest.
-    return tuple(
+    parts = [
         ((*(_weight(character) for character in letters), 0), int(digits or 0))
         for letters, digits in _PARTS.findall(text)
         if letters or digits
-    ) + (((0,), 0),)
+    ]
+    return (*parts, ((0,), 0))
 
 
 def _weight(character: str) -> int:

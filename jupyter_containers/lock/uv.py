@@ -1,0 +1,91 @@
+"""The program uv: where it is, with which environment it runs, and what its failures mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from ..errors import HostError, ResolutionError, UnreachableError
+from .indexes import trust_environment
+
+__all__ = ["explanation", "failure", "run_uv", "uv_environment", "uv_path"]
+
+_DROPPED = re.compile(
+    r"^(UV_(PYTHON.*|PROJECT.*|SYSTEM_PYTHON|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_CACHE|CACHE_DIR|WORKING_DIR"
+    r"|OUTPUT.*|CUSTOM_COMPILE_COMMAND|OFFLINE|NO_BINARY.*|NO_BUILD.*|RESOLUTION|FROZEN|LOCKED)|VIRTUAL_ENV|CONDA_.*"
+    r"|PYTHONPATH|PYTHONHOME|FORCE_COLOR|CLICOLOR_FORCE)$"
+)
+"""Variables of the user's shell that would change what is resolved, or for what."""
+
+
+@cache
+def uv_path() -> Path:
+    """The uv program that the `uv` package brought, else the one on PATH."""
+    try:
+        from uv import find_uv_bin
+
+        return Path(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+    if found is None:
+        raise HostError("uv is not there", hint=f"`{sys.executable} -m pip install uv`")
+    return Path(found)
+
+
+def uv_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment that uv is run with: the user's indexes, proxies and certificates, and no other influence."""
+    given = os.environ if environ is None else environ
+    kept = {name: value for name, value in given.items() if not _DROPPED.match(name)}
+    return {**kept, **trust_environment(given), "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+
+
+def run_uv(arguments: Sequence[str], work: Path, *, cache_dir: Path) -> subprocess.CompletedProcess[str]:
+    """Run uv in the folder *work*, where it finds no configuration but what is there; its output as text.
+
+    No Python is downloaded: the one that runs this program stands in, since nothing is run with it.
+    """
+    command = [
+        str(uv_path()), *arguments, "--cache-dir", str(cache_dir), "--no-python-downloads",
+        "--python", sys.executable, "--color", "never",
+    ]  # fmt: skip
+    return subprocess.run(
+        command, cwd=work, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, errors="replace", check=False,
+    )  # fmt: skip
+
+
+def failure(stderr: str) -> Exception:
+    text = explanation(stderr)
+    if "Failed to fetch" in text or "error sending request" in text:
+        return UnreachableError(
+            f"the Python index does not answer: {text}",
+            hint="set index-url in the spec or in uv's or pip's configuration, or the proxy in HTTPS_PROXY; "
+            "JUPYTER_CONTAINERS_OFFLINE=1 uses what was downloaded before",
+        )
+    if "network was disabled" in text:
+        return UnreachableError(f"offline: {text}", hint="unset JUPYTER_CONTAINERS_OFFLINE once to download it")
+    built = sorted(
+        set(re.findall(r"Wheels are required for `([^`]+)`", text) + re.findall(r"Failed to build `([^` ]+)", text))
+    )
+    if built:
+        return ResolutionError(
+            f"no wheel of {', '.join(built)} fits, and sources are not built on this host: {text}",
+            hint="take a version that has a wheel, build one and put it in the spec's folder (`./name.whl`), or "
+            "install it with a `build.run` line",
+        )
+    return ResolutionError(
+        f"the Python packages cannot be resolved: {text}", hint="change `packages.pip` or `packages.constraints`"
+    )
+
+
+def explanation(stderr: str) -> str:
+    """uv's message as one text: without its labels, and without the marker of our only environment."""
+    text = re.sub(r" for split \(markers: [^\n]*\)$", "", stderr.strip(), flags=re.MULTILINE)
+    lines = [re.sub(r"^(error|cause|hint|warning): ", "", line.strip()) for line in text.splitlines()]
+    return " ".join(line for line in lines if line)
