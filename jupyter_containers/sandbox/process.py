@@ -29,7 +29,7 @@ from .cgroup import Group
 from .filters import filter_program
 from .model import Sandbox
 
-__all__ = ["Process", "run", "spawn"]
+__all__ = ["Process", "run", "spawn", "tell_with_output"]
 
 _PATIENCE = 30.0
 """Seconds that setting up may take before it counts as hung."""
@@ -292,7 +292,7 @@ def run(
         except ContainersError as error:
             os.close(write)
             text = os.read(read, 65536).decode(errors="replace") if _readable(read, 0) else ""
-            raise _with_output(error, text) from error
+            raise tell_with_output(error, text) from error
         except BaseException:
             os.close(write)
             raise
@@ -320,7 +320,7 @@ def run(
             try:
                 process.check()
             except ContainersError as error:
-                raise _with_output(error, kept.decode(errors="replace")) from error
+                raise tell_with_output(error, kept.decode(errors="replace")) from error
             return code
 
 
@@ -495,8 +495,8 @@ def _setup_error(text: str, code: int) -> ContainersError:
     )
 
 
-def _with_output(error: ContainersError, text: str) -> ContainersError:
-    """The same error, told with what bwrap wrote to the output."""
+def tell_with_output(error: ContainersError, text: str) -> ContainersError:
+    """The error of a :func:`spawn`, told with what bwrap wrote to the output; a caller whose output is a pipe has that."""
     if "bwrap: " not in text or not isinstance(error, HostError | ContainerError):
         return error
     return _setup_error(text, getattr(error, "exit_code", None) or 1)
