@@ -24,10 +24,11 @@ from .errors import ConflictError, InputError, NotFoundError
 from .paths import Paths
 from .spec.catalog import Record, find_record, list_records, record
 from .spec.catalog import forget as forget_record
-from .views import BuildView, EnvironmentView, EventPage, ImageView, Resolved
+from .views import BuildView, EnvironmentView, EventPage, ImageView, LayerView, Resolved
 
 if TYPE_CHECKING:
     from .build.ensure import Built
+    from .image.gc import Collected
     from .image.model import Image
     from .image.store import Store
     from .runtime.base import Container, ContainerState, Runtime
@@ -267,14 +268,26 @@ class Environments:
             ImageView(
                 digest=image.digest,
                 references=tuple(image.references),
-                created=image.created,
-                layers=len(image.layers),
+                created_at=image.created,
+                layers=tuple(
+                    LayerView(diff_id=layer.diff_id, size=layer.size, created_by=layer.created_by)
+                    for layer in image.layers
+                ),
                 size=sizes[image.digest][0],
                 own_size=sizes[image.digest][1],
                 environments=tuple(names.get(image.digest, ())),
             )
             for image in images
         )
+
+    def prune(self, *, dry_run: bool = False, unused_for: float = 0.0) -> Collected:
+        """Remove from the store what no environment, container or build refers to, cached steps included.
+
+        *unused_for*: keep what was of use within so many seconds. With *dry_run* only tell.
+        """
+        from .image.gc import collect
+
+        return collect(self.store, unused_for=unused_for, dry_run=dry_run)
 
     def containers(self, *, all: bool = False) -> tuple[ContainerState, ...]:
         """Running ones, or all, newest first."""
@@ -313,9 +326,9 @@ class Environments:
 
     def diagnose(self, *, archives: bool = True) -> tuple[Finding, ...]:
         """What this host can do, by trying it, and with *archives* whether they answer. Takes seconds."""
-        from .sandbox import probe
+        from .diagnosis import diagnose
 
-        return probe.diagnose(self.paths.home, self.paths.runtime)
+        return diagnose(self.paths, archives=archives)
 
     # Inside
 

@@ -26,6 +26,7 @@ __all__ = [
     "EnvironmentView",
     "EventPage",
     "ImageView",
+    "LayerView",
     "NumberedEvent",
     "Resolved",
     "build_view",
@@ -84,14 +85,25 @@ class BuildView(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
+class LayerView(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer of an image."""
+
+    diff_id: str
+    size: int
+    """Bytes of its files."""
+    created_by: str
+    """What made it: a step's title."""
+
+
 class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     """An image in the store."""
 
     digest: str
     references: tuple[str, ...] = ()
-    created: float | None = None
-    """Seconds since the epoch."""
-    layers: int = 0
+    created_at: float
+    """Seconds since the epoch: when it came into this store."""
+    layers: tuple[LayerView, ...] = ()
+    """Lowest first."""
     size: int = 0
     """Bytes of all its layers."""
     own_size: int = 0

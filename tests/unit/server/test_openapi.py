@@ -19,7 +19,7 @@ from jupyter_containers.runtime.base import ContainerConfig, ContainerState, Lim
 from jupyter_containers.server import models
 from jupyter_containers.server.handlers import ROUTES
 from jupyter_containers.server.handlers.base import STATUS
-from jupyter_containers.views import BuildView, EnvironmentView, ImageView
+from jupyter_containers.views import BuildView, EnvironmentView, ImageView, LayerView
 
 DOCUMENT = yaml.safe_load((Path(models.__file__).parent / "openapi.yaml").read_text())
 
@@ -32,7 +32,7 @@ OPERATIONS = {
 
 TYPES = (
     models.Version, models.CreateEnvironment, models.StartBuild, models.StopContainer, models.ErrorReply,
-    EnvironmentView, BuildView, Event, ImageView, ContainerState, LimitReport, Stats, Finding, Problem,
+    EnvironmentView, BuildView, Event, ImageView, LayerView, ContainerState, LimitReport, Stats, Finding, Problem,
 )  # fmt: skip
 
 
