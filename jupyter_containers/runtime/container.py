@@ -10,7 +10,6 @@ from ..errors import ConflictError, ContainerError, NotFoundError
 from ..image.store import Store
 from ..paths import Paths
 from .base import Change, ContainerConfig, ContainerState, Stats, Stdio
-from .differences import list_changes
 from .facts import read_host, read_image
 from .folder import Folder, Kept
 from .keeper import Charge, Keeper
@@ -18,7 +17,7 @@ from .logs import follow_log, read_log
 from .owned import start_owned
 from .processes import has_terminal, signal_inside
 from .removal import end_processes, find_group, remove_container
-from .translate import make_sandbox
+from .translate import GENERATED, make_sandbox
 from .usage import Sample, read_sample
 from .waiting import wait_for_end
 
@@ -141,8 +140,12 @@ class BundledContainer:
         )  # fmt: skip
 
     def changes(self) -> tuple[Change, ...]:
+        from ..sandbox import overlay  # late: only `diff` wants it
+
+        mounts = (*GENERATED, *(mount.target for mount in self.config.mounts))
         image = self._store.image(self.config.image)
-        return list_changes(image.layer_paths, self._folder.upper, self.config)
+        found = overlay.changes(image.layer_paths, self._folder.upper, mounts=mounts)
+        return tuple(Change(kind=kind, path=path) for kind, path in found)
 
     def logs(self, *, tail: int | None = None) -> str:
         """Bytes that are not UTF-8 are escaped as surrogates, and come out the same when they are encoded so."""

@@ -6,8 +6,9 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from ..errors import NotFoundError, UntrustedContentError
+from ..image.inside import exists_in_root, read_text_in_root
 from ..image.model import Image
-from .lookup import find_in_layers
 from .translate import HostFacts, ImageFacts
 
 __all__ = ["read_host", "read_image"]
@@ -53,15 +54,16 @@ def _read_image(key: _Key) -> ImageFacts:
         execution=image.config.execution,
         passwd=_text(layers, "/etc/passwd"),
         group=_text(layers, "/etc/group"),
-        setsid=next((path for path in candidates if find_in_layers(layers, path)), ""),
+        setsid=next((path for path in candidates if exists_in_root(layers, path)), ""),
     )
 
 
 def _text(layers: tuple[Path, ...], path: str) -> str:
-    place = find_in_layers(layers, path)
-    if place is None or not place.is_file():
+    """A file's text; empty where it is missing or no text to be trusted: then ours is mounted over it."""
+    try:
+        return read_text_in_root(layers, path, _MOST_BYTES)
+    except (NotFoundError, UntrustedContentError):
         return ""
-    return _read(place).decode("utf-8", "replace")
 
 
 def _time_zone(variable: str, localtime: Path) -> str:

@@ -155,7 +155,7 @@ class Keeper:
                 self._do(lambda charge=charge: self._measure(charge))  # type: ignore[misc]
 
     def _do(self, action: Callable[[], object] | None) -> None:
-        """One container's trouble (its disk is full, its folder was removed by hand) must not end the others' keeper."""
+        """One container's trouble (its folder was removed by hand) must not end the others' keeper."""
         try:
             if action is not None:
                 action()

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..image.tree import remove_tree
-from ..sandbox.cgroup import Group, restore_group
-from ..sandbox.controllers import find_hierarchies
+from ..sandbox import cgroup
+from ..sandbox.cgroup import Group
 from .identity import is_alive, kill_process, read_scope
 
 __all__ = ["end_processes", "find_group", "group_name", "remove_container", "settle_container", "write_end"]
@@ -30,23 +30,7 @@ def group_name(container_id: str) -> str:
 def find_group(path: Path) -> Group | None:
     """The control group of the container in *path*, as its starter described it in ``group.json``."""
     described = _read(path / "group.json")
-    if described:
-        return restore_group(described)
-    # Killed between making the group and describing it, the starter left it below its own, which is ours here: the
-    # reaper was started by it.
-    folders = {}
-    try:
-        texts = (Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
-    except OSError:
-        return None
-    for index, tree in enumerate(find_hierarchies(*texts, read=lambda path: "", writable=lambda path: True)):
-        folder = tree.own / "jupyter-containers" / group_name(path.name)
-        if folder.is_dir():
-            folders["unified" if tree.version == 2 else str(index)] = str(folder)
-    if not folders:
-        return None
-    name = group_name(path.name)
-    return restore_group({"name": name, "limits": {}, "folders": folders, "means": {}, "notes": {}, "scope": []})
+    return cgroup.restore_group(described) if described else None
 
 
 def end_processes(path: Path) -> None:
@@ -67,6 +51,11 @@ def settle_container(path: Path, cause: str) -> None:
     """What to do for an owner that was killed: remove the container if it was to be removed at its end, or is a
     kernel, which nobody could talk to again; else let it be an ended one, for its log and files."""
     config = _read(path / "config.json")
+    if not (path / "group.json").exists():
+        # Killed between making the group and describing it, the starter left one that only its name leads to.
+        stray = cgroup.find_group(group_name(path.name))
+        if stray is not None:
+            stray.remove()
     if config.get("remove") or config.get("kind") == "kernel" or not config:
         remove_container(path)
         return

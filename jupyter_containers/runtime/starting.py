@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from ..errors import ContainerError, ContainersError
+from ..image.inside import exists_in_root
 from ..image.tree import remove_tree
 from ..sandbox.cgroup import Group
-from ..sandbox.process import Process, spawn
+from ..sandbox.process import Process, spawn, tell_with_output
 from .base import ContainerConfig
 from .facts import read_host
 from .folder import Folder, Identity, Kept, scope
@@ -21,7 +23,6 @@ from .gpu import choose_gpus
 from .identity import read_start_time
 from .limits import apply_limits, describe_group, report_limits, sandbox_limits
 from .log import Log
-from .lookup import find_in_layers
 from .translate import ImageFacts, check_mounts, make_sandbox
 
 __all__ = ["Started", "start_sandbox"]
@@ -95,7 +96,7 @@ def _make_folders(folder: Folder, cwd: str, home: str, image: ImageFacts, config
             not mounted
             and path.startswith("/")
             and ".." not in path.split("/")
-            and find_in_layers(image.layers, path) is None
+            and not exists_in_root(image.layers, path)
         ):
             (folder.upper / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
     if any(folder.work.iterdir()):
@@ -112,21 +113,18 @@ def _give_up(folder: Folder, group: Group | None) -> None:
 def _with_output(
     error: ContainersError, config: ContainerConfig, output: int | None, folder: Folder
 ) -> ContainersError:
-    """*error* with the container's name, and with what it printed before it failed."""
+    """*error* with the container's name, and with what bwrap printed before it failed, which the log has as well."""
     text = ""
     if output is not None:
         os.set_blocking(output, False)
-        try:
+        with suppress(BlockingIOError):
             data = os.read(output, 1 << 16)
-        except BlockingIOError:
-            data = b""
-        log = Log(str(folder.log))
-        log.write(data)
-        log.close()
-        text = data.decode(errors="replace")
-    if isinstance(error, ContainerError):
-        message = f"container {config.name}: {error.message}"
-        return ContainerError(message, output=error.output or text, exit_code=error.exit_code, hint=error.hint)
-    if text.strip():
-        return type(error)(f"{error.message}: {text.strip()}", hint=error.hint)
-    return error
+            log = Log(str(folder.log))
+            log.write(data)
+            log.close()
+            text = data.decode(errors="replace")
+    told = tell_with_output(error, text)
+    if isinstance(told, ContainerError):
+        message = f"container {config.name}: {told.message}"
+        return ContainerError(message, output=told.output, exit_code=told.exit_code, hint=told.hint)
+    return told

@@ -91,6 +91,16 @@ class House:
         container.start()
         return container
 
+    def eventually(self, condition: Callable[[], object], *, timeout: float = 15.0) -> None:
+        """Wait until *condition* holds; fail when it does not come true."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come true in time"
+            time.sleep(0.02)
+
+    def make_image(self, tag: str, **execution: object) -> str:
+        return make_image(self.store, tag, **execution)
+
     @property
     def env(self) -> dict[str, str]:
         return {
@@ -109,11 +119,3 @@ def house() -> Iterator[House]:
     for state in house.runtime.list(all=True):
         house.runtime.find(state.id).remove(force=True)
     shutil.rmtree(folder)
-
-
-def eventually(condition: Callable[[], object], *, timeout: float = 15.0) -> None:
-    """Wait until *condition* holds; fail when it does not come true."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
