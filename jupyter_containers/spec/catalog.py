@@ -1,15 +1,23 @@
-"""The catalog: which environments this user has by name. One JSON record each, replaced atomically."""
+"""The catalog: which environments this user has by name. One JSON record each, replaced atomically.
+
+Readers take no lock. Writers of all processes take turns (flock(2), which the kernel releases with a process that
+is killed), because a name is looked up before it is taken.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from ..errors import ConflictError, NotFoundError
 from ..paths import Paths
+from .names import check_name, is_name
 
 __all__ = ["Record", "find_record", "forget", "list_records", "record"]
 
@@ -38,7 +46,7 @@ def list_records(paths: Paths) -> tuple[Record, ...]:
 
 def find_record(paths: Paths, name: str) -> Record:
     """The record of *name*; :class:`NotFoundError` names the ones that exist."""
-    found = _read(paths.environments / f"{name}.json") if "/" not in name else None
+    found = _read(_file(paths, name)) if is_name(name) else None
     if found is None:
         known = ", ".join(item.name for item in list_records(paths)) or "none yet"
         raise NotFoundError(
@@ -50,26 +58,66 @@ def find_record(paths: Paths, name: str) -> Record:
 
 def record(paths: Paths, entry: Record) -> None:
     """Write *entry*. :class:`ConflictError` where another spec already has the name."""
-    file = paths.environments / f"{entry.name}.json"
-    present = _read(file)
-    if present is not None and present.spec_file != entry.spec_file and Path(present.spec_file).exists():
-        raise ConflictError(
-            f"the name {entry.name!r} belongs to {present.spec_file}",
-            hint=f"give {entry.spec_file} another `name`, or run `jupyter containers env remove {entry.name}`",
-        )
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".record-")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(msgspec.json.format(msgspec.json.encode(entry)))
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(temporary).replace(file)
+    check_name(entry.name)
+    with _turn(paths):
+        present = _read(_file(paths, entry.name))
+        if present is not None and _belongs_to_another(present, entry):
+            raise ConflictError(
+                f"the name {entry.name!r} belongs to {present.spec_file or 'an image without a spec'}",
+                hint=f"give {entry.spec_file or 'the image'} another `name`, or run `jupyter containers env remove {entry.name}`",
+            )
+        _write(_file(paths, entry.name), msgspec.json.format(msgspec.json.encode(entry)))
 
 
 def forget(paths: Paths, name: str) -> Record:
     """Remove the record of *name* and return it; the image stays in the store."""
-    entry = find_record(paths, name)
-    (paths.environments / f"{name}.json").unlink(missing_ok=True)
+    with _turn(paths):
+        entry = find_record(paths, name)
+        _file(paths, name).unlink(missing_ok=True)
     return entry
+
+
+def _belongs_to_another(present: Record, entry: Record) -> bool:
+    """A name is free again once its spec is gone: a folder that was moved keeps its environment's name."""
+    if present.spec_file == entry.spec_file:
+        return False
+    if not present.spec_file:
+        return True
+    return Path(present.spec_file).exists() and not (entry.spec_file and _same_spec(present.spec_file, entry.spec_file))
+
+
+def _same_spec(one: str, other: str) -> bool:
+    """A folder and the jupyter-container.toml in it are one spec, and so are two paths to one file."""
+    folders = [Path(path).resolve() for path in (one, other)]
+    names = [path.parent if path.name == "jupyter-container.toml" else path for path in folders]
+    return names[0] == names[1]
+
+
+@contextmanager
+def _turn(paths: Paths) -> Iterator[None]:
+    handle = os.open(paths.environments / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _file(paths: Paths, name: str) -> Path:
+    return paths.environments / f"{name}.json"
+
+
+def _write(file: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".record-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _read(file: Path) -> Record | None:

@@ -21,7 +21,7 @@ from .repo2docker import read_apt, read_post_build, read_runtime, read_start
 from .requirements import add_requirement, read_requirements
 from .walk import Key, Place
 
-__all__ = ["NATIVE", "is_standard", "read_folder", "read_native", "read_project", "read_pylock"]
+__all__ = ["NATIVE", "is_standard", "read_folder", "read_foreign", "read_native", "read_project", "read_pylock"]
 
 NATIVE = "jupyter-container.toml"
 _CONDA = ("environment.yml", "environment.yaml")
@@ -68,7 +68,7 @@ def read_folder(assembly: Assembly) -> str:
             read_project(assembly, project)
             _ignore_rest(assembly, "the table [tool.jupyter-containers] of pyproject.toml comes first")
             return project.name
-    return _read_foreign(assembly)
+    return read_foreign(assembly)
 
 
 def read_native(assembly: Assembly, name: str) -> None:
@@ -163,7 +163,8 @@ def _expand(assembly: Assembly, name: str, project: Project | None = None) -> No
 _INCLUDES = ("-r", "--requirement", "-c", "--constraint")
 
 
-def _read_foreign(assembly: Assembly) -> str:
+def read_foreign(assembly: Assembly) -> str:
+    """Add what other tools' files ask for, as repo2docker reads them; the name of the file that won."""
     folder = assembly.folder
     configs = [name for name in ("binder", ".binder") if folder.file(name).is_dir()]
     if len(configs) > 1:

@@ -39,7 +39,7 @@ def read_runtime(assembly: Assembly, name: str) -> None:
         assembly.set(("python",), found[1], place)
     elif text.strip().startswith("r-"):
         remedy = "Remove it, and write r-base and the R packages (r-cran-…) into apt.txt"
-        assembly.report(place, f"R of a date ({text.strip()[:40]!r}) is not offered", remedy)
+        assembly.report(place, f"versions of R ({text.strip()[:40]!r}) are not offered", remedy)
     else:
         assembly.report(place, f"{text.strip()[:40]!r} is not a runtime", "Write `python-3.13`, for example")
 

@@ -64,7 +64,7 @@ def local_path(requirement: str) -> str | None:
     """The path of a checked requirement that is a path: ``./pkg[x]; marker`` gives ``pkg``. Else None."""
     if not requirement.startswith("."):
         return None
-    found = _PATH.match(requirement.partition(" --hash=")[0])
+    found = _PATH.fullmatch(requirement.partition(" --hash=")[0].strip())
     return posixpath.normpath(found["path"].strip()) if found else None
 
 

@@ -126,7 +126,7 @@ def _add(assembly: Assembly, line: str, place: Place, including: _Including) -> 
     variable = _VARIABLE.search(line)
     if variable:
         cause = f"{variable[0]} would be taken from the host's environment, and the result would depend on it"
-        assembly.report(place, cause, "Write the value")
+        assembly.report(place, cause, "Write the value; a password belongs into ~/.netrc")
     elif line.startswith("-"):
         _add_option(assembly, line, place, including)
     else:
@@ -142,7 +142,7 @@ def _add_package(assembly: Assembly, line: str, place: Place, including: _Includ
             kept.append(f" --hash={found['value'].strip()}")
         else:
             _refuse(assembly, option, place)
-    assembly.add(including.key, _as_path(assembly, name_url(bare.strip())) + "".join(kept), place)
+    assembly.add(including.key, _as_path(assembly, name_url(" ".join(bare.split()))) + "".join(kept), place)
 
 
 def _as_path(assembly: Assembly, text: str) -> str:
@@ -175,6 +175,9 @@ def _add_option(assembly: Assembly, line: str, place: Place, including: _Includi
     elif option == "--editable":
         path = value if re.match(r"[./~]|(?:[a-z]+\+)?[a-z]+:", value) else f"./{value}"
         assembly.add(including.key, name_url(path), place)
+        assembly.use(
+            including.files[-1], f"line {place.line}: -e is read as an ordinary package, installed and not linked"
+        )
     elif option == "--extra-index-url":
         assembly.add(("packages", "extra-index-urls"), value, place)
     elif option == "--index-url":

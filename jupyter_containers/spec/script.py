@@ -94,7 +94,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
         first = at
         while at < len(lines) and (lines[at] == "#" or lines[at].startswith("# ")):
             at += 1
-        ends = [number for number in range(first, at) if lines[number] == _END]
+        ends = [number for number in range(first + 1, at) if lines[number] == _END]
         if not ends:
             continue
         at = ends[-1] + 1

@@ -51,7 +51,7 @@ def _targets_twice(document: dict[str, Any], key: Key, check: str, show: Callabl
         if first != at:
             yield (
                 (*key, at, "target"),
-                f"{target!r} is the target of {show((*key, first))} too",
+                f"{target!r} is taken already, in {show((*key, first))}",
                 "Give it another target",
             )
 

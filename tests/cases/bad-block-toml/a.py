@@ -1,0 +1,7 @@
+x = 1
+
+# /// script
+# dependencies = [
+#   'six'
+# requires-python = 3
+# ///
