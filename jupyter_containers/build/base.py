@@ -4,24 +4,83 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import BuildError, HashMismatchError
+from ..errors import HashMismatchError, NotFoundError
+from ..image.foreign import load_root
+from ..image.inside import read_bytes_in_root
+from ..image.layout import load
 from ..image.model import Image, Layer
+from ..image.store import Store
+from ..lock.bases import digest_file
+from ..lock.fit import base_file
 from ..lock.model import Base
+from ..spec.model import LoadedSpec
 from . import rootfs
 from .bootstrap import bootstrap
 from .context import Context
-from .layers import read_text
+from .layers import make_parents
 from .plan import BaseStep
+from .report import Reporter
 from .tree import Tree
 
-__all__ = ["find_image", "make_base"]
+__all__ = ["find_image", "make_base", "root_layers"]
+
+
+def find_image(loaded: LoadedSpec, base: Base, store: Store, reporter: Reporter) -> Image | None:
+    """The image that is started from, loaded where the store has it no more; None for a base that is not an image.
+
+    :class:`HashMismatchError` where the file has another image than the lock, :class:`NotFoundError` for an
+    environment whose image is gone.
+    """
+    if base.kind not in {"oci", "environment"}:
+        return None
+    try:
+        return store.image(base.digest)
+    except NotFoundError:
+        if base.kind == "environment":
+            raise
+    path = base_file(loaded, base.source)
+    image = load(store, path, progress=reporter.progress("unpacking"))
+    if image.digest != base.digest:
+        raise HashMismatchError(
+            f"{path} holds the image {image.digest}, and the lock has {base.digest}",
+            hint="run `jupyter containers lock` to take the image as it is now",
+        )
+    return image
+
+
+def root_layers(step: BaseStep, context: Context) -> tuple[Layer, ...]:
+    """The layers below the step's own: of an image, or of a root archive."""
+    if context.state.base is not None:
+        return context.state.base.layers
+    if step.base.kind == "scratch":
+        # An id of its own, beside the step's: the archive is unpacked once, and not at all when nothing changed.
+        name = f"root-{step.base.digest.replace(':', '-')}"
+        with context.store.lock_step(name):
+            layer = context.store.step(name)
+            if layer is None:
+                context.reporter.phase("unpacking")
+                layer = load_root(context.store, _checked_archive(step.base, context.loaded))
+                context.store.record_step(name, layer)
+        return (layer,)
+    return ()
+
+
+def _checked_archive(base: Base, loaded: LoadedSpec) -> Path:
+    path = base_file(loaded, base.source)
+    digest = digest_file(path)
+    if digest != base.digest:
+        raise HashMismatchError(
+            f"{path} has {digest}, and the lock {base.digest}",
+            hint="run `jupyter containers lock` to take the archive as it is now",
+        )
+    return path
 
 
 def make_base(step: BaseStep, context: Context) -> Layer:
-    """The step's own layer: all of a Debian base; of another image, what we add to it (the user)."""
+    """The step's own layer: all of a Debian base; over other roots, the user that kernels run as."""
     if step.base.kind == "debian":
         return _bootstrap(step, context)
-    return _adapt(step, context)
+    return _adapt(context)
 
 
 def _bootstrap(step: BaseStep, context: Context) -> Layer:
@@ -36,41 +95,18 @@ def _bootstrap(step: BaseStep, context: Context) -> Layer:
         return context.store.commit_layer(staging.fs, created_by=step.title, epoch=epoch)
 
 
-def _adapt(step: BaseStep, context: Context) -> Layer:
-    """A layer over a foreign image with the user that kernels run as; its own files are left alone."""
+def _adapt(context: Context) -> Layer:
+    layers = context.state.paths
     with context.store.staging() as staging:
-        layers = context.state.paths
         with Tree(staging.fs) as tree:
-            for path in ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"):
-                content = read_text(layers, path)
-                if content is not None:
-                    tree.file(path, content.encode("utf-8", "surrogateescape"), 0o640 if "shadow" in path else 0o644)
+            for path in rootfs.ACCOUNTS:
+                try:
+                    content = read_bytes_in_root(layers, path)
+                except NotFoundError:
+                    continue
+                make_parents(tree, layers, path)
+                tree.file(path, content, 0o640 if "shadow" in path else 0o644)
+            make_parents(tree, layers, f"{rootfs.HOME}/x")
             rootfs.add_user(tree, day=0)
         context.reporter.phase("committing")
-        return context.store.commit_layer(staging.fs, created_by=f"user {rootfs.USER}")
-
-
-def find_image(base: Base, folder: Path, context: Context) -> Image | None:
-    """The image that is started from, loaded where it is not in the store yet; None for a Debian base.
-
-    *folder* is where relative paths of the spec start. :class:`HashMismatchError` where it is not the one that the
-    lock has.
-    """
-    match base.kind:
-        case "debian":
-            return None
-        case "environment":
-            return context.store.image(base.digest)
-        case "oci":
-            from ..image import layout  # late: only for foreign images
-
-            path = folder / base.source.partition(":")[2]
-            image = layout.load(context.store, path)
-            if base.digest not in {image.digest, image.manifest_digest}:
-                raise HashMismatchError(
-                    f"{path} is the image {image.manifest_digest or image.digest}, and the lock has {base.digest}",
-                    hint="run `jupyter containers lock --upgrade` to take the image as it is now",
-                )
-            return image
-        case _:
-            raise BuildError(f"{base.source}: bases of the kind {base.kind} can't be built", step=base.source)
+        return context.store.commit_layer(staging.fs, created_by=f"the user {rootfs.USER}")

@@ -17,12 +17,12 @@ from ..paths import Paths
 from ..spec.model import LoadedSpec
 from . import rootfs
 from .apt import install_packages
-from .base import find_image, make_base
+from .base import find_image, make_base, root_layers
 from .bounds import read_bounds
 from .context import Context, State
 from .copying import copy_files
 from .downloads import Downloads
-from .emulation import ENVIRONMENT, host_architecture
+from .emulation import ENVIRONMENT, check_architecture, host_architecture
 from .monitor import Event, Monitor, Phase
 from .plan import AptStep, BaseStep, CopyStep, PythonStep, RunStep, Step, plan
 from .python import install_environment, missing_artifacts
@@ -56,24 +56,25 @@ def build(
     Raises :class:`BuildError` (:class:`CancelledError` once *cancel* is set, and for Ctrl-C), :class:`ArchiveError`
     for downloads, :class:`OutOfSpaceError`, :class:`HostError`.
     """
-    architecture = architecture or host_architecture()
     cancel = cancel or threading.Event()
-    monitor(Event(kind="phase", phase="planning"))
-    steps = plan(loaded, lock, architecture)
     store = Store(paths.store)
+    monitor(Event(kind="phase", phase="planning"))
 
     def reporter(step: Step) -> Reporter:
         return Reporter(monitor, title=step.title, step_id=step.id, log=log)
 
     try:
         with store.lease(), Downloads(Fetcher(archive_cache(paths), settings), loaded.folder) as downloads:
+            base = find_image(loaded, lock.base, store, Reporter(monitor, title=f"base {lock.base.source}", log=log))
+            architecture = architecture or (base.config.architecture if base else host_architecture())
+            steps = plan(loaded, lock, architecture)
             waiting = [step for step in steps if no_cache or store.step(step.id) is None]
             downloads.begin(waiting, store, reporter, missing_artifacts)
-            state = State()
+            state = State(base=base)
             for step in steps:
                 context = Context(
                     loaded=loaded, store=store, downloads=downloads, state=state, bounds=read_bounds(os.environ),
-                    reporter=reporter(step), cancel=cancel,
+                    reporter=reporter(step), cancel=cancel, architecture=architecture,
                 )  # fmt: skip
                 _take(step, context, no_cache=no_cache)
             image = store.put_image(_config(loaded, state, architecture), state.layers)
@@ -95,10 +96,7 @@ def _take(step: Step, context: Context, *, no_cache: bool) -> None:
     reporter, store = context.reporter, context.store
     check_cancelled(context.cancel)
     if isinstance(step, BaseStep):
-        image = find_image(step.base, context.loaded.folder, context)
-        if image is not None:
-            context.state.base = image
-            context.state.layers.extend(image.layers)
+        context.state.layers.extend(root_layers(step, context))
     layer = None if no_cache else store.step(step.id)
     if layer is not None:
         reporter.cached()
@@ -127,6 +125,8 @@ def _take(step: Step, context: Context, *, no_cache: bool) -> None:
 
 
 def _make(step: Step, context: Context) -> Layer:
+    if not isinstance(step, CopyStep):
+        check_architecture(context.architecture)
     try:
         match step:
             case BaseStep():

@@ -38,6 +38,7 @@ class Context:
     store: Store
     downloads: Downloads
     state: State
+    architecture: str
     bounds: Bounds
     reporter: Reporter
     """Of the step at work."""

@@ -8,7 +8,7 @@ from ..errors import BuildError
 from ..image.model import Layer
 from .context import Context
 from .inputs import list_entries, source_path
-from .layers import make_parents, resolve
+from .layers import is_folder, make_parents, resolve
 from .plan import CopyStep
 from .tree import Tree
 
@@ -18,7 +18,7 @@ __all__ = ["copy_files"]
 def copy_files(step: CopyStep, context: Context) -> Layer:
     """Copy a file, or what is in a folder, as ``COPY`` of other builders does.
 
-    A target that ends with ``/``, or is a folder, takes a file in under its name. Links are copied as links, so
+    A target that is a folder takes a file in under its name. Links are copied as links, so
     nothing outside of the spec's folder gets in. Modes are kept; times are not (a checkout has today's).
     """
     try:
@@ -30,7 +30,7 @@ def copy_files(step: CopyStep, context: Context) -> Layer:
     context.reporter.phase("copying")
     layers = context.state.paths
     target = resolve(layers, step.copy.target)
-    if not source.is_dir() and (step.copy.target.endswith("/") or _is_folder(context, target)):
+    if not source.is_dir() and is_folder(layers, target):
         target = f"{target.rstrip('/')}/{source.name}"
     place = target.strip("/")
     with context.store.staging() as staging:
@@ -53,12 +53,3 @@ def copy_files(step: CopyStep, context: Context) -> Layer:
         context.reporter.say(f"copied {count} files and folders")
         context.reporter.phase("committing")
         return context.store.commit_layer(staging.fs, created_by=step.title)
-
-
-def _is_folder(context: Context, target: str) -> bool:
-    for layer in reversed(context.state.paths):
-        try:
-            return stat.S_ISDIR((layer / target.strip("/")).lstat().st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-    return False

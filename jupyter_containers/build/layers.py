@@ -9,7 +9,7 @@ from pathlib import Path
 from ..sandbox.targets import View
 from .tree import Tree
 
-__all__ = ["make_parents", "read_text", "resolve"]
+__all__ = ["is_folder", "make_parents", "resolve"]
 
 
 def resolve(layers: Sequence[Path], path: str) -> str:
@@ -23,25 +23,20 @@ def make_parents(tree: Tree, layers: Sequence[Path], path: str) -> None:
     parts = path.strip("/").split("/")[:-1]
     for count in range(1, len(parts) + 1):
         folder = "/".join(parts[:count])
-        tree.folder(folder, _mode_below(layers, folder))
+        mode = _mode(layers, folder)
+        tree.folder(folder, stat.S_IMODE(mode) if mode is not None and stat.S_ISDIR(mode) else 0o755)
 
 
-def _mode_below(layers: Sequence[Path], folder: str) -> int:
-    for layer in reversed(layers):
-        try:
-            status = (layer / folder).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        if stat.S_ISDIR(status.st_mode):
-            return stat.S_IMODE(status.st_mode)
-    return 0o755
+def is_folder(layers: Sequence[Path], path: str) -> bool:
+    """Whether *path* (resolved) is a folder of the image."""
+    mode = _mode(layers, path.strip("/"))
+    return mode is not None and stat.S_ISDIR(mode)
 
 
-def read_text(layers: Sequence[Path], path: str, limit: int = 1 << 20) -> str | None:
-    """A small text file of the image, None where there is none; never read outside of the layers."""
+def _mode(layers: Sequence[Path], path: str) -> int | None:
     for layer in reversed(layers):
         with Tree(layer) as tree:
-            content = tree.read(path, limit)
-        if content is not None:
-            return content.decode("utf-8", "surrogateescape")
+            mode = tree.mode(path)
+        if mode is not None:
+            return mode
     return None

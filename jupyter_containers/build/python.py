@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..image.inside import exists_in_root
 from ..image.model import Layer
 from ..image.store import Store
+from ..image.whiteout import set_opaque
 from ..lock.pip import Artifact
 from .context import Context
 from .layers import make_parents, resolve
@@ -72,6 +75,9 @@ def _link(step: PythonStep, wheels: Sequence[Wheel], trees: Sequence[Path], root
         make_parents(tree, context.state.paths, place)
         tree.folder(place.strip("/"))
     folder = root / place.strip("/")
+    if exists_in_root(context.state.paths, place):
+        # Of the environment that is the base: all of its packages are in this lock as well, at the versions that hold.
+        set_opaque(os.fsencode(folder))
     make_environment(folder, step.interpreter)
     reporter: Reporter = context.reporter
     reporter.phase("installing")

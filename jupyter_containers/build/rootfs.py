@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..spec.model import HOME
 from .dpkg import dpkg_config
 from .tree import Tree
 
@@ -19,7 +20,7 @@ __all__ = [
     "write_neutral_files",
 ]
 
-USER, USER_ID, HOME = "jovyan", 1000, "/home/jovyan"
+USER, USER_ID = "jovyan", 1000
 
 _POLICY = b"#!/bin/sh\n# A container has no service manager: packages must not start services.\nexit 101\n"
 
@@ -76,35 +77,43 @@ def write_neutral_files(tree: Tree) -> None:
     tree.file("etc/resolv.conf", b"", 0o644)
 
 
+ACCOUNTS = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow")
+
+
 def add_user(tree: Tree, day: int) -> None:
-    """The user that kernels run as, with his home; *day* (since the epoch) is when the password was last changed."""
-    lines = {
+    """The user that kernels run as, with a home; *day* (since the epoch) is when the password was last changed.
+
+    An account that has the id already keeps it: an image's own user of id 1000 is as good.
+    """
+    rows = {
         "etc/passwd": f"{USER}:x:{USER_ID}:{USER_ID}:{USER}:{HOME}:/bin/bash",
         "etc/group": f"{USER}:x:{USER_ID}:",
         "etc/shadow": f"{USER}:!:{day}:0:99999:7:::",
         "etc/gshadow": f"{USER}:!::",
     }
-    for path, line in lines.items():
-        present = tree.read(path)
-        if present is None:
-            if path in {"etc/shadow", "etc/gshadow"}:
-                continue  # no shadow passwords here
-            present = b""
-        rows = present.decode("utf-8", "surrogateescape").splitlines()
-        column = 2 if path in {"etc/passwd", "etc/group"} else 0
-        if any(
-            row.split(":")[0] == USER or (column and row.split(":")[column : column + 1] == [str(USER_ID)])
-            for row in rows
-        ):
+    present = {path: _rows(tree.read(path)) for path in ACCOUNTS}
+    taken = any(row.split(":")[2:3] == [str(USER_ID)] for row in present["etc/passwd"] or ())
+    for path, row in rows.items():
+        found = present[path]
+        if found is None and "shadow" in path:
+            continue  # no shadow passwords here
+        if taken or any(each.split(":")[0] == USER for each in found or ()):
             continue
-        mode = 0o640 if "shadow" in path else 0o644
-        tree.file(path, "".join(f"{row}\n" for row in [*rows, line]).encode("utf-8", "surrogateescape"), mode)
+        tree.file(path, _joined([*(found or ()), row]), 0o640 if "shadow" in path else 0o644)
     home = HOME.strip("/")
     tree.folder(home, 0o755)
     for name in tree.names("etc/skel"):
         content = tree.read(f"etc/skel/{name}")
         if content is not None:
             tree.file(f"{home}/{name}", content, 0o644)
+
+
+def _rows(content: bytes | None) -> list[str] | None:
+    return None if content is None else content.decode("utf-8", "surrogateescape").splitlines()
+
+
+def _joined(rows: Iterable[str]) -> bytes:
+    return "".join(f"{row}\n" for row in rows).encode("utf-8", "surrogateescape")
 
 
 def remove_mount_points(tree: Tree) -> None:
@@ -114,24 +123,25 @@ def remove_mount_points(tree: Tree) -> None:
             tree.remove(path)
 
 
-def clean(tree: Tree, *, day: int | None = None, keep: Iterable[str] = ()) -> None:
+def clean(tree: Tree, *, day: int | None = None) -> None:
     """Take out what would differ from build to build, or is of no use: caches, logs, backups, ids of a machine.
 
     With *day* (since the epoch) /etc/shadow's dates of the last change, which are those of the build, become that.
     """
-    kept = set(keep)
     for folder in _EMPTIED:
-        if folder not in kept:
-            for name in tree.names(folder):
-                tree.remove(f"{folder}/{name}")
+        for name in tree.names(folder):
+            tree.remove(f"{folder}/{name}")
     for path in _REMOVED:
         tree.remove(path)
     if tree.read("etc/machine-id"):
         # Empty, not missing: systemd's rule for images (machine-id(5)).
         tree.file("etc/machine-id", b"", 0o444)
     tree.remove("var/lib/dbus/machine-id")
-    if day is not None and (shadow := tree.read("etc/shadow")):
-        rows = [row.split(":") for row in shadow.decode("utf-8", "surrogateescape").splitlines()]
-        fixed = [":".join([*row[:2], str(day), *row[3:]]) if len(row) > 3 and row[2] else ":".join(row) for row in rows]
-        if (text := "".join(f"{row}\n" for row in fixed).encode("utf-8", "surrogateescape")) != shadow:
-            tree.file("etc/shadow", text, 0o640)
+    shadow = _rows(tree.read("etc/shadow"))
+    if day is not None and shadow is not None:
+        split = [row.split(":") for row in shadow]
+        fixed = [
+            ":".join([*row[:2], str(day), *row[3:]]) if len(row) > 3 and row[2] else ":".join(row) for row in split
+        ]
+        if fixed != shadow:
+            tree.file("etc/shadow", _joined(fixed), 0o640)

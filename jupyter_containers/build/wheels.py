@@ -122,7 +122,7 @@ def _install(wheel: Wheel, tree: Path, staging: Path, target: Target, reporter: 
         str(uv_path()), "pip", "install", "--quiet", "--no-config", "--no-index", "--find-links", str(folder),
         "--no-deps", "--no-build", "--prefix", str(tree), "--python", sys.executable,
         "--python-version", target.interpreter.version, "--python-platform", _PLATFORMS[target.architecture],
-        "--cache-dir", str(staging / "uv" / wheel.sha256[:16]), "--link-mode", "hardlink", "--offline",
+        "--cache-dir", str(staging / "uv"), "--link-mode", "hardlink", "--offline",
         f"{wheel.name}=={wheel.version}",
     ]  # fmt: skip
     # No variable of the host's may change what is installed (UV_TARGET, UV_PREFIX …).
@@ -135,7 +135,6 @@ def _install(wheel: Wheel, tree: Path, staging: Path, target: Target, reporter: 
             step=reporter.title, output=done.stderr, log=reporter.log,
             hint="run `jupyter containers lock --upgrade` to choose the packages anew",
         )  # fmt: skip
-    remove_tree(staging / "uv" / wheel.sha256[:16])
     finish(tree, target.interpreter)
 
 
