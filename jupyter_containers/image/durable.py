@@ -7,11 +7,16 @@ durable. A reader sees the old object or the whole new one.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["fsync_folder", "sync_file_system", "write_atomically"]
+from ..errors import OutOfSpaceError
+
+__all__ = ["fsync_folder", "full_disk_told", "sync_file_system", "write_atomically"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,3 +61,17 @@ def sync_file_system(path: Path) -> None:
             raise OSError(number, os.strerror(number), str(path))
     finally:
         os.close(handle)
+
+
+@contextmanager
+def full_disk_told(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors for a full disk or quota into :class:`OutOfSpaceError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OutOfSpaceError(
+            f"the disk that holds {path} is full; nothing was left behind",
+            hint="`jupyter-containers prune` frees what no environment uses",
+        ) from error

@@ -13,10 +13,11 @@ from .bounds import DEFAULT_BOUNDS, Bounds
 from .capture import EPOCH
 from .compression import Readable, compression_of, inflate, run_ahead
 from .digest import short_name
+from .durable import full_disk_told
 from .model import Descriptor, Layer
 from .recipe import Recipe
 from .records import LayerRecord
-from .store import Store, full_disk_told
+from .store import Store
 from .unpack import unpack
 
 __all__ = ["CheckedBlob", "load_layer", "load_root"]

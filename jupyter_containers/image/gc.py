@@ -88,8 +88,8 @@ def trash(store: Store) -> Iterator[Path]:
     try:
         yield path
     finally:
-        os.close(handle)
         remove_tree(path)
+        os.close(handle)
 
 
 def _mark(store: Store, since: float) -> _Marks:
@@ -170,7 +170,7 @@ def _unlink_unlocked(path: Path) -> None:
 
 
 def _stale_folders(store: Store, stack: ExitStack) -> Iterator[Path]:
-    """Folders in ``tmp/`` whose owner is dead; their locks are held until *stack* ends, so that they are removed once."""
+    """Folders in ``tmp/`` whose owner is dead; their locks are held to the *stack*'s end, to remove each once."""
     for path in sorted(store.folder("tmp").iterdir()):
         try:
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -1,4 +1,5 @@
-"""Writing an image as an OCI archive: one tar with ``oci-layout``, ``index.json`` and ``blobs/`` (image-layout.md).
+"""Writing an image as an OCI archive: one tar with ``oci-layout``, ``index.json`` and ``blobs/`` (image-layout.md),
+and a ``manifest.json`` for older versions of docker.
 
 The same image gives the same bytes. Layers are made anew from their trees, and checked against their diff_ids on
 the way, so that a damaged store can't ship.
@@ -8,16 +9,18 @@ from __future__ import annotations
 
 import os
 import secrets
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import msgspec
+
 from ..errors import StoreError
+from .deflate import gzip_pieces
 from .digest import hex_of, sha256_of
-from .durable import fsync_folder
+from .durable import fsync_folder, full_disk_told
 from .layer import stream_tar, tar_items
 from .model import (
     CONFIG_TYPE,
@@ -33,12 +36,11 @@ from .model import (
 )
 from .progress import Progress, quiet
 from .recipe import replay
-from .store import Store, full_disk_told
+from .store import Store
 from .tar import BLOCK, DIRECTORY, END, FILE, Member, pack, pad
 
 __all__ = ["layer_tar", "save"]
 
-_LEVEL = 6
 _LARGEST_BLOB = 8**11 - 1
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _Piece = bytes | memoryview
@@ -123,8 +125,22 @@ def _write(
         platform=Platform(architecture=image.config.architecture, os=image.config.os, variant=image.config.variant),
     )  # fmt: skip
     writer.file("index.json", encode(Index(schema_version=2, manifests=(named,))))
+    writer.file(
+        "manifest.json",
+        _docker_manifest(image, [descriptors[layer.diff_id] for layer in image.layers], reference),
+    )
     writer.end()
     return named
+
+
+def _docker_manifest(image: Image, layers: Sequence[Descriptor], reference: str) -> bytes:
+    """What `docker load` reads where it knows no OCI layout (before version 25); newer ones write it, too."""
+    entry = {
+        "Config": f"blobs/sha256/{hex_of(image.digest)}",
+        "Layers": [f"blobs/sha256/{hex_of(layer.digest)}" for layer in layers],
+        "RepoTags": [reference] if reference else [],
+    }
+    return msgspec.json.encode([entry])
 
 
 def _counted(pieces: Iterator[_Piece], done: int, total: int, progress: Progress) -> Iterator[_Piece]:
@@ -156,7 +172,7 @@ class _Writer:
         start = self.stream.tell()
         self.stream.write(bytes(BLOCK))
         state, size = sha256(), 0
-        for part in _gzip(pieces) if compression == "gzip" else pieces:
+        for part in gzip_pieces(pieces) if compression == "gzip" else pieces:
             state.update(part)
             size += len(part)
             self.stream.write(part)
@@ -176,11 +192,3 @@ class _Writer:
 
     def end(self) -> None:
         self.stream.write(END)
-
-
-def _gzip(pieces: Iterator[_Piece]) -> Iterator[bytes]:
-    """Without name and time in the header (RFC 1952), so the same for the same input and zlib."""
-    deflate = zlib.compressobj(_LEVEL, wbits=31)
-    for piece in pieces:
-        yield deflate.compress(piece)
-    yield deflate.flush()

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..errors import ConflictError, NotFoundError, OutOfSpaceError, StoreError
+from ..errors import ConflictError, NotFoundError, StoreError
 from .capture import EPOCH, Capture
-from .digest import hex_of, is_digest, sha256_of, short_name
-from .durable import fsync_folder, sync_file_system, write_atomically
+from .digest import hex_of, sha256_of, short_name
+from .durable import fsync_folder, full_disk_told, sync_file_system, write_atomically
 from .layer import stream_tar
 from .lease import Lease, leased_digests
 from .locks import exclusive_file, hold, try_lock
+from .lookup import list_references, name_of, reference_file, resolve
 from .model import Descriptor, History, Image, ImageConfig, Layer, RootFs, decode, encode
 from .progress import Progress, quiet
 from .records import (
@@ -47,12 +48,11 @@ if TYPE_CHECKING:
     from .gc import Collected
     from .usage import DiskUsage
 
-__all__ = ["EPOCH", "Staging", "Store", "full_disk_told"]
+__all__ = ["EPOCH", "Staging", "Store"]
 
 _VERSION = "1\n"
 _FOLDERS = ("l", "layers", "blobs", "images", "refs", "pins", "steps", "locks", "leases", "tmp", "cache")
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,199}")
-_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{12,63})")
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _CACHE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -171,7 +171,7 @@ class Store:
         """Keep an image for *owner* (``container-1f2e…``) beyond this process's life, until :meth:`unpin`."""
         path = self._pin_file(owner)
         with full_disk_told(self.root), self.sharing():
-            image = self._resolve(digest, self.references())
+            image = resolve(self.root, digest, self.references())
             write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=image)))
 
     def unpin(self, owner: str) -> None:
@@ -204,8 +204,8 @@ class Store:
                 folder.mkdir(mode=0o755)
             yield staging
         finally:
+            remove_tree(path)  # still locked: a collector would remove it at the same time
             os.close(handle)
-            remove_tree(path)
 
     def commit_layer(
         self,
@@ -369,7 +369,7 @@ class Store:
         digest's first digits; :class:`NotFoundError`."""
         with self.sharing():
             references = self.references()
-            digest = self._resolve(name, references)
+            digest = resolve(self.root, name, references)
             self._used(digest)
             return self._image(digest, references)
 
@@ -387,21 +387,19 @@ class Store:
 
     def references(self) -> dict[str, str]:
         """All names and the images' digests they stand for."""
-        return {
-            record.reference: record.image for _, record in list_records(self.root / "refs", ReferenceRecord)
-        }
+        return list_references(self.root)
 
     def tag(self, reference: str, digest: str) -> None:
         """Let *reference* stand for an image; it may have stood for another."""
         name = str(parse_reference(reference))
         with full_disk_told(self.root), self.sharing():
-            image = self._resolve(digest, self.references())
+            image = resolve(self.root, digest, self.references())
             record = ReferenceRecord(reference=name, image=image)
-            write_atomically(self._reference_file(name), msgspec.json.encode(record))
+            write_atomically(reference_file(self.root, name), msgspec.json.encode(record))
 
     def untag(self, reference: str) -> bool:
         """Forget a name; the image stays until it is collected. False where there was none."""
-        path = self._reference_file(str(parse_reference(reference)))
+        path = reference_file(self.root, reference)
         with self.sharing():
             present = path.exists()
             path.unlink(missing_ok=True)
@@ -415,10 +413,10 @@ class Store:
         """
         with self.alone():
             references = self.references()
-            digest = self._resolve(name, references)
+            digest = resolve(self.root, name, references)
             image = self._image(digest, references)
-            if not is_digest(name) and len(image.references) > 1 and not _PREFIX.fullmatch(name):
-                self._reference_file(str(parse_reference(name))).unlink(missing_ok=True)
+            if len(image.references) > 1 and name_of(name, references):
+                reference_file(self.root, name).unlink(missing_ok=True)
                 return image
             if digest in leased_digests(self.root / "leases"):
                 raise ConflictError(
@@ -426,7 +424,7 @@ class Store:
                     hint="stop it first: `jupyter-containers ps`",
                 )
             for reference in image.references:
-                self._reference_file(reference).unlink(missing_ok=True)
+                reference_file(self.root, reference).unlink(missing_ok=True)
             (self.root / "images" / f"{hex_of(digest)}.json").unlink(missing_ok=True)
             fsync_folder(self.root / "refs")
             fsync_folder(self.root / "images")
@@ -454,39 +452,8 @@ class Store:
 
     # Inside
 
-    def _reference_file(self, name: str) -> Path:
-        return self.root / "refs" / f"{sha256(name.encode()).hexdigest()[:32]}.json"
-
-    def _resolve(self, name: str, references: dict[str, str]) -> str:
-        records = self.root / "images"
-        if is_digest(name):
-            if (records / f"{hex_of(name)}.json").exists():
-                return name
-            found = self._by_manifest(name)
-        elif prefix := _PREFIX.fullmatch(name):
-            matches = [f"sha256:{path.stem}" for path in records.glob(f"{prefix[1]}*.json")]
-            if len(matches) > 1:
-                raise NotFoundError(
-                    f"{name} is the beginning of {len(matches)} images' digests", hint="write more of it"
-                )
-            found = matches[0] if matches else references.get(f"{name}:latest")
-        else:
-            reference = parse_reference(name)
-            found = references.get(str(reference))
-            if found is None and reference.digest:
-                found = self._by_manifest(reference.digest)
-        if found is None:
-            known = ", ".join(sorted(references)[:10]) or "none"
-            raise NotFoundError(f"no image {name!r} in the store (known names: {known})")
-        return found
-
-    def _by_manifest(self, digest: str) -> str | None:
-        for _, record in list_records(self.root / "images", ImageRecord):
-            if record.manifest is not None and record.manifest.digest == digest:
-                return record.digest
-        return None
-
     def _image(self, digest: str, references: dict[str, str]) -> Image:
+        """The image as a value; :class:`NotFoundError` where it is not whole."""
         record = read_record(self.root / "images" / f"{hex_of(digest)}.json", ImageRecord)
         try:
             document = self.blob_path(digest).read_bytes()
@@ -508,17 +475,3 @@ def _step_file(step_id: str, suffix: str = ".json") -> str:
     if not _STEP_ID.fullmatch(step_id):
         raise StoreError(f"{step_id[:80]!r} can't be a step's id")
     return sha256(step_id.encode()).hexdigest()[:40] + suffix
-
-
-@contextmanager
-def full_disk_told(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors for a full disk or quota into :class:`OutOfSpaceError`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OutOfSpaceError(
-            f"the disk that holds {path} is full; nothing was left behind",
-            hint="`jupyter-containers prune` frees what no environment uses",
-        ) from error
