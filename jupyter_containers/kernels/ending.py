@@ -41,9 +41,7 @@ def startup_error(name: str, container: Container) -> KernelError:
     if output:
         lines += ["its last output:", *(f"  | {line}" for line in output.splitlines())]
     hint = next((step for pattern, step in HINTS if re.search(pattern, f"{cause}\n{output}")), "")
-    if not hint:
-        command = " ".join(container.config.argv[:3])
-        hint = f"try it by hand: `jupyter containers run --rm {name} {command} --help`"
+    hint = hint or f"look around in it: `jupyter containers run -it --rm {name} sh`"
     return KernelError("\n".join(lines), output=output, exit_code=state.exit_code, hint=hint)
 
 

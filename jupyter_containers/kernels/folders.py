@@ -17,8 +17,12 @@ from ..paths import Paths
 __all__ = ["Guarded", "check_mount"]
 
 SYSTEM = frozenset(
-    map(Path, ("/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt", "/proc", "/run", "/sbin", "/sys"))
-) | frozenset(map(Path, ("/tmp", "/usr", "/usr/local", "/var", "/var/tmp")))  # noqa: S108  names, not files
+    Path("/", name)
+    for name in (
+        "", "bin", "boot", "dev", "etc", "lib", "lib64", "opt", "proc", "run", "sbin", "sys", "tmp", "usr", "usr/bin",
+        "usr/lib", "usr/lib64", "usr/local", "usr/sbin", "usr/share", "var", "var/lib", "var/tmp",
+    )
+)  # fmt: skip
 """Never mounted as a whole: they would hide the image's own, or hold other programs' sockets and devices."""
 
 KERNEL_FILES = tuple(map(Path, ("/dev", "/proc", "/sys")))

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from ..build.monitor import Monitor, silent
@@ -22,7 +22,7 @@ from .folders import Guarded
 from .host import current_host
 from .launch import kernel_config, pick_environment
 from .options import KernelOptions
-from .relay import serve
+from .relay import open_relay
 from .target import build_target, find_target
 
 __all__ = ["run_kernel"]
@@ -66,8 +66,7 @@ async def _attend(container: Container, info: dict[str, object], connection: Con
     loop.add_signal_handler(signal.SIGINT, _pass_on, container, signal.SIGINT)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     client = os.getppid()
-    async with AsyncExitStack() as stack:
-        await serve(stack, info, connection)
+    async with open_relay(info, connection):
         while (code := container.poll()) is None:
             if stop.is_set() or os.getppid() != client:
                 return await asyncio.to_thread(container.stop, grace=GRACE)

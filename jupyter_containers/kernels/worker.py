@@ -71,11 +71,8 @@ _guard = threading.Lock()
 
 
 def starter() -> Worker:
-    """The thread that starts containers, one per process.
-
-    A container with ``die_with_parent`` dies with the *thread* that started it (PR_SET_PDEATHSIG, prctl(2)); the
-    caller's may end at any time (jupyter_client's synchronous interface runs in a thread of its own).
-    """
+    """The thread that starts containers, one per process; kept apart from :func:`worker`, whose removal of a large
+    writable layer must not hold up a start."""
     return _worker("container-starter")
 
 

@@ -1,0 +1,70 @@
+"""The ``kernel`` command: a client that starts kernels itself, by the kernelspec's argv."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.connect import write_connection_file
+
+from jupyter_containers.errors import InputError, KernelError
+from jupyter_containers.kernels.options import KernelOptions
+from jupyter_containers.kernels.standalone import run_kernel
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_a_client_talks_to_the_container_on_the_ports_it_chose(processes, folder, monkeypatch, tmp_path, transport):
+    monkeypatch.chdir(folder)
+    file, _ = write_connection_file(
+        str(tmp_path / "c.json"), key=b"secret", transport=transport,
+        ip="127.0.0.1" if transport == "tcp" else str(tmp_path / "s"),
+    )  # fmt: skip
+    found = {}
+
+    def use() -> None:
+        client = BlockingKernelClient(connection_file=file)
+        client.load_connection_file()
+        client.start_channels()
+        client.wait_for_ready(timeout=30)
+        request = client.execute("import time\ntime.sleep(60)")
+        while client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+        reply = client.get_shell_msg(timeout=30)
+        while reply["parent_header"]["msg_id"] != request:  # it had asked for kernel_info more than once
+            reply = client.get_shell_msg(timeout=30)
+        found["interrupted"] = reply["content"]["ename"]
+        reply = client.execute_interactive("big = 'x' * 10_000_000; print(big)", timeout=30, output_hook=lambda m: None)
+        found["status"] = reply["content"]["status"]
+        client.shutdown()
+        client.stop_channels()
+
+    thread = threading.Thread(target=use, daemon=True)
+    thread.start()
+    assert run_kernel(KernelOptions(environment="small"), tmp_path / "c.json") == 0
+    thread.join(30)
+    assert found == {"interrupted": "KeyboardInterrupt", "status": "ok"}
+    assert not processes.runtime.containers and not list(processes.paths.runtime.glob("k/*"))
+
+
+def test_a_kernel_that_ends_at_once_is_told_with_its_output(processes, folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder)
+    argv = '["/usr/bin/python3", "-c", "raise SystemExit(\'broken\')", "{connection_file}"]'
+    (folder / "jupyter-container.toml").write_text(f'name = "small"\n[kernel]\nargv = {argv}\n')
+    write_connection_file(str(tmp_path / "c.json"), key=b"secret")
+    with pytest.raises(KernelError, match="broken"):
+        run_kernel(KernelOptions(environment="small"), tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"transport": "tcp"}'])
+def test_bad_connection_files(processes, tmp_path, content):
+    file = tmp_path / "c.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(InputError, match=r"connection file .*c\.json"):
+        run_kernel(KernelOptions(environment="small"), file)
