@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,7 +14,7 @@ from ..errors import InputError, NotFoundError
 from .base import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from ..environments import Environments
@@ -150,8 +150,9 @@ def attend(container: Container, *, tty: bool, interactive: bool) -> int:
         code = container.wait()
     else:
         sys.stdout.flush()
-        container.start(stdin=0 if interactive else None, stdout=1, stderr=2)
-        with forwarded(container):
+        with forwarded(container) as begin:
+            container.start(stdin=0 if interactive else None, stdout=1, stderr=2)
+            begin()
             code = container.wait()
     cause = getattr(container, "cause", "")
     if cause and not cause.startswith(("exit code ", "killed by ")):
@@ -167,19 +168,31 @@ def interrupt(container: Container, number: int) -> None:
 
 
 @contextmanager
-def forwarded(container: Container) -> Iterator[None]:
-    """Signals to this process go to the container, as docker's --sig-proxy has it."""
+def forwarded(container: Container) -> Iterator[Callable[[], None]]:
+    """Signals to this process go to the container, as docker's --sig-proxy has it.
+
+    Call what is yielded when the container runs: signals that came before are sent then.
+    """
     from ..errors import ContainerError
 
+    early: list[int] | None = []
+
     def forward(number: int, frame: FrameType | None) -> None:
-        try:
+        if early is not None:
+            early.append(number)
+            return
+        with suppress(ContainerError, NotFoundError):  # it has ended in the meantime
             container.signal(number)
-        except (ContainerError, NotFoundError):
-            return  # it has ended in the meantime
+
+    def begin() -> None:
+        nonlocal early
+        waiting, early = early, None
+        for number in waiting or ():
+            forward(number, None)
 
     before = {number: signal.signal(number, forward) for number in _FORWARDED}
     try:
-        yield
+        yield begin
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

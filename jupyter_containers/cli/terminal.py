@@ -46,7 +46,7 @@ class Terminal:
 
         handler = signal.signal(signal.SIGWINCH, resized)
         try:
-            tty.setraw(self._user)
+            tty.setraw(self._user, termios.TCSANOW)  # the default, TCSAFLUSH, throws away what was typed ahead
             yield
         finally:
             termios.tcsetattr(self._user, termios.TCSADRAIN, before)
