@@ -97,11 +97,9 @@ def test_another_client_finds_the_kernel_by_the_managers_connection_file(start):
 
 def test_interrupt_reaches_the_kernel(start, processes):
     manager, client = start()
-    request = client.execute("import time\ntime.sleep(60)")
-    while True:  # until it runs
-        message = client.get_iopub_msg(timeout=30)
-        if message["msg_type"] == "execute_input":
-            break
+    request = client.execute("import time\nprint('runs', flush=True)\ntime.sleep(60)")
+    while client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
+        pass
     manager.interrupt_kernel()
     reply = client.get_shell_msg(timeout=30)
     assert reply["parent_header"]["msg_id"] == request
