@@ -20,7 +20,7 @@ from typing import Literal
 
 from .syscalls import ARCHITECTURES, number
 
-__all__ = ["ALLOW", "KILL_PROCESS", "Rule", "Section", "Test", "assemble", "errno_action"]
+__all__ = ["ALLOW", "KILL_PROCESS", "Compare", "Rule", "Section", "assemble", "errno_action"]
 
 ALLOW = 0x7FFF0000
 KILL_PROCESS = 0x80000000
@@ -45,7 +45,7 @@ _Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, o
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Compare:
     """A comparison of the low 32 bits of one argument.
 
     ``any``: a bit of *value* is set. ``equal`` / ``unequal``: the bits under *mask* are, or are not, *value*.
@@ -66,7 +66,7 @@ class Rule:
 
     name: str
     action: int
-    clauses: tuple[tuple[Test, ...], ...] = ()
+    clauses: tuple[tuple[Compare, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _rule(rule: Rule) -> list[_Instruction]:
     return block
 
 
-def _clause(clause: tuple[Test, ...], action: int) -> list[_Instruction]:
+def _clause(clause: tuple[Compare, ...], action: int) -> list[_Instruction]:
     """Tests one after the other, each jumping past the end of the clause when it does not hold."""
     code: list[_Instruction] = [(RETURN, 0, 0, action)]
     for test in reversed(clause):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import HostError
+from . import terminal
 from .choice import Bwrap, find_bwrap
 from .model import Bind, Sandbox, Tmpfs
 from .targets import View, is_opaque, is_whiteout
@@ -62,8 +63,14 @@ class Fds:
     filter: int | None = None
     status: int | None = None
     block: int | None = None
+    terminal: int | None = None
+    """The program of :mod:`.terminal`."""
     files: Mapping[str, int] = field(default_factory=dict)
     """By path in the sandbox, as in ``Sandbox.files``."""
+
+    def all(self) -> list[int]:
+        single = (self.filter, self.status, self.block, self.terminal)
+        return [*(fd for fd in single if fd is not None), *self.files.values()]
 
 
 @functools.cache
@@ -124,7 +131,8 @@ def read_only_folders(
 
 
 def prepare(sandbox: Sandbox) -> Sandbox:
-    """The same sandbox with every mount target resolved in its root: looks at the host's disk."""
+    """The same sandbox with all that the host's disk decides: targets without links (:mod:`.targets`), and of what
+    the read-only folders are made. Later the paths may be those of a stage, which only bwrap sees."""
     roots = [*([sandbox.root.upper] if sandbox.root.upper else []), *reversed(sandbox.root.layers)]
     mounts: dict[str, Sequence[Path]] = {"/": roots, "/proc": (), "/dev": (), "/run": (), "/sys": ()}
     binds: list[Bind] = []
@@ -139,7 +147,9 @@ def prepare(sandbox: Sandbox) -> Sandbox:
             mounts[target] = (each.source,)
     view = View(mounts)
     files = {view.resolve(target): content for target, content in sandbox.files.items()}
-    return replace(sandbox, binds=tuple(binds), tmpfs=tuple(folders), files=files)
+    possible, _ = read_only_folders(sandbox.root.layers, sandbox.read_only)
+    root = replace(sandbox.root, read_only=possible)
+    return replace(sandbox, root=root, binds=tuple(binds), tmpfs=tuple(folders), files=files)
 
 
 def _by_depth(sandbox: Sandbox) -> list[Bind | Tmpfs]:
@@ -202,8 +212,7 @@ def _root(sandbox: Sandbox) -> list[str]:
         result += ["--overlay", str(root.upper), str(root.work), "/"]
     else:
         result += _read_only_overlay(root.layers, "/")
-    possible, _ = read_only_folders(root.layers, sandbox.read_only)
-    for name, parts in possible.items():
+    for name, parts in root.read_only.items():
         result += _read_only_overlay(parts, name)
     return result
 
@@ -246,6 +255,8 @@ def _mounts(sandbox: Sandbox, fds: Fds) -> list[str]:
             result += [f"{kind}-try" if each.optional else kind, str(each.source), each.target]
     for target, fd in fds.files.items():
         result += ["--perms", "0444", "--ro-bind-data", str(fd), target]
+    if fds.terminal is not None:
+        result += ["--perms", "0555", "--ro-bind-data", str(fds.terminal), terminal.PATH]
     return result
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "make_group",
     "restore_group",
     "this_host",
+    "with_scope",
 ]
 
 _PARENT = "jupyter-containers"
@@ -126,7 +127,7 @@ class Group:
             if means.endswith("(systemd scope)") and _read(file).partition(" ")[0] in ("", "max"):
                 raise LimitError(
                     f"systemd made the scope {path} without the {limit} limit",
-                    hint=remedy([limit], this_host()),
+                    hint=remedy([limit], with_scope()),
                 )
         return replace(self, folders={"unified": folder})
 
@@ -255,8 +256,12 @@ def make_group(
 
     *accept* are names of limits that may go unenforced. Raises LimitError for the others, and then leaves nothing.
     """
+    given = facts is not None
     facts = facts or this_host()
     enforcement = decide(limits, facts)
+    if enforcement.unenforced and not given:
+        facts = with_scope()  # asks the service manager, so only when it is needed
+        enforcement = decide(limits, facts)
     refused = [limit for limit in enforcement.unenforced if limit not in accept]
     if refused:
         reasons = "; ".join(f"{limit}: {enforcement.notes[limit]}" for limit in refused)
@@ -383,16 +388,22 @@ def _usage_v1(folders: Mapping[str, Path]) -> Usage:
 
 @functools.cache
 def this_host() -> Facts:
-    """What this process may make here, by looking and, for systemd, by starting an empty scope."""
+    """What this process may make here, without the service manager's help."""
     hierarchies = find_hierarchies(
         Path("/proc/self/mountinfo").read_text(),
         Path("/proc/self/cgroup").read_text(),
         read=_read,
         writable=lambda folder: os.access(folder, os.W_OK),
     )
-    scope, controllers = _systemd()
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
-    return Facts(hierarchies, scope, controllers, pids_per_namespace=release >= (5, 14))
+    return Facts(hierarchies, pids_per_namespace=release >= (5, 14))
+
+
+@functools.cache
+def with_scope() -> Facts:
+    """The same, and whether systemd starts scopes for us: tried with an empty one."""
+    scope, controllers = _systemd()
+    return replace(this_host(), scope=scope, scope_controllers=controllers)
 
 
 def _systemd() -> tuple[tuple[str, ...], frozenset[str]]:

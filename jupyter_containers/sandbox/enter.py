@@ -73,7 +73,8 @@ def arguments(
     from ..errors import HostError
     from . import idmap
     from .filters import filter_program
-    from .process import rlimits_of, start_time
+    from .handover import rlimits_of
+    from .life import start_time
 
     started = start_time(pid)
     if not started:

@@ -24,7 +24,7 @@ import stat
 from typing import Literal
 
 from ..errors import HostError
-from .bpf import ALLOW, KILL_PROCESS, Rule, Section, Test, assemble, errno_action
+from .bpf import ALLOW, KILL_PROCESS, Compare, Rule, Section, assemble, errno_action
 from .syscalls import ARCHITECTURES
 
 __all__ = ["filter_program", "sections"]
@@ -47,27 +47,27 @@ _TIOCSTI, _TIOCLINUX = (
     0x541C,
 )  # type into, and paste from, the terminal that is shared with the caller
 
-_DEVICES = tuple((Test(1, "equal", kind, _TYPE),) for kind in (stat.S_IFCHR, stat.S_IFBLK))
-_DEVICES_AT = tuple((Test(2, "equal", kind, _TYPE),) for kind in (stat.S_IFCHR, stat.S_IFBLK))
+_DEVICES = tuple((Compare(1, "equal", kind, _TYPE),) for kind in (stat.S_IFCHR, stat.S_IFBLK))
+_DEVICES_AT = tuple((Compare(2, "equal", kind, _TYPE),) for kind in (stat.S_IFCHR, stat.S_IFBLK))
 
 _CONDITIONAL = (
-    Rule("clone", _REFUSE, ((Test(0, "any", _NEW_NAMESPACE),),)),
-    Rule("ioctl", _REFUSE, ((Test(1, "equal", _TIOCSTI),), (Test(1, "equal", _TIOCLINUX),))),
-    Rule("socket", _NO_FAMILY, (tuple(Test(0, "unequal", family) for family in _FAMILIES),)),
-    Rule("personality", _REFUSE, (tuple(Test(0, "unequal", value) for value in _PERSONALITIES),)),
+    Rule("clone", _REFUSE, ((Compare(0, "any", _NEW_NAMESPACE),),)),
+    Rule("ioctl", _REFUSE, ((Compare(1, "equal", _TIOCSTI),), (Compare(1, "equal", _TIOCLINUX),))),
+    Rule("socket", _NO_FAMILY, (tuple(Compare(0, "unequal", family) for family in _FAMILIES),)),
+    Rule("personality", _REFUSE, (tuple(Compare(0, "unequal", value) for value in _PERSONALITIES),)),
 )
 """Looked at by their arguments, in both filters."""
 
 _NO_SET_ID = (
-    Rule("openat", _REFUSE, ((Test(2, "any", _CREATES), Test(3, "any", _SET_ID)),)),
-    Rule("open", _REFUSE, ((Test(1, "any", _CREATES), Test(2, "any", _SET_ID)),)),
-    Rule("creat", _REFUSE, ((Test(1, "any", _SET_ID),),)),
-    Rule("chmod", _REFUSE, ((Test(1, "any", _SET_ID),),)),
-    Rule("fchmod", _REFUSE, ((Test(1, "any", _SET_ID),),)),
-    Rule("fchmodat", _REFUSE, ((Test(2, "any", _SET_ID),),)),
-    Rule("fchmodat2", _REFUSE, ((Test(2, "any", _SET_ID),),)),
-    Rule("mknod", _REFUSE, ((Test(1, "any", _SET_ID),), *_DEVICES)),
-    Rule("mknodat", _REFUSE, ((Test(2, "any", _SET_ID),), *_DEVICES_AT)),
+    Rule("openat", _REFUSE, ((Compare(2, "any", _CREATES), Compare(3, "any", _SET_ID)),)),
+    Rule("open", _REFUSE, ((Compare(1, "any", _CREATES), Compare(2, "any", _SET_ID)),)),
+    Rule("creat", _REFUSE, ((Compare(1, "any", _SET_ID),),)),
+    Rule("chmod", _REFUSE, ((Compare(1, "any", _SET_ID),),)),
+    Rule("fchmod", _REFUSE, ((Compare(1, "any", _SET_ID),),)),
+    Rule("fchmodat", _REFUSE, ((Compare(2, "any", _SET_ID),),)),
+    Rule("fchmodat2", _REFUSE, ((Compare(2, "any", _SET_ID),),)),
+    Rule("mknod", _REFUSE, ((Compare(1, "any", _SET_ID),), *_DEVICES)),
+    Rule("mknodat", _REFUSE, ((Compare(2, "any", _SET_ID),), *_DEVICES_AT)),
     Rule("openat2", _UNKNOWN),
 )
 # mkdir is not among them: the kernel itself takes these bits off a new folder's mode (vfs_mkdir).

@@ -67,6 +67,7 @@ def stage_sandbox(sandbox: Sandbox, bwrap: Path) -> Stage:
         layers=tuple(moved(layer) for layer in sandbox.root.layers),
         upper=moved(sandbox.root.upper) if sandbox.root.upper else None,
         work=moved(sandbox.root.work) if sandbox.root.work else None,
+        read_only={name: tuple(map(moved, parts)) for name, parts in sandbox.root.read_only.items()},
     )
     binds: list[Bind] = []
     for index, bind in enumerate(sandbox.binds):

@@ -11,7 +11,6 @@ import struct
 
 __all__ = [
     "NAMESPACES",
-    "become_session_leader",
     "bind_clone",
     "drop_capabilities",
     "forbid_new_privileges",
@@ -54,7 +53,6 @@ _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _NS_GET_USERNS = 0xB701
-_TIOCSCTTY = 0x540E
 
 SIGKILL = 9  # the module signal costs 3 ms at every start (it imports enum)
 
@@ -163,9 +161,3 @@ def drop_capabilities() -> None:
             break  # EINVAL: past the kernel's last capability
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(header, bytes(24)), "capset")
-
-
-def become_session_leader(terminal: int) -> None:
-    """A session of its own, with *terminal* as its controlling terminal."""
-    os.setsid()
-    _checked(_libc.ioctl(terminal, ctypes.c_ulong(_TIOCSCTTY), 0), "TIOCSCTTY")

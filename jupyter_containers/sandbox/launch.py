@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
         groups: list[str]
         rlimits: list[tuple[int, int]]
-        terminal: bool
         identity: int | None
         stage: str
         clones: list[tuple[str, str, tuple[int, int] | None, bool, bool]]
@@ -52,7 +51,6 @@ def pack(
     status: int,
     groups: Sequence[str] = (),
     rlimits: Sequence[tuple[int, int]] = (),
-    terminal: bool = False,
     identity: int | None = None,
     stage: str = "/run",
     clones: Sequence[Clone] = (),
@@ -64,7 +62,6 @@ def pack(
         "status": status,
         "groups": list(groups),
         "rlimits": list(rlimits),
-        "terminal": terminal,
         "identity": identity,
         "stage": stage,
         "clones": [(c.source, c.target, c.shift, c.recursive, c.folder) for c in clones],
@@ -107,8 +104,6 @@ def _launch(orders: Orders) -> None:
         import resource  # late: seldom asked for
 
         resource.setrlimit(which, (value, value))
-    if orders["terminal"]:
-        kernel.become_session_leader(0)
     if orders["identity"] is not None:
         _make_stage(orders["stage"], orders["clones"], orders["identity"])
         _become(orders["identity"])

@@ -41,6 +41,8 @@ class Overlay:
     layers: tuple[Path, ...]
     upper: Path | None = None
     work: Path | None = None
+    read_only: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Folders with a read-only overlay of their own and what they are made of; filled in by ``bwrap.prepare``."""
 
 
 @dataclass(frozen=True, slots=True)

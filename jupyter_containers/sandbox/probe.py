@@ -63,11 +63,11 @@ def host_sandbox(folder: Path, script: str, **options: object) -> Sandbox:
             binds.append(Bind(place, f"/{name}"))
     upper, work = make_writable(folder)
     binds += options.pop("binds", ())  # type: ignore[arg-type]
+    options.setdefault("env", {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"})
     return Sandbox(
         argv=("/bin/sh", "-c", script),
         root=Overlay((layer,), upper, work),
         store=folder,
-        env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
         binds=tuple(binds),
         **options,  # type: ignore[arg-type]
     )
@@ -237,7 +237,7 @@ def _idmapped(home: Path) -> Finding:
 
 
 def _limits() -> Iterator[Finding]:
-    facts = cgroup.this_host()
+    facts = cgroup.with_scope()
     asked = Limits(memory=1 << 30, cpus=1.0, pids=100)
     enforcement = decide(asked, facts)
     for limit in LIMITS:

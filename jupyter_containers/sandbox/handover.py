@@ -1,0 +1,109 @@
+"""What a child process inherits: memory files, limits, the way into its control groups."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from .cgroup import Group
+from .model import Sandbox
+
+__all__ = [
+    "environment",
+    "memory_file",
+    "pids_by_rlimit",
+    "rlimits",
+    "rlimits_of",
+    "shell_prefix",
+    "status_file",
+]
+
+
+def memory_file(stack: ExitStack, name: str, content: bytes) -> int:
+    fd = os.memfd_create(f"jupyter-containers-{name}", 0)
+    stack.callback(os.close, fd)
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def status_file(path: Path | None) -> int:
+    if path is None:
+        return os.memfd_create("jupyter-containers-status", 0)
+    # Append: bwrap's monitor and the launcher write to one description, and a reader may seek.
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+
+
+def rlimits(sandbox: Sandbox, group: Group | None) -> list[tuple[int, int]]:
+    limits = sandbox.limits
+    wanted = [(resource.RLIMIT_NOFILE, limits.open_files), (resource.RLIMIT_FSIZE, limits.file_size)]
+    given = [(which, value) for which, value in wanted if value is not None]
+    if group is not None and group.memory_by_rlimit is not None:
+        given.append((resource.RLIMIT_DATA, group.memory_by_rlimit))
+    return given
+
+
+def rlimits_of(group: Group | None) -> list[tuple[int, int]]:
+    """All rlimits of a running sandbox, for a process that joins it."""
+    if group is None:
+        return []
+    limits = group.limits
+    wanted = [
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_FSIZE, limits.file_size),
+        (resource.RLIMIT_DATA, group.memory_by_rlimit),
+        (resource.RLIMIT_NPROC, group.pids_by_rlimit),
+    ]
+    return [(which, value) for which, value in wanted if value is not None]
+
+
+_ULIMIT = {
+    resource.RLIMIT_NOFILE: ("-n", 1),
+    resource.RLIMIT_FSIZE: ("-f", 512),
+    resource.RLIMIT_DATA: ("-d", 1024),
+}
+"""Options of the shell's ulimit and the size of their unit in bytes (POSIX; dash and bash as sh agree)."""
+
+
+def shell_prefix(joins: Sequence[Path], limits: Sequence[tuple[int, int]]) -> list[str]:
+    """A shell that joins the groups and sets the limits before it becomes bwrap, so that they hold from its first
+    instruction; no preexec_fn, which is unsafe with threads."""
+    steps = [f"ulimit {_ULIMIT[which][0]} {value // _ULIMIT[which][1]}" for which, value in limits]
+    steps += [f'echo 0 > "${index}"' for index in range(1, len(joins) + 1)]
+    if not steps:
+        return []
+    steps.append(f"shift {len(joins)}")
+    return ["/bin/sh", "-ec", "; ".join(steps) + '; exec "$@"', "sh", *map(str, joins)]
+
+
+def environment(group: Group | None) -> dict[str, str]:
+    """bwrap needs none, and clears its own; systemd-run needs the way to its bus."""
+    if group is None or not group.prefix:
+        return {}
+    return {
+        name: os.environ[name]
+        for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH")
+        if name in os.environ
+    }
+
+
+def pids_by_rlimit(stack: ExitStack, group: Group | None) -> tuple[int | None, Callable[[int], None] | None]:
+    """RLIMIT_NPROC counts per user *and user namespace* (Linux 5.14, ucounts): set on the first process, after its
+    namespace was made and before the command starts, it counts this sandbox's processes and no others."""
+    if group is None or group.pids_by_rlimit is None:
+        return None, None
+    limit = group.pids_by_rlimit
+    read, write = os.pipe()
+    stack.callback(os.close, read)
+    stack.callback(os.close, write)
+
+    def release(pid: int) -> None:
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (limit, limit))
+        os.write(write, b"x")
+
+    return read, release
