@@ -51,9 +51,9 @@ def read_post_build(assembly: Assembly, name: str) -> None:
         return
     place = Place(assembly.folder.shown(name))
     _copy_named(assembly, name, text, place)
-    # chmod and the working directory as repo2docker has them.
-    command = f"cd {HOME} && chmod +x ./{name} && HOME={HOME} ./{name}"
-    assembly.add(("build", "run"), command, place)
+    # The working directory and the mode as repo2docker has them.
+    make_executable = "" if _is_executable(assembly, name) else f"chmod +x ./{name} && "
+    assembly.add(("build", "run"), f"cd {HOME} && {make_executable}HOME={HOME} ./{name}", place)
 
 
 def read_start(assembly: Assembly, name: str) -> None:
@@ -65,7 +65,8 @@ def read_start(assembly: Assembly, name: str) -> None:
     if '"$@"' not in text:
         assembly.report(place, "does not start what it is given", 'End it with: exec "$@"')
     _copy_named(assembly, name, text, place)
-    assembly.add(("build", "run"), f"chmod +x {HOME}/{name}", place)
+    if not _is_executable(assembly, name):
+        assembly.add(("build", "run"), f"chmod +x {HOME}/{name}", place)
     kernel = [f"{HOME}/{name}", "python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     assembly.set(("kernel", "argv"), kernel, place)
 
@@ -78,6 +79,10 @@ def _read(assembly: Assembly, name: str, part: str) -> str | None:
         return None
     assembly.use(name, part)
     return text
+
+
+def _is_executable(assembly: Assembly, name: str) -> bool:
+    return bool(assembly.folder.file(name).stat().st_mode & 0o100)
 
 
 def _copy_named(assembly: Assembly, name: str, text: str, place: Place) -> None:
