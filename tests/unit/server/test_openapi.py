@@ -11,11 +11,11 @@ import jsonschema
 import msgspec
 import pytest
 import yaml
-from jupyter_containers.sandbox.probe import Finding
 
 from jupyter_containers.build.monitor import Event
 from jupyter_containers.errors import Problem
 from jupyter_containers.runtime.base import ContainerConfig, ContainerState, LimitReport, Stats
+from jupyter_containers.sandbox.probe import Finding
 from jupyter_containers.server import models
 from jupyter_containers.server.handlers import ROUTES
 from jupyter_containers.server.handlers.base import STATUS
@@ -61,6 +61,16 @@ def test_schemas_have_the_fields_of_the_structs(kind):
     for name, field in theirs["properties"].items():
         if "enum" in field:
             assert sorted(ours["properties"][name]["enum"]) == sorted(field["enum"]), name
+
+
+def test_the_guide_has_the_same_routes_and_statuses():
+    guide = (Path(__file__).parents[3] / "docs" / "rest-api.md").read_text()
+    routes = {(path, method.lower()) for method, path in re.findall(r"^\| `(\w+)` \| `(/\S*)` \|", guide, re.MULTILINE)}
+    assert routes == {
+        (path, method) for path, item in DOCUMENT["paths"].items() for method in item if method != "parameters"
+    }
+    statuses = set(re.findall(r"^\| (\d{3}) \|", guide, re.MULTILINE))
+    assert statuses == {str(status) for status in STATUS.values()} | {"403", "413"}
 
 
 def test_references_lead_somewhere():
