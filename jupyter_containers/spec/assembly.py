@@ -12,7 +12,6 @@ from typing import Any
 from ..errors import Problem, SpecError
 from .model import EnvironmentSpec, Ignored, LoadedSpec, Used
 from .names import make_name
-from .positions import Positions
 from .reading import Folder
 from .walk import Key, Place, convert, show_key
 from .whole import find_conflicts
@@ -77,6 +76,8 @@ class Assembly:
                 return self._places[key[:end]]
         if self._native is None:
             return Place(self.folder.shown(""), key=show_key(key))
+        from .positions import Positions  # late: only errors have a place to tell
+
         file, text, table, first_line = self._native
         line = Positions(text).line((*table, *key))
         return Place(file, None if line is None else line + first_line - 1, show_key(key))

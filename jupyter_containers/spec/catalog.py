@@ -64,7 +64,8 @@ def record(paths: Paths, entry: Record) -> None:
         if present is not None and _belongs_to_another(present, entry):
             raise ConflictError(
                 f"the name {entry.name!r} belongs to {present.spec_file or 'an image without a spec'}",
-                hint=f"give {entry.spec_file or 'the image'} another `name`, or run `jupyter containers env remove {entry.name}`",
+                hint=f"give {entry.spec_file or 'the image'} another `name`, "
+                f"or run `jupyter containers env remove {entry.name}`",
             )
         _write(_file(paths, entry.name), msgspec.json.format(msgspec.json.encode(entry)))
 

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -55,7 +55,7 @@ class Match(NamedTuple):
 
 @cache
 def counterparts() -> Counterparts:
-    text = files(__package__).joinpath("data", "conda.toml").read_text("utf-8")
+    text = Path(__file__).with_name("data").joinpath("conda.toml").read_text("utf-8")
     return msgspec.convert(tomllib.loads(text), Counterparts)
 
 

@@ -13,7 +13,7 @@ import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
@@ -207,7 +207,7 @@ def _local_modules(folder: Folder) -> frozenset[str]:
 
 @cache
 def _table() -> dict[str, str]:
-    text = files(__package__).joinpath("data", "imports.toml").read_text("utf-8")
+    text = Path(__file__).with_name("data").joinpath("imports.toml").read_text("utf-8")
     return msgspec.convert(tomllib.loads(text), dict[str, str])
 
 

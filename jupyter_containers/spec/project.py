@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .assembly import Assembly
-from .positions import Positions
 from .requirement import normalise_name
 from .walk import Key, Place, nearest, show_key
+
+if TYPE_CHECKING:
+    from .positions import Positions
 
 __all__ = ["TABLE", "Project"]
 
@@ -105,6 +107,8 @@ class Project:
 
     def _place(self, key: Key) -> Place:
         if self._positions is None:
+            from .positions import Positions  # late: most specs are no pyproject.toml
+
             self._positions = Positions(self.text)
         return Place(self.assembly.folder.shown(self.name), self._positions.line(key), show_key(key))
 

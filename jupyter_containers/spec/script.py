@@ -10,7 +10,6 @@ import msgspec
 
 from ..errors import Problem, SpecError
 from .assembly import Assembly
-from .positions import Positions
 from .project import TABLE
 from .reading import NOTEBOOK_LIMIT, Folder, parse_toml
 from .walk import Key, Place, nearest, show_key
@@ -109,6 +108,8 @@ def read_script(assembly: Assembly, block: Block) -> None:
     except SpecError as error:
         moved = [_moved(problem, block.line) for problem in error.problems]
         raise SpecError("the spec is not valid", problems=moved) from None
+    from .positions import Positions
+
     positions = Positions(block.text)
 
     def place(key: Key) -> Place:
