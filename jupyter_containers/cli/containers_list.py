@@ -1,4 +1,4 @@
-"""Commands that look: ``ps``, ``logs``, ``inspect``, ``stats``, ``top``, ``diff``."""
+"""Commands that look: ``ps``, ``logs``, ``inspect``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from .output import age, print_json, print_table
 
 if TYPE_CHECKING:
     from ..environments import Environments
-    from ..runtime.base import Container, ContainerState, LimitReport, Stats
+    from ..runtime.base import ContainerState
 
-__all__ = ["Diff", "Inspect", "Logs", "Ps", "StatsCommand", "Top"]
-
-_STATS_HEAD = ("CONTAINER ID", "NAME", "CPU", "MEMORY / LIMIT", "PEAK", "PIDS", "READ / WRITTEN")
-_HELP = "a container's name, its id, or the beginning of its id"
+__all__ = ["Inspect", "Logs", "Ps", "describe"]
 
 
 class Ps(Command):
@@ -120,97 +117,6 @@ class Inspect(Command):
         return 0
 
 
-class StatsCommand(Command):
-    name = "stats"
-    summary = "show CPU, memory and process counts"
-    description = "Of running containers; on a terminal again and again until Ctrl-C, else once."
-
-    def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("name", nargs="*", help="containers; none: all that run")
-        parser.add_argument("--no-stream", action="store_true", help="once, and not again and again")
-        parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds (default 1)")
-        self.add_json(parser)
-
-    def run(self, options: argparse.Namespace) -> int:
-        from ..environments import Environments
-
-        environments = Environments()
-        containers: dict[str, Container] = {}
-        once = options.no_stream or options.json or not sys.stdout.isatty()
-        pause = max(options.interval, 0.1)
-        read_stats(environments, options.name, containers)
-        while True:
-            # CPU per cent is a difference: the first sample is only its beginning.
-            time.sleep(min(pause, 0.5) if once else pause)
-            samples = read_stats(environments, options.name, containers)
-            if options.json:
-                print_json(samples)
-                return 0
-            if not once:
-                print("\x1b[H\x1b[J", end="")
-            print_table(
-                ("CONTAINER ID", "NAME", "CPU", "MEMORY / LIMIT", "PEAK", "PIDS", "READ / WRITTEN"), map(_row, samples)
-            )
-            if once:
-                return 0
-
-
-class Top(Command):
-    name = "top"
-    summary = "list the processes of a container"
-
-    def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("name", help=_HELP)
-        self.add_json(parser)
-
-    def run(self, options: argparse.Namespace) -> int:
-        from ..environments import Environments
-        from ..runtime.top import list_processes
-
-        rows = list_processes(Environments().container(options.name).state())
-        if options.json:
-            print_json(rows)
-            return 0
-        print_table(
-            ("PID", "HOST PID", "USER", "CPU TIME", "RSS", "STATE", "COMMAND"),
-            [
-                (
-                    str(row.pid),
-                    str(row.host_pid),
-                    row.user,
-                    f"{row.cpu_seconds:.2f}s",
-                    size(row.rss),
-                    row.state,
-                    row.command,
-                )
-                for row in rows
-            ],
-        )
-        return 0
-
-
-class Diff(Command):
-    name = "diff"
-    summary = "list the files a container changed"
-    description = "A: added, C: changed, D: deleted, against the container's image."
-
-    def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("name", help=_HELP)
-        self.add_json(parser)
-
-    def run(self, options: argparse.Namespace) -> int:
-        from ..environments import Environments
-        from .output import printable
-
-        changes = Environments().container(options.name).changes()
-        if options.json:
-            print_json(changes)
-            return 0
-        for change in changes:
-            print(f"{change.kind} {printable(change.path)}")
-        return 0
-
-
 def describe(state: ContainerState, *, now: float | None = None) -> str:
     """A container's status in words: ``running 5m``, ``exited (137) 2m ago: out of memory (…)``."""
     now = time.time() if now is None else now
@@ -222,28 +128,6 @@ def describe(state: ContainerState, *, now: float | None = None) -> str:
     when = f" {age(now - state.ended_at)} ago" if state.ended_at else ""
     why = f": {state.cause}" if state.cause and not state.cause.startswith("exit code ") else ""
     return f"exited ({code}){when}{why}"
-
-
-def describe_limit(report: LimitReport) -> str:
-    """``memory: cgroup v1``, or that nothing enforces it."""
-    return f"{report.limit}: {report.enforced_by or 'not enforced'}" + (f" ({report.note})" if report.note else "")
-
-
-def read_stats(environments: Environments, names: list[str], known: dict[str, Container]) -> list[Stats]:
-    """One sample of each; *known* keeps the containers between samples, for their CPU per cent."""
-    from ..errors import ContainerError
-
-    wanted = names or [state.id for state in environments.containers()]
-    samples = []
-    for name in wanted:
-        try:
-            container = known.setdefault(name, environments.container(name)) if name not in known else known[name]
-            samples.append(container.stats())
-        except (NotFoundError, ContainerError):
-            if names:
-                raise
-            known.pop(name, None)  # it has ended since it was listed
-    return samples
 
 
 def _inspect(environments: Environments, name: str) -> dict[str, object]:
@@ -266,21 +150,6 @@ def _inspect(environments: Environments, name: str) -> dict[str, object]:
         "writable_layer": folder / "upper",
         "log": folder / "log",
     }
-
-
-def _row(stats: Stats) -> tuple[str, ...]:
-    limit = f" / {size(stats.memory_limit)}" if stats.memory_limit is not None else ""
-    return (
-        stats.id, stats.name, f"{stats.cpu_percent:.1f}%", f"{size(stats.memory)}{limit}",
-        "-" if stats.memory_peak is None else size(stats.memory_peak), str(stats.pids),
-        f"{size(stats.read_bytes)} / {size(stats.write_bytes)}",
-    )  # fmt: skip
-
-
-def size(value: int) -> str:
-    from ..spec.sizes import format_size
-
-    return format_size(value)
 
 
 def shorten(text: str, length: int = 30) -> str:

@@ -1,17 +1,17 @@
-"""``run`` and ``exec``."""
+"""``run``."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, NotFoundError
+from ..errors import NotFoundError
 from .base import Command
+from .container_options import parse_env, parse_limit_size, parse_mount, parse_pair, without_separator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..runtime.base import BindMount, Container
     from ..views import Resolved
 
-__all__ = ["Exec", "Run", "parse_env", "parse_mount"]
+__all__ = ["Run"]
 
 _LIMITS = ("memory", "cpus", "pids", "disk", "gpus")
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -93,46 +93,6 @@ class Run(Command):
             raise
 
 
-class Exec(Command):
-    name = "exec"
-    summary = "run a command in a running container"
-    examples = "  jupyter containers exec -it quiet-otter bash"
-
-    def arguments(self, parser: argparse.ArgumentParser) -> None:
-        add = parser.add_argument
-        add("-i", "--interactive", action="store_true", help="connect standard input")
-        add("-t", "--tty", action="store_true", help="give it a terminal")
-        add("-e", "--env", action="append", default=[], metavar="K[=V]", help="set a variable, or pass the host's on")
-        add("-w", "--workdir", default="", metavar="DIR", help="working directory in the container")
-        add("name", help="a container's name, its id, or the beginning of its id")
-        add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments")
-
-    def run(self, options: argparse.Namespace) -> int:
-        from ..environments import Environments
-
-        command = without_separator(options.command)
-        if not command:
-            raise InputError("no command to run was given", hint="write it after the container's name")
-        env = dict(parse_env(text) for text in options.env)
-        container = Environments().container(options.name)
-        if options.tty:
-            env.setdefault("TERM", os.environ.get("TERM", "xterm"))
-        argv = container.exec_argv(command, env=env, cwd=options.workdir, tty=options.tty)
-        if options.tty:
-            from .terminal import Terminal
-
-            return run_in_terminal(Terminal(), argv)
-        return become(argv, interactive=options.interactive)
-
-
-def become(argv: list[str], *, interactive: bool) -> NoReturn:
-    """Replace this process: signals, exit status and streams are then those of the command itself."""
-    if not interactive:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.stdout.flush()
-    os.execv(argv[0], argv)  # noqa: S606
-
-
 def attend(container: Container, *, tty: bool, interactive: bool) -> int:
     """Start it with this process's streams, pass signals on, and return its exit code."""
     if tty:
@@ -142,9 +102,7 @@ def attend(container: Container, *, tty: bool, interactive: bool) -> int:
         try:
             with terminal.raw():
                 container.start(stdin=terminal.slave, stdout=terminal.slave, stderr=terminal.slave)
-                terminal.copy(
-                    ended=lambda: container.poll() is not None, interrupt=lambda number: interrupt(container, number)
-                )
+                terminal.copy(ended=lambda: container.poll() is not None)
         finally:
             terminal.close()
         code = container.wait()
@@ -158,13 +116,6 @@ def attend(container: Container, *, tty: bool, interactive: bool) -> int:
     if cause and not cause.startswith(("exit code ", "killed by ")):
         print(f"error: {container.config.name}: {cause}", file=sys.stderr)
     return code
-
-
-def interrupt(container: Container, number: int) -> None:
-    from ..runtime.container import BundledContainer
-
-    if not (isinstance(container, BundledContainer) and container.has_terminal()):
-        container.signal(number)
 
 
 @contextmanager
@@ -196,40 +147,6 @@ def forwarded(container: Container) -> Iterator[Callable[[], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def run_in_terminal(terminal: Any, argv: list[str]) -> int:
-    """Run a host command with the pseudo-terminal as its controlling one."""
-    import fcntl
-    import termios
-
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setsid()
-            fcntl.ioctl(terminal.slave, termios.TIOCSCTTY, 0)
-            for handle in (0, 1, 2):
-                os.dup2(terminal.slave, handle)
-            os.closerange(3, 256)
-            os.execv(argv[0], argv)  # noqa: S606
-        finally:
-            os._exit(127)
-    status: list[int] = []
-
-    def ended() -> bool:
-        if not status:
-            found, value = os.waitpid(pid, os.WNOHANG)
-            if found:
-                status.append(value)
-        return bool(status)
-
-    try:
-        with terminal.raw():
-            terminal.copy(ended=ended)
-    finally:
-        terminal.close()
-    code = os.waitstatus_to_exitcode(status[0] if status else os.waitpid(pid, 0)[1])
-    return 128 - code if code < 0 else code
 
 
 def resolve_or_build(environments: Environments, reference: str) -> Resolved:
@@ -282,10 +199,6 @@ def command_of(environments: Environments, resolved: Resolved, words: list[str])
     return [*(execution.entrypoint or ()), *(without_separator(words) or execution.cmd or ())]
 
 
-def without_separator(words: list[str]) -> list[str]:
-    return words[1:] if words[:1] == ["--"] else words
-
-
 def remove_quietly(container: Container) -> None:
     """After an error that is about to be told; what can't be removed now is reaped later."""
     from ..errors import ContainersError
@@ -294,39 +207,3 @@ def remove_quietly(container: Container) -> None:
         container.remove(force=True)
     except (ContainersError, OSError):
         return
-
-
-def parse_mount(text: str) -> BindMount:
-    """``SRC:DST``, ``SRC:DST:ro`` or ``:rw``; a relative source starts at the current folder. Default: writable."""
-    from ..runtime.base import BindMount
-
-    parts = text.split(":")
-    mode = parts.pop() if len(parts) == 3 and parts[2] in ("ro", "rw") else "rw"
-    if len(parts) != 2 or not all(parts):
-        raise InputError(f"-v {text}: not of the form SRC:DST or SRC:DST:ro", hint='for example -v "$PWD:/work:ro"')
-    source = Path(parts[0]).expanduser()
-    return BindMount(source=os.path.abspath(source), target=parts[1], mode="ro" if mode == "ro" else "rw")  # noqa: PTH100
-
-
-def parse_env(text: str) -> tuple[str, str]:
-    """``K=V``, or ``K`` for the value that this process has."""
-    key, separator, value = text.partition("=")
-    if not key or "\0" in text:
-        raise InputError(f"-e {text}: not of the form NAME=VALUE or NAME")
-    return key, value if separator else os.environ.get(key, "")
-
-
-def parse_pair(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not key or not separator:
-        raise InputError(f"--label {text}: not of the form KEY=VALUE")
-    return key, value
-
-
-def parse_limit_size(text: str) -> int:
-    from ..spec.sizes import parse_size
-
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

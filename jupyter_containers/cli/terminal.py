@@ -52,12 +52,8 @@ class Terminal:
             termios.tcsetattr(self._user, termios.TCSADRAIN, before)
             signal.signal(signal.SIGWINCH, handler)
 
-    def copy(self, *, ended: Callable[[], bool], interrupt: Callable[[int], None] | None = None) -> None:
-        """Copy both ways until *ended*, or until nothing has the pseudo-terminal open any more.
-
-        *interrupt* is called with the signal that a control character stands for. It is for a program that has no
-        controlling terminal: the kernel then finds no process group to send it to.
-        """
+    def copy(self, *, ended: Callable[[], bool]) -> None:
+        """Copy both ways until *ended*, or until nothing has the pseudo-terminal open any more."""
         os.close(self.slave)
         sources = [self._master, self._user]
         while True:
@@ -72,8 +68,6 @@ class Terminal:
                 if not data:
                     sources.remove(self._user)
                     continue
-                if interrupt is not None:
-                    self._interrupt(data, interrupt)
                 self._type(data)
 
     def close(self) -> None:
@@ -100,14 +94,6 @@ class Terminal:
                 if error.errno == errno.EIO:
                     return
                 raise
-
-    def _interrupt(self, data: bytes, interrupt: Callable[[int], None]) -> None:
-        attributes = termios.tcgetattr(self._master)  # Linux answers with the other end's, which the program sets
-        if not attributes[3] & termios.ISIG:
-            return  # the program reads these keys itself
-        for index, number in ((termios.VINTR, signal.SIGINT), (termios.VQUIT, signal.SIGQUIT)):
-            if attributes[6][index] in data:
-                interrupt(number)
 
     def _resize(self) -> None:
         with suppress(OSError):

@@ -15,7 +15,7 @@ from .folder import Folder, Kept
 from .keeper import Charge, Keeper
 from .logs import follow_log, read_log
 from .owned import start_owned
-from .processes import has_terminal, signal_inside
+from .processes import signal_inside
 from .removal import end_processes, find_group, remove_container
 from .translate import GENERATED, make_sandbox
 from .usage import Sample, read_sample
@@ -160,10 +160,6 @@ class BundledContainer:
         sample = read_sample(self._folder.path, self._first())
         before, self._sample = self._sample, sample
         return sample.since(before, container_id=self.id, name=self.config.name)
-
-    def has_terminal(self) -> bool:
-        """Whether its program has a controlling terminal, to which the kernel itself brings a Ctrl-C."""
-        return has_terminal(self._first())
 
     def _first(self) -> int:
         kept = self._folder.kept()

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import NotFoundError, UntrustedContentError
-from ..image.inside import exists_in_root, read_text_in_root
+from ..image.inside import read_text_in_root
 from ..image.model import Image
 from .translate import HostFacts, ImageFacts
 
@@ -48,13 +48,11 @@ class _Key:
 def _read_image(key: _Key) -> ImageFacts:
     image = key.image
     layers = image.layer_paths
-    candidates = ("/usr/bin/setsid", "/bin/setsid")
     return ImageFacts(
         layers=layers,
         execution=image.config.execution,
         passwd=_text(layers, "/etc/passwd"),
         group=_text(layers, "/etc/group"),
-        setsid=next((path for path in candidates if exists_in_root(layers, path)), ""),
     )
 
 

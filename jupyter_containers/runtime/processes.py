@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Inside", "find_main", "has_terminal", "list_inside", "read_inside", "signal_inside"]
+__all__ = ["Inside", "find_main", "list_inside", "read_inside", "signal_inside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +81,6 @@ def signal_inside(first: int, number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def has_terminal(first: int) -> bool:
-    """Whether the container's program has a controlling terminal: proc_pid_stat(5), field 7."""
-    main = find_main(first)
-    if main is None:
-        return False
-    try:
-        text = Path(f"/proc/{main.pid}/stat").read_text(errors="replace")
-    except OSError:
-        return False
-    return text[text.rindex(")") + 2 :].split()[4] != "0"
 
 
 def _all_pids() -> Iterator[int]:

@@ -63,7 +63,7 @@ def start_sandbox(
     try:
         process = spawn(
             sandbox, stdin=subprocess.DEVNULL if stdin is None else stdin, stdout=stdout, stderr=stderr, group=group,
-            status=folder.path / "status.json",
+            status=folder.path / "status.json", terminal=config.tty,
         )  # fmt: skip
     except ContainersError as error:
         _give_up(folder, group)

@@ -12,7 +12,7 @@ from ..image.model import ExecutionConfig
 from ..sandbox.model import Bind, Limits, Overlay, Sandbox
 from .base import BindMount, ContainerConfig
 
-__all__ = ["GID", "HOME", "UID", "USER", "HostFacts", "ImageFacts", "check_mounts", "make_sandbox"]
+__all__ = ["GID", "HOME", "UID", "USER", "HostFacts", "ImageFacts", "check_mounts", "make_sandbox", "unique_layers"]
 
 USER, UID, GID, HOME = "jovyan", 1000, 1000, "/home/jovyan"
 """As in the Jupyter docker stacks and repo2docker: notebooks and images expect it."""
@@ -36,8 +36,6 @@ class ImageFacts:
     execution: ExecutionConfig
     passwd: str
     group: str
-    setsid: str = ""
-    """Absolute path of util-linux's or busybox's setsid, which gives a terminal its session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +68,10 @@ def make_sandbox(
         raise ContainerError("no command was given, and the image has none", hint="write it after the image's name")
     root = config.user == "root"
     hostname = config.hostname or config.name or "container"
-    argv = config.argv
-    if config.tty and image.setsid:
-        # bwrap's --new-session leaves the program without a controlling terminal, and without --new-session a Ctrl-C
-        # would end bwrap itself. A session of its own around the pseudo-terminal gives job control inside only.
-        argv = (image.setsid, "-c", *argv)
     user_home = "/root" if root else HOME
     return Sandbox(
-        argv=argv,
-        root=Overlay(image.layers, folder / "upper", folder / "work"),
+        argv=config.argv,
+        root=Overlay(unique_layers(image.layers), folder / "upper", folder / "work"),
         store=home,
         env=_environment(config, image, host, hostname, user_home) | dict(device_env or {}),
         cwd=config.cwd or image.execution.working_dir or user_home,
@@ -94,6 +87,14 @@ def make_sandbox(
         die_with_parent=True,  # of the owner, or of the monitor: neither leaves a container without a keeper
         new_session=True,
     )
+
+
+def unique_layers(layers: tuple[Path, ...]) -> tuple[Path, ...]:
+    """*layers*, lowest first, each once: overlayfs refuses a folder that is given twice ("may not overlap").
+
+    The topmost stays: all that the same layer has further down is hidden by it.
+    """
+    return tuple(reversed(dict.fromkeys(reversed(layers))))
 
 
 def check_mounts(mounts: tuple[BindMount, ...]) -> None:

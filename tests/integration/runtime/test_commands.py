@@ -53,7 +53,8 @@ def test_options_of_run(cli, tmp_path) -> None:
     (tmp_path / "file").write_text("content\n")
     done = cli(
         "run", "--rm", "-e", "A=1", "-e", "B", "-w", "/data", "-v", f"{tmp_path}:/data:ro", "--name", "named",
-        "--hostname", "there", "--user", "root", "busybox", "--", "sh", "-c", "cat file; echo $A$B; hostname; id -u; pwd",
+        "--hostname", "there", "--user", "root", "busybox", "--",
+        "sh", "-c", "cat file; echo $A$B; hostname; id -u; pwd",
     )  # fmt: skip
     assert done.stdout == "content\n1\nthere\n0\n/data\n"
 
@@ -121,8 +122,9 @@ def test_errors_name_the_thing_and_the_next_step(cli) -> None:
 
 
 def test_signals_are_passed_on(house) -> None:
+    script = "trap 'echo got; exit 9' TERM; echo up; while :; do sleep 0.05; done"
     child = subprocess.Popen(
-        [*COMMAND, "run", "--rm", "busybox", "sh", "-c", "trap 'echo got; exit 9' TERM; echo up; while :; do sleep 0.05; done"],
+        [*COMMAND, "run", "--rm", "busybox", "sh", "-c", script],
         stdout=subprocess.PIPE, text=True, env=house.env,
     )  # fmt: skip
     assert child.stdout.readline() == "up\n"

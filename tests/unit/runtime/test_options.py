@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from jupyter_containers.cli.container_options import parse_env, parse_mount, without_separator
+from jupyter_containers.cli.containers_control import parse_signal
+from jupyter_containers.cli.containers_run import merged
+from jupyter_containers.errors import InputError
+from jupyter_containers.runtime.base import BindMount
+
+
+def test_mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse_mount("/a:/b") == BindMount(source="/a", target="/b", mode="rw")
+    assert parse_mount("/a:/b:ro") == BindMount(source="/a", target="/b", mode="ro")
+    assert parse_mount(".:/b").source == str(tmp_path)
+    for bad in ("/a", "/a:", ":/b", "/a:/b:rx", "/a:/b:ro:z"):
+        with pytest.raises(InputError):
+            parse_mount(bad)
+
+
+def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("B", "of the host")
+    assert parse_env("A=1=2") == ("A", "1=2") and parse_env("B") == ("B", "of the host")
+    with pytest.raises(InputError):
+        parse_env("=x")
+
+
+def test_signals() -> None:
+    assert {parse_signal(text) for text in ("KILL", "SIGKILL", "sigkill", "9")} == {signal.SIGKILL}
+    for bad in ("", "NO", "0", "999"):
+        with pytest.raises(InputError):
+            parse_signal(bad)
+
+
+def test_the_command_line_goes_before_the_spec() -> None:
+    spec = {"memory": 1, "cpus": 2.0, "network": "full", "mounts": (BindMount(source="/s", target="/t"),)}
+    given = BindMount(source="/other", target="/t")
+    assert merged(spec, {"memory": 5}, (given,)) == {"memory": 5, "cpus": 2.0, "network": "full", "mounts": (given,)}
+    assert merged({}, {}, ()) == {"mounts": ()}
+
+
+def test_a_separator_is_not_part_of_the_command() -> None:
+    assert without_separator(["--", "ls", "--"]) == ["ls", "--"]
+    assert without_separator(["ls"]) == ["ls"]
