@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import HostError, LimitError
 from .controllers import Enforcement, Facts, decide, find_hierarchies, remedy
 from .model import Limits
+from .usage import Usage, read, usage_v1, usage_v2
 
 __all__ = [
     "Group",
@@ -53,20 +54,6 @@ class Report:
     enforced_by: str
     """``cgroup v2``, ``cgroup v1``, ``rlimit`` …; empty: by nothing."""
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Figures of a group; None: this host does not count it."""
-
-    cpu_seconds: float | None = None
-    memory: int | None = None
-    memory_limit: int | None = None
-    memory_peak: int | None = None
-    oom_kills: int | None = None
-    pids: int | None = None
-    read_bytes: int | None = None
-    write_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +111,7 @@ class Group:
         folder = Path(str(mount).removesuffix(own) or "/", path.lstrip("/"))
         for limit, means in self.enforcement.means.items():
             file = folder / _SETTINGS_V2[limit][0][0]
-            if means.endswith("(systemd scope)") and _read(file).partition(" ")[0] in ("", "max"):
+            if means.endswith("(systemd scope)") and read(file).partition(" ")[0] in ("", "max"):
                 raise LimitError(
                     f"systemd made the scope {path} without the {limit} limit",
                     hint=remedy([limit], with_scope()),
@@ -147,13 +134,13 @@ class Group:
 
     def stats(self) -> Usage:
         if "unified" in self.folders:
-            return _usage_v2(self.folders["unified"])
-        return _usage_v1(self.folders)
+            return usage_v2(self.folders["unified"])
+        return usage_v1(self.folders)
 
     def pids(self) -> frozenset[int]:
         found: set[int] = set()
         for folder in self.folders.values():
-            found.update(int(word) for word in _read(folder / "cgroup.procs").split())
+            found.update(int(word) for word in read(folder / "cgroup.procs").split())
         return frozenset(found)
 
     def freeze(self, frozen: bool = True) -> None:
@@ -289,7 +276,7 @@ def make_group(
 def _make(folder: Path, controller: str) -> None:
     folder.parent.mkdir(exist_ok=True)
     if controller == "unified":
-        enabled = _read(folder.parent.parent / "cgroup.subtree_control").split()
+        enabled = read(folder.parent.parent / "cgroup.subtree_control").split()
         (folder.parent / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in enabled))
     elif controller == "cpuset":
         raise AssertionError("no limit uses cpuset, whose groups need cpus and mems first")
@@ -325,74 +312,13 @@ def _remove(folder: Path) -> None:
     raise HostError(f"the control group {folder} can't be removed: it is in use")
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
-
-
-def _int(path: Path) -> int | None:
-    text = _read(path)
-    return int(text) if text.isdigit() else None
-
-
-def _table(path: Path) -> dict[str, int]:
-    """``key value`` lines."""
-    pairs = (line.split() for line in _read(path).splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
-
-
-def _usage_v2(folder: Path) -> Usage:
-    read = write = 0
-    for line in _read(folder / "io.stat").splitlines():
-        pairs = dict(word.split("=", 1) for word in line.split()[1:] if "=" in word)
-        read += int(pairs.get("rbytes", 0))
-        write += int(pairs.get("wbytes", 0))
-    microseconds = _table(folder / "cpu.stat").get("usage_usec")
-    has_io = (folder / "io.stat").exists()
-    return Usage(
-        cpu_seconds=None if microseconds is None else microseconds / 1e6,
-        memory=_int(folder / "memory.current"),
-        memory_limit=_int(folder / "memory.max"),
-        memory_peak=_int(folder / "memory.peak"),
-        oom_kills=_table(folder / "memory.events").get("oom_kill"),
-        pids=_int(folder / "pids.current"),
-        read_bytes=read if has_io else None,
-        write_bytes=write if has_io else None,
-    )
-
-
-def _usage_v1(folders: Mapping[str, Path]) -> Usage:
-    nowhere = Path("/nonexistent")
-    memory, pids = folders.get("memory", nowhere), folders.get("pids", nowhere)
-    nanoseconds = _int(folders.get("cpuacct", nowhere) / "cpuacct.usage")
-    limit = _int(memory / "memory.limit_in_bytes")
-    totals = {"Read": 0, "Write": 0}
-    blocks = folders.get("blkio", nowhere) / "blkio.throttle.io_service_bytes_recursive"
-    for line in _read(blocks).splitlines():
-        words = line.split()  # 254:0 Read 4096
-        if len(words) == 3 and words[1] in totals:
-            totals[words[1]] += int(words[2])
-    return Usage(
-        cpu_seconds=None if nanoseconds is None else nanoseconds / 1e9,
-        memory=_int(memory / "memory.usage_in_bytes"),
-        memory_limit=limit if limit is not None and limit < 1 << 60 else None,  # no limit is 2⁶³ less a page
-        memory_peak=_int(memory / "memory.max_usage_in_bytes"),
-        oom_kills=_table(memory / "memory.oom_control").get("oom_kill"),
-        pids=_int(pids / "pids.current"),
-        read_bytes=totals["Read"] if blocks.exists() else None,
-        write_bytes=totals["Write"] if blocks.exists() else None,
-    )
-
-
 @functools.cache
 def this_host() -> Facts:
     """What this process may make here, without the service manager's help."""
     hierarchies = find_hierarchies(
         Path("/proc/self/mountinfo").read_text(),
         Path("/proc/self/cgroup").read_text(),
-        read=_read,
+        read=read,
         writable=lambda folder: os.access(folder, os.W_OK),
     )
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
@@ -419,4 +345,4 @@ def _systemd() -> tuple[tuple[str, ...], frozenset[str]]:
     if done.returncode != 0:
         return (), frozenset()
     manager = "" if uid == 0 else f"user.slice/user-{uid}.slice/user@{uid}.service"
-    return scope, frozenset(_read(Path("/sys/fs/cgroup", manager, "cgroup.controllers")).split())
+    return scope, frozenset(read(Path("/sys/fs/cgroup", manager, "cgroup.controllers")).split())

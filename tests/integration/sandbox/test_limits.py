@@ -66,7 +66,17 @@ def test_cpus(make: Make, group: cgroup.Group) -> None:
 @pytest.mark.parametrize("group", [Limits(pids=20)], indirect=True)
 def test_pids(make: Make, group: cgroup.Group) -> None:
     """By a control group or by RLIMIT_NPROC: in both cases only this sandbox's own processes count."""
-    code = "import os, time\nn = 0\ntry:\n    while n < 100:\n        if os.fork() == 0: time.sleep(60)\n        n += 1\nexcept OSError: pass\nprint(n)"
+    code = """
+import os, time
+n = 0
+try:
+    while n < 100:
+        if os.fork() == 0:
+            time.sleep(60)
+        n += 1
+except OSError:
+    print(n)
+"""
     said: list[bytes] = []
     run(make(argv=("/usr/bin/python3", "-c", code)), on_output=said.append, timeout=60, group=group)
     assert 10 <= int(b"".join(said)) < 20

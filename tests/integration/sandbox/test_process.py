@@ -189,9 +189,7 @@ def test_a_terminal_of_its_own(make: Make) -> None:
     sandbox = make(
         "trap 'echo interrupted; exit 3' INT; tty >/dev/null && echo ready; while :; do sleep 0.05; done"
     )
-    process = spawn(
-        sandbox, stdin=slave, stdout=slave, stderr=slave, terminal=True
-    )
+    process = spawn(sandbox, stdin=slave, stdout=slave, stderr=slave, terminal=True)
     os.close(slave)
 
     def read_until(text: bytes) -> bytes:

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_containers.sandbox.overlay import changes, make_writable, remove_tree
+
+
+def tree(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path = folder / name
+        if name.endswith("/"):
+            path.mkdir(parents=True, exist_ok=True)
+        elif name.startswith("-"):
+            path = folder / name[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.mknod(path, 0o020000, 0)  # a whiteout
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+    return folder
+
+
+class TestChanges:
+    def test_added_changed_deleted(self, tmp_path: Path) -> None:
+        low = tree(tmp_path / "a", "etc/old", "etc/gone", "etc/same")
+        up = tree(tmp_path / "up", "etc/old", "etc/new", "-etc/gone", "opt/x")
+        assert changes([low], up) == [
+            ("C", "/etc"), ("D", "/etc/gone"), ("A", "/etc/new"), ("C", "/etc/old"), ("A", "/opt"), ("A", "/opt/x"),
+        ]  # fmt: skip
+
+    def test_upper_layers_hide_lower_ones(self, tmp_path: Path) -> None:
+        a, b = tree(tmp_path / "a", "etc/x"), tree(tmp_path / "b", "-etc/x")
+        assert changes([a, b], tree(tmp_path / "up", "etc/x")) == [("C", "/etc"), ("A", "/etc/x")]
+        assert changes([a, b], tree(tmp_path / "up2", "-etc/x")) == []  # a whiteout over nothing
+
+    def test_a_replaced_folder_loses_what_it_held(self, tmp_path: Path) -> None:
+        low = tree(tmp_path / "a", "data/one", "data/two")
+        up = tree(tmp_path / "up", "data/two", "data/three")
+        os.setxattr(up / "data", "user.overlay.opaque", b"y")
+        assert changes([low], up) == [
+            ("C", "/data"), ("D", "/data/one"), ("A", "/data/three"), ("C", "/data/two"),
+        ]  # fmt: skip
+
+    def test_a_folder_becomes_a_file_and_back(self, tmp_path: Path) -> None:
+        low = tree(tmp_path / "a", "was/folder", "file")
+        up = tree(tmp_path / "up", "was", "file/in/it")
+        assert changes([low], up) == [("C", "/file"), ("A", "/file/in"), ("A", "/file/in/it"), ("C", "/was")]
+
+    def test_mount_points_are_not_changes(self, tmp_path: Path) -> None:
+        low = tree(tmp_path / "a", "home/")
+        up = tree(tmp_path / "up", "home/me/work/", "proc/", "dev/", "etc/hosts", "mnt/deep/er/")
+        (up / "etc/hosts").write_text("")
+        assert changes([low], up, mounts=["/home/me/work", "/etc/hosts", "/mnt/deep/er"]) == []
+
+    def test_a_mode_is_a_change(self, tmp_path: Path) -> None:
+        low, up = tree(tmp_path / "a", "d/"), tree(tmp_path / "up", "d/")
+        assert changes([low], up) == []
+        (up / "d").chmod(0o700)
+        assert changes([low], up) == [("C", "/d")]
+
+
+class TestRemove:
+    def test_closed_folders(self, tmp_path: Path) -> None:
+        top = tree(tmp_path / "top", "work/work/inner/file", "b/c")
+        for name in ("work/work/inner", "work/work", "work", "b", ""):
+            (top / name).chmod(0)
+        remove_tree(top)
+        assert not top.exists()
+
+    def test_links_are_not_followed(self, tmp_path: Path) -> None:
+        outside = tree(tmp_path / "outside", "keep")
+        top = tree(tmp_path / "top", "a/")
+        (top / "a/link").symlink_to(outside)
+        (tmp_path / "direct").symlink_to(outside)
+        remove_tree(top)
+        remove_tree(tmp_path / "direct")
+        assert (outside / "keep").read_text() == "keep"
+        assert not (tmp_path / "direct").is_symlink()
+
+    def test_any_depth(self, tmp_path: Path) -> None:
+        top = tmp_path / "top"
+        top.mkdir()
+        home = os.getcwd()
+        try:
+            os.chdir(top)
+            for _ in range(3000):  # deeper than descriptors, recursion and PATH_MAX allow
+                os.mkdir("d")
+                os.chdir("d")
+            open("leaf", "w").close()
+        finally:
+            os.chdir(home)
+        remove_tree(top)
+        assert not top.exists()
+
+    def test_what_is_gone_is_gone(self, tmp_path: Path) -> None:
+        remove_tree(tmp_path / "nothing")
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.dictionaries(st.text("ab", min_size=1, max_size=3), st.integers(0, 0o777), max_size=6))
+    def test_any_modes(self, modes: dict[str, int]) -> None:
+        top = Path(tempfile.mkdtemp())
+        for name in modes:
+            folder = top / "/".join(name)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "file").write_text("x")
+        for name, mode in modes.items():
+            with contextlib.suppress(PermissionError):
+                (top / "/".join(name)).chmod(mode)
+        remove_tree(top)
+        assert not top.exists()
+
+
+def test_make_writable(tmp_path: Path) -> None:
+    old = os.umask(0o077)
+    try:
+        upper, work = make_writable(tmp_path / "c")
+    finally:
+        os.umask(old)
+    assert upper.stat().st_mode & 0o777 == 0o755
+    assert work.stat().st_mode & 0o777 == 0o700
