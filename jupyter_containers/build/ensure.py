@@ -28,14 +28,13 @@ from ..spec.model import LoadedSpec
 from . import history
 from .inputs import hash_inputs, hash_paths, input_paths
 from .monitor import Event, Monitor, silent
+from .version import FORMAT
 
 if TYPE_CHECKING:
     from ..lock.model import Lock
     from ..lock.settings import Settings
 
 __all__ = ["Built", "Status", "ensure_built", "spec_location", "status"]
-
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -284,7 +283,7 @@ def _is_of(entry: Record, loaded: LoadedSpec) -> bool:
 
 
 def _fingerprint(loaded: LoadedSpec, lock: bytes, inputs: dict[str, str]) -> str:
-    parts = [str(_FORMAT).encode(), msgspec.json.encode(loaded.spec, order="sorted"), lock]
+    parts = [str(FORMAT).encode(), msgspec.json.encode(loaded.spec, order="sorted"), lock]
     parts.append(msgspec.json.encode(inputs, order="sorted"))
     digests = b"".join(hashlib.sha256(part).digest() for part in parts)
     return f"sha256:{hashlib.sha256(digests).hexdigest()}"

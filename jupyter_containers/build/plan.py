@@ -1,7 +1,7 @@
 """The plan: which steps make an image out of a lock, each with its id. Pure: no file is read here.
 
 A step's id is the SHA-256 of everything that can change its result, and of nothing else: the step before it, what it
-takes in by hash, the commands it runs, and :data:`FORMAT`. Not of it: mirrors, where files lie, who builds and when.
+takes in by hash, the commands it runs, and :data:`~.version.FORMAT`. Not of it: mirrors, where files lie, who builds and when.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from ..errors import LockError
 from ..lock.model import Base, DebianPackage, Interpreter, Lock
 from ..lock.pip import Artifact, select_artifacts
 from ..spec.model import Copy, LoadedSpec
+from .version import FORMAT
 
 __all__ = ["AptStep", "BaseStep", "CopyStep", "PythonStep", "RunStep", "Step", "plan"]
-
-FORMAT = 1
-"""Goes up when the same inputs give another tree than before: when what a step does is changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,11 +24,13 @@ USER, USER_ID = "jovyan", 1000
 
 _POLICY = b"#!/bin/sh\n# A container has no service manager: packages must not start services.\nexit 101\n"
 
-_EMPTIED = (
-    "var/cache/fontconfig", "var/cache/man",
-    "run", "tmp", "var/cache/apt", "var/cache/ldconfig", "var/lib/apt/lists", "var/log", "var/tmp",
-)  # fmt: skip
+_EMPTIED = ("run", "tmp", "var/tmp")
 """Folders that are kept, without what is in them."""
+
+_WITHOUT_FILES = (
+    "var/cache/apt", "var/cache/fontconfig", "var/cache/ldconfig", "var/cache/man", "var/lib/apt/lists", "var/log",
+)  # fmt: skip
+"""Folders whose files go; the folders in them are packages' own, and programs count on them."""
 
 _REMOVED = (
     "etc/.pwd.lock", "etc/group-", "etc/gshadow-", "etc/passwd-", "etc/shadow-", "etc/subgid-", "etc/subuid-",
@@ -129,8 +131,9 @@ def clean(tree: Tree, *, day: int | None = None) -> None:
     With *day* (since the epoch) /etc/shadow's dates of the last change, which are those of the build, become that.
     """
     for folder in _EMPTIED:
-        for name in tree.names(folder):
-            tree.remove(f"{folder}/{name}")
+        tree.empty(folder, folders=True)
+    for folder in _WITHOUT_FILES:
+        tree.empty(folder, folders=False)
     for path in _REMOVED:
         tree.remove(path)
     if tree.read("etc/machine-id"):

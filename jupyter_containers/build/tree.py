@@ -145,6 +145,24 @@ class Tree:
         finally:
             os.close(parent)
 
+    def empty(self, path: str, *, folders: bool) -> None:
+        """Remove all that is in the folder *path*, or with *folders* False only what are no folders, at any depth."""
+        try:
+            top = _openat2(self._root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            for _, inner, names, folder in os.fwalk(".", topdown=False, dir_fd=top):
+                for name in names:
+                    os.unlink(name, dir_fd=folder)
+                for name in inner:
+                    if stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode):
+                        os.unlink(name, dir_fd=folder)
+                    elif folders:
+                        os.rmdir(name, dir_fd=folder)
+        finally:
+            os.close(top)
+
     def mode(self, path: str) -> int | None:
         """Type and mode of what *path* leads to, None where there is nothing."""
         try:
