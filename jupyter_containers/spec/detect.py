@@ -95,7 +95,8 @@ def read_project(assembly: Assembly, project: Project) -> None:
     _expand(assembly, name, project)
     if project.has_packages:
         project.add_project()
-        assembly.use(name, "Python packages: the project's dependencies")
+        unread = "; [tool.uv] is not read" if project.has_uv_sources else ""
+        assembly.use(name, f"Python packages: the project's dependencies{unread}")
     if not assembly.folder.has("uv.lock"):
         return
     if own_packages:

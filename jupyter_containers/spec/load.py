@@ -38,8 +38,7 @@ def load_spec(path: Path) -> LoadedSpec:
         if block is None:
             return _load_folder_of(path)
         assembly = Assembly(folder)
-        assembly.use(path.name, "the spec: its PEP 723 block")
-        read_script(assembly, block)
+        read_script(assembly, path.name, block)
         return assembly.finish(path.name, name=path.stem, alone=True)
     assembly = Assembly(folder)
     _read_file(assembly, path.name)

@@ -40,6 +40,12 @@ class Project:
         """Whether a spec can be made from it: most pyproject.toml files hold only tools' settings."""
         return "project" in self.document
 
+    @property
+    def has_uv_sources(self) -> bool:
+        """Whether uv is told to take packages from elsewhere; its lock has that, the dependencies have not."""
+        uv = _get(self.document, ("tool", "uv"))
+        return isinstance(uv, dict) and bool(uv.keys() & {"sources", "index", "find-links", "override-dependencies"})
+
     def add_project(self) -> None:
         """Add the project's dependencies, and the project itself where it says how it is built.
 

@@ -101,8 +101,11 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
             yield first + 1, "".join(line[2:] + "\n" for line in lines[first : ends[-1]])
 
 
-def read_script(assembly: Assembly, block: Block) -> None:
-    """Add what *block* asks for: dependencies, requires-python and a native ``[tool.jupyter-containers]`` table."""
+def read_script(assembly: Assembly, name: str, block: Block) -> None:
+    """Add what *block* of the file *name* asks for: dependencies, requires-python, and the native table.
+
+    The native table is ``[tool.jupyter-containers]``.
+    """
     try:
         document = parse_toml(block.text, block.place)
     except SpecError as error:
@@ -117,6 +120,8 @@ def read_script(assembly: Assembly, block: Block) -> None:
         return Place(block.place, None if line is None else line + block.line - 1, show_key(key))
 
     tool: Any = document.get("tool", {})
+    others = [f"[tool.{other}]" for other in tool if other != TABLE[1]] if isinstance(tool, dict) else []
+    assembly.use(name, "the spec: its PEP 723 block" + (f"; {', '.join(others)} not read" if others else ""))
     native = tool.get(TABLE[1]) if isinstance(tool, dict) else None
     if isinstance(native, dict):
         assembly.start(native, block.place, block.text, table=TABLE, first_line=block.line)

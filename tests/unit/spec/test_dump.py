@@ -53,17 +53,25 @@ specs = st.builds(
         env=variables,
     ),
     kernel=st.builds(
-        Kernel, argv=st.sampled_from([(), ("/bin/k", "{connection_file}")]), env=variables, preload=tuples(st.just("a.b"))
+        Kernel,
+        argv=st.sampled_from([(), ("/bin/k", "{connection_file}")]),
+        env=variables,
+        preload=tuples(st.just("a.b")),
     ),
     resources=st.builds(
-        Resources, memory=size, disk=size, cpus=st.none() | st.floats(0.1, 64), pids=st.none() | st.integers(1, 9), gpus=st.none() | st.just(0)
+        Resources,
+        memory=size,
+        disk=size,
+        cpus=st.none() | st.floats(0.1, 64),
+        pids=st.none() | st.integers(1, 9),
+        gpus=st.none() | st.just(0),
     ),
     network=st.sampled_from(["none", "full"]),
     mounts=st.lists(parts, max_size=3, unique=True).map(
         lambda targets: tuple(Mount(source=f"~/{target}", target=f"/data/{target}", mode="rw") for target in targets)
     ),
     labels=st.dictionaries(line, text, max_size=2),
-)  # fmt: skip
+)
 
 
 @given(specs)

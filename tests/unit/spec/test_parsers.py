@@ -165,7 +165,8 @@ def test_logical_lines_are_pips(text: str, lines: list[tuple[int, str]]) -> None
     ("url", "requirement"),
     [
         ("git+https://h/x.git@v1#egg=x", "x @ git+https://h/x.git@v1"),
-        ("git+https://h/x.git#subdirectory=a&egg=x[y] ; os_name=='posix'", "x[y] @ git+https://h/x.git#subdirectory=a ; os_name=='posix'"),
+        ("git+https://h/x.git#subdirectory=a&egg=x[y] ; os_name=='posix'",
+         "x[y] @ git+https://h/x.git#subdirectory=a ; os_name=='posix'"),
         ("https://h/my_pkg-1.0-py3-none-any.whl#sha256=00", "my_pkg @ https://h/my_pkg-1.0-py3-none-any.whl#sha256=00"),
         ("https://h/scikit-learn-1.0.tar.gz", "scikit-learn @ https://h/scikit-learn-1.0.tar.gz"),
         ("https://h/main.zip", "https://h/main.zip"),
@@ -180,8 +181,10 @@ def test_urls_get_the_name_that_they_tell(url: str, requirement: str) -> None:
     ("match", "name", "version"),
     [
         ("numpy", "numpy", ""), ("numpy=1.26", "numpy", "==1.26.*"), ("numpy==1.26.4", "numpy", "==1.26.4"),
-        ("numpy=1.26.4=py311_0", "numpy", "==1.26.4"), ("numpy 1.26", "numpy", "==1.26"), ("numpy >=1,<2", "numpy", ">=1,<2"),
-        ("numpy 1.26.*", "numpy", "==1.26.*"), ("numpy=1.26.*", "numpy", "==1.26.*"), ("numpy!=1.2.*", "numpy", "!=1.2.*"),
+        ("numpy=1.26.4=py311_0", "numpy", "==1.26.4"), ("numpy 1.26", "numpy", "==1.26"),
+        ("numpy >=1,<2", "numpy", ">=1,<2"),
+        ("numpy 1.26.*", "numpy", "==1.26.*"), ("numpy=1.26.*", "numpy", "==1.26.*"),
+        ("numpy!=1.2.*", "numpy", "!=1.2.*"),
         ("conda-forge/linux-64::NumPy>1", "numpy", ">1"), ("numpy[version='>=1,<2',build=x]", "numpy", ">=1,<2"),
         ("numpy>=1.2.*", "numpy", ">=1.2"), ("numpy *", "numpy", ""), ("numpy~=1.2", "numpy", "~=1.2"),
     ],

@@ -100,7 +100,7 @@ def test_a_sparse_giant_is_refused(tmp_path: Path) -> None:
     with open(tmp_path / "jupyter-container.toml", "wb") as stream:
         stream.truncate(1 << 40)
 
-    with pytest.raises(SpecError, match="is larger than 1.00 MiB"):
+    with pytest.raises(SpecError, match=r"is larger than 1\.00 MiB"):
         load_spec(tmp_path)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,16 +60,14 @@ def test_sizes_as_people_write_them(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "G", "-1", "1 X", "1,5G", "1e3", "inf", "９G", "9" * 30, "9000000T", "1G\n2"])
 def test_bad_sizes(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a size|more than"):
+    with pytest.raises(ValueError, match=r"is not a size|more than"):
         parse_size(text)
 
 
 @given(st.text(max_size=30))
 def test_parsing_a_size_gives_a_size_or_a_value_error(text: str) -> None:
-    try:
+    with contextlib.suppress(ValueError):
         assert 0 <= parse_size(text) <= LARGEST
-    except ValueError:
-        pass
 
 
 def test_sizes_for_people() -> None:
