@@ -73,12 +73,14 @@ def build_target(
 
 def image_target(image: Image, *, name: str, loaded: LoadedSpec | None = None) -> Target:
     """The target of *image*: its kernel is the spec's, else the one that the image's labels tell."""
-    labels = image.config.execution.labels or {}
+    execution = image.config.execution
+    labels = execution.labels or {}
     if loaded is not None:
         kernel = loaded.spec.kernel
     else:
         kernel = msgspec.json.decode(labels[KERNEL_LABEL], type=Kernel) if KERNEL_LABEL in labels else Kernel()
-    python = labels.get(PYTHON_LABEL, "python3")
+    virtual = execution.environment.get("VIRTUAL_ENV", "")
+    python = labels.get(PYTHON_LABEL) or (f"{virtual}/bin/python" if virtual else "python3")
     return Target(name=name, image=image.digest, loaded=loaded, kernel=kernel, python=python)
 
 

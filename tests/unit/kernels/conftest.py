@@ -115,7 +115,7 @@ class FakeStore:
         if reference not in self.images:
             raise NotFoundError(f"no image {reference}")
         labels = self.images[reference]
-        return SimpleNamespace(digest=reference, config=SimpleNamespace(execution=SimpleNamespace(labels=labels)))
+        return SimpleNamespace(digest=reference, config=SimpleNamespace(execution=SimpleNamespace(labels=labels, environment={})))
 
 
 @pytest.fixture
