@@ -1,14 +1,15 @@
-"""The builds that this process runs: a bounded pool of threads, each build with a way to cancel it.
+"""The builds that this process runs: in a few threads, each build with a way to cancel it.
 
 What is kept of builds, those of other processes included, is :mod:`.build.history`'s; :class:`Builds` joins both.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +22,7 @@ from .views import ACTIVE, BuildView, EventPage, build_view, read_page
 
 if TYPE_CHECKING:
     from .build.ensure import Built
+    from .build.history import BuildRecord
     from .spec.model import LoadedSpec
 
 __all__ = ["Builder", "Builds"]
@@ -36,18 +38,23 @@ Builder: TypeAlias = "Callable[..., Built]"
 class _Job:
     """A build that this process was asked for; ``view`` tells of it until it has a record on disk."""
 
-    def __init__(self, view: BuildView) -> None:
+    def __init__(self, view: BuildView, loaded: LoadedSpec, monitor: Monitor, options: dict[str, bool]) -> None:
         self.view = view
+        self.loaded = loaded
+        self.monitor = monitor
+        self.options = options
         self.cancel = threading.Event()
-        self.future: Future[None] | None = None
 
 
 class Builds:
     """Owner of this process's building threads. :meth:`close` it.
 
+    The threads are daemons: a process that ends does not wait for a download that hangs, and the store is whole at any
+    moment.
+
     :param build: builds one loaded spec; called in a thread.
     :param limit: builds at work at once; more wait their turn.
-    :param on_change: called with a build's view, from its thread, when it starts and when it has ended.
+    :param on_change: called with a build's view when it starts (in its thread) and when it has ended.
     """
 
     def __init__(self, paths: Paths, build: Builder, *, limit: int, on_change: Callable[[BuildView], None]) -> None:
@@ -55,8 +62,9 @@ class Builds:
         self.limit = limit
         self._build = build
         self._on_change = on_change
-        self._pool: ThreadPoolExecutor | None = None
         self._jobs: dict[str, _Job] = {}
+        self._queue: deque[_Job] = deque()
+        self._workers: set[threading.Thread] = set()
         self._guard = threading.Lock()
 
     @property
@@ -64,14 +72,13 @@ class Builds:
         """Whether a build of this process waits or is at work."""
         return any(job.view.state in ACTIVE for job in list(self._jobs.values()))
 
-    def close(self) -> None:
-        """Cancel what is at work or waits, and return when it has stopped; finished steps are kept."""
-        with self._guard:
-            jobs, pool, self._pool = list(self._jobs.values()), self._pool, None
-        for job in jobs:
+    def close(self, *, patience: float = 10.0) -> None:
+        """Cancel what is at work or waits, and return when it has stopped, at the latest after *patience* seconds."""
+        for job in list(self._jobs.values()):
             self._cancel(job)
-        if pool is not None:
-            pool.shutdown(wait=True)
+        end = time.monotonic() + patience
+        for worker in list(self._workers):
+            worker.join(max(0.0, end - time.monotonic()))
 
     def start(self, loaded: LoadedSpec, path: Path, *, monitor: Monitor, **options: bool) -> str:
         """Queue a build and return its id. :class:`ConflictError` where this process builds that name already."""
@@ -79,18 +86,20 @@ class Builds:
 
         name = loaded.spec.name
         build_id = history.new_build_id()
-        job = _Job(BuildView(id=build_id, environment=name, spec_file=str(path), state="queued"))
+        view = BuildView(id=build_id, environment=name, spec_file=str(path), state="queued")
         with self._guard:
             active = self.active(name)
             if active is not None:
                 raise ConflictError(
                     f"{name} is being built already (build {active})", hint=f"follow or cancel the build {active}"
                 )
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.limit, thread_name_prefix="build")
             self._forget_ended()
-            self._jobs[build_id] = job
-            job.future = self._pool.submit(self._run, job, loaded, monitor, options)
+            self._jobs[build_id] = job = _Job(view, loaded, monitor, options)
+            self._queue.append(job)
+            if len(self._workers) < self.limit:
+                worker = threading.Thread(target=self._work, name="build", daemon=True)
+                self._workers.add(worker)
+                worker.start()
         return build_id
 
     def cancel(self, build_id: str) -> BuildView:
@@ -112,7 +121,7 @@ class Builds:
         from .build import history
 
         views = {job.view.id: job.view for job in list(self._jobs.values())}
-        views.update((entry.id, build_view(entry)) for entry in history.list_builds(self.paths))
+        views.update((entry.id, self._view(entry)) for entry in history.list_builds(self.paths))
         return tuple(views[key] for key in sorted(views, reverse=True))
 
     def find(self, build_id: str) -> BuildView:
@@ -120,7 +129,7 @@ class Builds:
         from .build import history
 
         try:
-            return build_view(history.find_build(self.paths, build_id))
+            return self._view(history.find_build(self.paths, build_id))
         except NotFoundError:
             job = self._jobs.get(build_id)
             if job is None:
@@ -138,30 +147,52 @@ class Builds:
         page = read_page(self.paths.builds / view.id / "events.jsonl", position)
         return msgspec.structs.replace(page, ended=page.ended and view.state not in ACTIVE)
 
-    def _run(self, job: _Job, loaded: LoadedSpec, monitor: Monitor, options: dict[str, bool]) -> None:
-        """In a thread of the pool: one build from start to end."""
-        if job.cancel.is_set():
-            self._change(job, state="cancelled", ended_at=time.time())
-            return
+    def _view(self, entry: BuildRecord) -> BuildView:
+        """What the record on disk says, and what went wrong after the image was there."""
+        view, job = build_view(entry), self._jobs.get(entry.id)
+        if job is not None and job.view.error and view.state == "done":
+            return msgspec.structs.replace(view, error=job.view.error, hint=job.view.hint)
+        return view
+
+    def _work(self) -> None:
+        """A thread of its own: takes builds from the queue until there are none."""
+        while True:
+            with self._guard:
+                if not self._queue:
+                    self._workers.discard(threading.current_thread())
+                    return
+                job = self._queue.popleft()
+            self._run(job)
+
+    def _run(self, job: _Job) -> None:
         self._change(job, state="running", started_at=time.time())
         try:
             built = self._build(
-                loaded, paths=self.paths, monitor=monitor, cancel=job.cancel, build_id=job.view.id, **options
+                job.loaded,
+                paths=self.paths,
+                monitor=job.monitor,
+                cancel=job.cancel,
+                build_id=job.view.id,
+                **job.options,
             )
         except CancelledError:
             self._change(job, state="cancelled", ended_at=time.time())
         except ContainersError as error:
             self._change(job, state="failed", ended_at=time.time(), error=error.message, hint=error.hint)
-        except BaseException as error:
-            # A bug. Nobody waits for this thread's result, so it is told as the build's end.
+        except Exception as error:
+            # A bug. Nobody waits for this thread's result, so it is told as the build's end, and to the log.
+            logging.getLogger(__name__).exception("the build %s failed", job.view.id)
             self._change(job, state="failed", ended_at=time.time(), error=f"{type(error).__name__}: {error}")
-            raise
         else:
             self._change(job, state="done", ended_at=time.time(), image=built.image.digest)
 
     def _cancel(self, job: _Job) -> None:
         job.cancel.set()
-        if job.future is not None and job.future.cancel():  # it had not begun
+        with self._guard:
+            waits = job in self._queue
+            if waits:
+                self._queue.remove(job)
+        if waits:
             self._change(job, state="cancelled", ended_at=time.time())
 
     def _change(self, job: _Job, **fields: Any) -> None:

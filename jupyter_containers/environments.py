@@ -20,11 +20,20 @@ import msgspec
 
 from .build.monitor import Event, Monitor, silent
 from .builds import Builder, Builds
-from .errors import ConflictError, InputError, NotFoundError
+from .errors import BuildError, ConflictError, ContainersError, InputError, NotFoundError, StoreError
 from .paths import Paths
 from .spec.catalog import Record, find_record, list_records, record
 from .spec.catalog import forget as forget_record
-from .views import BuildView, EnvironmentView, EventPage, ImageView, LayerView, Resolved
+from .views import (
+    BuildView,
+    EnvironmentView,
+    EventPage,
+    ImageView,
+    Resolved,
+    environment_view,
+    image_sizes,
+    image_view,
+)
 
 if TYPE_CHECKING:
     from .build.ensure import Built
@@ -74,9 +83,9 @@ class Environments:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Cancel the builds that were started here and wait until they have stopped."""
-        self._builds.close()
+    def close(self, *, patience: float = 10.0) -> None:
+        """Cancel the builds that were started here and wait until they have stopped, *patience* seconds at most."""
+        self._builds.close(patience=patience)
 
     @property
     def building(self) -> bool:
@@ -129,26 +138,31 @@ class Environments:
         from .spec.load import load_spec
 
         folder = self.paths.home / "specs"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
         try:
-            file = draft / _SPEC_FILE
-            file.write_text(text, encoding="utf-8")
+            folder.mkdir(mode=0o700, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
             try:
-                name = load_spec(file).spec.name
-            except InputError as error:
-                raise _without_path(error, file) from error
-            if any(entry.name == name for entry in list_records(self.paths)):
-                raise ConflictError(
-                    f"an environment named {name!r} exists",
-                    hint="give the new one another `name`, or remove the old one first",
-                )
-            kept = folder / name
-            if kept.exists():
-                rmtree(kept)  # of an environment that was forgotten since
-            draft.replace(kept)
-        finally:
-            rmtree(draft, ignore_errors=True)
+                file = draft / _SPEC_FILE
+                file.write_text(text, encoding="utf-8")
+                try:
+                    name = load_spec(file).spec.name
+                except InputError as error:
+                    raise _without_path(error, file) from error
+                if self._record(name) is not None:
+                    raise ConflictError(
+                        f"an environment named {name!r} exists",
+                        hint="give the new one another `name`, or remove the old one first",
+                    )
+                kept = folder / name
+                if kept.exists():
+                    rmtree(kept)  # of an environment that was forgotten since
+                draft.replace(kept)
+            finally:
+                rmtree(draft, ignore_errors=True)
+        except OSError as error:
+            raise StoreError(
+                f"the spec can't be kept in {folder}: {error.strerror}", hint="free some space, or look at its owner"
+            ) from error
         return self._add(load_spec(kept / _SPEC_FILE))
 
     def forget(self, name: str, *, image: bool = False) -> Record:
@@ -263,22 +277,8 @@ class Environments:
             if entry.image:
                 names.setdefault(entry.image, []).append(entry.name)
         images = self.store.images()
-        sizes = _sizes(images)
-        return tuple(
-            ImageView(
-                digest=image.digest,
-                references=tuple(image.references),
-                created_at=image.created,
-                layers=tuple(
-                    LayerView(diff_id=layer.diff_id, size=layer.size, created_by=layer.created_by)
-                    for layer in image.layers
-                ),
-                size=sizes[image.digest][0],
-                own_size=sizes[image.digest][1],
-                environments=tuple(names.get(image.digest, ())),
-            )
-            for image in images
-        )
+        sizes = image_sizes(images)
+        return tuple(image_view(image, sizes[image.digest], names.get(image.digest, ())) for image in images)
 
     def prune(self, *, dry_run: bool = False, unused_for: float = 0.0) -> Collected:
         """Remove from the store what no environment, container or build refers to, cached steps included.
@@ -360,7 +360,13 @@ class Environments:
         if kernelspec:
             from .kernels import kernelspec as kernelspecs
 
-            kernelspecs.install(built.record.name, paths=paths)
+            name = built.record.name
+            try:
+                kernelspecs.install(name, paths=paths)
+            except ContainersError as error:
+                raise BuildError(
+                    f"{name} is built, but its kernelspec is not installed: {error.message}", hint=error.hint
+                ) from error
         return built
 
     def _add(self, loaded: LoadedSpec) -> EnvironmentView:
@@ -382,32 +388,18 @@ class Environments:
         from .build import ensure, history
 
         builds = history.list_builds(self.paths) if entries else ()
-        sizes = _sizes(self._images({entry.image for entry in entries if entry.image}))
+        sizes = image_sizes(self._images({entry.image for entry in entries if entry.image}))
         running = Counter(state.image_name for state in self.runtime.list())
-        views = []
-        for entry in entries:
-            status = ensure.status(entry, self.paths, builds=builds)
-            queued = self._builds.active(entry.name)
-            size, own_size = sizes.get(entry.image or "", (None, None))
-            views.append(
-                EnvironmentView(
-                    name=entry.name,
-                    display_name=entry.display_name,
-                    language=entry.language,
-                    spec_file=entry.spec_file,
-                    image=entry.image,
-                    built_at=entry.built_at,
-                    state="building" if queued else status.state,
-                    reason=status.reason,
-                    build_id=queued or status.build_id,
-                    phase=status.phase or None,
-                    percent=status.percent,
-                    size=size,
-                    own_size=own_size,
-                    containers=running[entry.name],
-                )
+        return tuple(
+            environment_view(
+                entry,
+                ensure.status(entry, self.paths, builds=builds),
+                queued=self._builds.active(entry.name),
+                size=sizes.get(entry.image or "", (None, None)),
+                containers=running[entry.name],
             )
-        return tuple(views)
+            for entry in entries
+        )
 
     def _images(self, digests: set[str]) -> Sequence[Image]:
         images = []
@@ -417,18 +409,6 @@ class Environments:
             except NotFoundError:
                 continue  # the environment's state tells of it
         return images
-
-
-def _sizes(images: Sequence[Image]) -> dict[str, tuple[int, int]]:
-    """By digest: bytes of all layers, and of those that no other of *images* has."""
-    users = Counter(diff_id for image in images for diff_id in {layer.diff_id for layer in image.layers})
-    return {
-        image.digest: (
-            sum(layer.size for layer in image.layers),
-            sum(layer.size for layer in image.layers if users[layer.diff_id] == 1),
-        )
-        for image in images
-    }
 
 
 def _without_path(error: InputError, file: Path) -> InputError:

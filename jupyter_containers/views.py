@@ -6,6 +6,8 @@ field by field. Fields are added, never renamed or removed.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -16,7 +18,9 @@ from .errors import InputError
 from .spec.catalog import Record
 
 if TYPE_CHECKING:
+    from .build.ensure import Status
     from .build.history import BuildRecord
+    from .image.model import Image
 
 __all__ = [
     "ACTIVE",
@@ -30,6 +34,9 @@ __all__ = [
     "NumberedEvent",
     "Resolved",
     "build_view",
+    "environment_view",
+    "image_sizes",
+    "image_view",
     "read_page",
 ]
 
@@ -82,6 +89,7 @@ class BuildView(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
     """Digest, once done."""
     error: str = ""
+    """Why it failed; with ``done``: what could not be done with the image, such as the install of the kernelspec."""
     hint: str = ""
 
 
@@ -135,6 +143,59 @@ class EventPage(msgspec.Struct, frozen=True):
     position: int
     ended: bool
     """Nothing more will come."""
+
+
+def environment_view(
+    entry: Record,
+    status: Status,
+    *,
+    queued: str | None,
+    size: tuple[int, int] | tuple[None, None],
+    containers: int,
+) -> EnvironmentView:
+    """*queued*: the id of this process's build of it; *size*: as of :func:`image_sizes`."""
+    return EnvironmentView(
+        name=entry.name,
+        display_name=entry.display_name,
+        language=entry.language,
+        spec_file=entry.spec_file,
+        image=entry.image,
+        built_at=entry.built_at,
+        state="building" if queued else status.state,
+        reason=status.reason,
+        build_id=queued or status.build_id,
+        phase=status.phase or None,
+        percent=status.percent,
+        size=size[0],
+        own_size=size[1],
+        containers=containers,
+    )
+
+
+def image_sizes(images: Sequence[Image]) -> dict[str, tuple[int, int]]:
+    """By digest: bytes of all layers, and of those that no other of *images* has."""
+    users = Counter(diff_id for image in images for diff_id in {layer.diff_id for layer in image.layers})
+    return {
+        image.digest: (
+            sum(layer.size for layer in image.layers),
+            sum(layer.size for layer in image.layers if users[layer.diff_id] == 1),
+        )
+        for image in images
+    }
+
+
+def image_view(image: Image, size: tuple[int, int], environments: Iterable[str]) -> ImageView:
+    return ImageView(
+        digest=image.digest,
+        references=image.references,
+        created_at=image.created,
+        layers=tuple(
+            LayerView(diff_id=layer.diff_id, size=layer.size, created_by=layer.created_by) for layer in image.layers
+        ),
+        size=size[0],
+        own_size=size[1],
+        environments=tuple(environments),
+    )
 
 
 def build_view(entry: BuildRecord) -> BuildView:

@@ -13,7 +13,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from tornado import web
-from traitlets import Float, HasTraits
+from traitlets import Float
+from traitlets.config import Configurable
 
 from ..errors import ContainersError
 from ..kernels.kernelspec import PROVISIONER
@@ -36,7 +37,7 @@ class StartFailed(web.HTTPError):
         return str(self.error)
 
 
-class PendingStartsMixin(HasTraits):
+class PendingStartsMixin(Configurable):
     """Goes in front of a subclass of jupyter_server's ``AsyncMappingKernelManager``."""
 
     start_patience = Float(

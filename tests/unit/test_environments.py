@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from types import SimpleNamespace
 
@@ -10,10 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_containers.build.history import Recorder
+from jupyter_containers.build.history import Recorder, new_build_id
 from jupyter_containers.build.monitor import Event
 from jupyter_containers.environments import Environments
-from jupyter_containers.errors import CancelledError, ConflictError, InputError, NotFoundError, SpecError
+from jupyter_containers.errors import (
+    BuildError,
+    CancelledError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    SpecError,
+    StoreError,
+)
 from jupyter_containers.image.model import ImageConfig
 from jupyter_containers.paths import Paths
 from jupyter_containers.runtime.base import ContainerConfig
@@ -39,7 +48,7 @@ class Builder:
     def __call__(self, loaded, *, paths, monitor, cancel=None, build_id="", **options):
         self.calls.append(options)
         with Recorder(
-            paths, build_id=build_id or "x", name=loaded.spec.name, spec_file="", monitor=monitor
+            paths, build_id=build_id or new_build_id(), name=loaded.spec.name, spec_file="", monitor=monitor
         ) as recorder:
             recorder(Event(kind="output", text="working"))
             self.began.set()
@@ -162,6 +171,23 @@ def test_kernelspec_is_installed_after_a_build(environments, spec, tmp_path):
     assert environments.list() == ()
 
 
+def test_kernelspec_that_is_in_the_way(environments, spec, tmp_path):
+    """The image is there all the same, and what is not is told."""
+    other = tmp_path / "jupyter" / "kernels" / "jc-one"
+    other.mkdir(parents=True)
+    (other / "kernel.json").write_text("{}")
+    with pytest.raises(BuildError, match="one is built, but its kernelspec"):
+        environments.build(spec("one"))
+    build = environments.start_build("one")
+    while environments.building:
+        threading.Event().wait(0.01)
+    view = environments.find_build(build)
+    assert (view.state, view.image) == ("done", "sha256:" + "1" * 64)
+    assert "kernelspec" in view.error
+    assert environments.builds()[0] == view
+    assert (other / "kernel.json").read_text() == "{}"
+
+
 def test_close_ends_what_waits_and_what_works(paths, builder, spec):
     builder.wait = True
     told = []
@@ -177,6 +203,46 @@ def test_close_ends_what_waits_and_what_works(paths, builder, spec):
     assert sorted((view.environment, view.state) for view in told) == [
         ("one", "cancelled"), ("one", "running"), ("two", "cancelled"),
     ]  # fmt: skip
+
+
+def test_close_does_not_wait_for_a_build_that_hangs(paths, spec):
+    hangs, begun = threading.Event(), threading.Event()
+
+    def build(loaded, **options):
+        begun.set()
+        hangs.wait()
+        raise CancelledError("late")
+
+    environments = Environments(paths, FakeRuntime(), builder=build)
+    environments.start_build(spec("one"), kernelspec=False)
+    assert begun.wait()
+    environments.close(patience=0)
+    assert environments.building
+    hangs.set()
+
+
+def test_as_many_builds_at_once_as_allowed(paths, builder, spec):
+    builder.wait = True
+    with Environments(paths, FakeRuntime(), builder=builder, max_builds=2) as opened:
+        builds = [opened.start_build(spec(name), kernelspec=False) for name in ("a", "b", "c", "d")]
+        while len(builder.calls) < 2:
+            builder.began.wait(0.01)
+        assert sorted(view.state for view in opened.builds()) == ["queued", "queued", "running", "running"]
+        assert opened.cancel_build(builds[3]).state == "cancelled"
+        builder.go.set()
+        while opened.building:
+            builder.go.wait(0.01)
+        assert [opened.find_build(key).state for key in builds] == ["done", "done", "done", "cancelled"]
+        assert len(builder.calls) == 3
+
+
+def test_text_on_a_disk_that_is_full(environments, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(StoreError, match="No space left"):
+        environments.add_text('name = "x"')
 
 
 def test_environment_that_is_being_built_stays(environments, builder, spec):
@@ -214,7 +280,7 @@ lines = st.lists(st.text(max_size=40), max_size=30)
 
 @given(lines, st.integers(1, 200))
 def test_pages_join_to_the_whole(tmp_path_factory, texts, size):
-    file = tmp_path_factory.mktemp("page") / "events.jsonl"
+    file = tmp_path_factory.getbasetemp() / "events.jsonl"
     file.write_bytes(b"".join(msgspec.json.encode(Event(kind="output", text=text)) + b"\n" for text in texts))
     seen, position = [], 0
     while not (page := read_page(file, position, max_bytes=size)).ended:
@@ -229,7 +295,7 @@ def test_pages_join_to_the_whole(tmp_path_factory, texts, size):
 
 @given(lines, st.integers(0, 5000))
 def test_position_is_one_that_was_given_or_refused(tmp_path_factory, texts, position):
-    file = tmp_path_factory.mktemp("page") / "events.jsonl"
+    file = tmp_path_factory.getbasetemp() / "events.jsonl"
     data = b"".join(msgspec.json.encode(Event(kind="output", text=text)) + b"\n" for text in texts)
     file.write_bytes(data)
     good = {0} | {place + 1 for place, byte in enumerate(data) if byte == 0x0A}

@@ -26,6 +26,16 @@ async def test_environment_in_the_list(extension, jp_fetch, spec):
     assert "jc-demo" in json.loads(response.body)["kernelspecs"]
 
 
+class TestPatience:
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config):
+        jp_server_config["PendingStartsMixin"] = {"start_patience": 3}
+        return jp_server_config
+
+    async def test_is_configured(self, extension, jp_serverapp):
+        assert jp_serverapp.kernel_manager.start_patience == 3
+
+
 async def test_kernels_go_on_as_configured(extension, jp_serverapp):
     assert isinstance(jp_serverapp.kernel_spec_manager, ContainerKernelSpecMixin)
     assert isinstance(jp_serverapp.kernel_manager, PendingStartsMixin)

@@ -133,6 +133,22 @@ async def test_scrape_does_not_wait_for_the_runtime(extension, watch, jp_fetch, 
         assert f"\njupyter_containers_{name}" in text, name
 
 
+async def test_leftovers_are_removed_in_a_thread(extension, jp_serverapp, api, runtime, monkeypatch):
+    go, asked = threading.Event(), threading.Event()
+
+    def reap():
+        asked.set()
+        go.wait()
+        return ("0123456789ab",)
+
+    monkeypatch.setattr(runtime, "reap", reap)
+    await extension._start_jupyter_server_extension(jp_serverapp)
+    await asyncio.to_thread(asked.wait)
+    assert (await api("version"))[0] == 200
+    go.set()
+    await extension._reap
+
+
 async def test_watch_outlives_a_failing_look(watch, runtime, monkeypatch):
     looks = []
 
