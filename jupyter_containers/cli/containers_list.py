@@ -31,7 +31,9 @@ class Ps(Command):
     def run(self, options: argparse.Namespace) -> int:
         from ..environments import Environments
 
-        states = Environments().containers(all=options.all)
+        environments = Environments()
+        environments.reap()
+        states = environments.containers(all=options.all)
         if options.json:
             print_json(states)
         elif options.quiet:
@@ -76,6 +78,8 @@ class Logs(Command):
                 sys.stdout.buffer.flush()
         else:
             text = container.logs(tail=options.tail)
+            if not text and not container.logs() and container.config.die_with_parent:
+                print("no log: its output went to where it was started", file=sys.stderr)
             sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         return 0
 

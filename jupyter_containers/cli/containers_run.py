@@ -71,6 +71,7 @@ class Run(Command):
         env = dict(parse_env(text) for text in options.env)
         labels = dict(parse_pair(text) for text in options.label)
         environments = Environments()
+        environments.reap()
         resolved = resolve_or_build(environments, options.image)
         defaults = read_defaults(resolved)
         asked = {name: getattr(options, name) for name in (*_LIMITS, "network") if getattr(options, name) is not None}

@@ -19,7 +19,7 @@ from ..paths import Paths
 from .base import ContainerConfig, ContainerState
 from .container import BundledContainer
 from .folder import create_folder, find_folder, list_folders
-from .removal import settle_container
+from .removal import is_lasting, pin_name, settle_container
 from .translate import check_mounts
 
 __all__ = ["BundledRuntime"]
@@ -45,8 +45,15 @@ class BundledRuntime:
             if ".." in folder.parts or folder == self.paths.runtime or not folder.is_relative_to(self.paths.runtime):
                 raise InputError(f"scratch folder {text} is not below {self.paths.runtime}")
         image = self.store.image(config.image)
-        folder_of_it = create_folder(self.paths.containers, msgspec.structs.replace(config, image=image.digest))
-        return BundledContainer(folder_of_it, self.paths, self.store)
+        made = create_folder(self.paths.containers, msgspec.structs.replace(config, image=image.digest))
+        container = BundledContainer(made, self.paths, self.store)
+        if is_lasting(config.remove, config.kind):
+            try:
+                self.store.pin(pin_name(made.id), image.digest)
+            except BaseException:
+                container.remove()
+                raise
+        return container
 
     def find(self, reference: str) -> BundledContainer:
         return BundledContainer(find_folder(self.paths.containers, reference), self.paths, self.store)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -166,7 +165,7 @@ class Folder:
             raise _unknown(self.id) from None
 
     def _write(self, name: str, data: bytes) -> None:
-        temporary = self.path / f".{name}-{secrets.token_hex(4)}"
+        temporary = self.path / f".{name}-{os.urandom(4).hex()}"
         try:
             temporary.write_bytes(data)
             temporary.replace(self.path / name)
@@ -182,7 +181,7 @@ def scope() -> str:
 
 def create_folder(containers: Path, config: ContainerConfig) -> Folder:
     """Make a container's folder, with a name where *config* has none. :class:`ConflictError`: the name is taken."""
-    container_id = secrets.token_hex(6)
+    container_id = os.urandom(6).hex()
     names = containers / "names"
     names.mkdir(mode=0o700, exist_ok=True)
     if config.name:

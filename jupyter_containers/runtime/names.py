@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..errors import ReferenceError
 
@@ -31,14 +31,19 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 
 def make_name(taken: Callable[[str], bool]) -> str:
     """Two words that *taken* refuses not; a number is added once the words grow scarce."""
-    first, second = _FIRST.split(), _SECOND.split()
+    words = _FIRST.split(), _SECOND.split()
     for attempt in range(1000):
-        name = f"{secrets.choice(first)}-{secrets.choice(second)}"
+        name = "-".join(map(_choose, words))
         if attempt >= 10:
-            name += f"-{secrets.randbelow(10000)}"
+            name += f"-{int.from_bytes(os.urandom(2), 'big')}"
         if not taken(name):
             return name
     raise ReferenceError("no free container name was found", hint="give one with --name")
+
+
+def _choose(words: Sequence[str]) -> str:
+    # Any word will do, a little more often the first ones; `random` and `secrets` are slow imports.
+    return words[int.from_bytes(os.urandom(4), "big") % len(words)]
 
 
 def check_container_name(name: str) -> str:

@@ -19,12 +19,34 @@ from ..sandbox import cgroup
 from ..sandbox.cgroup import Group
 from .identity import is_alive, kill_process, read_scope
 
-__all__ = ["end_processes", "find_group", "group_name", "remove_container", "settle_container", "write_end"]
+__all__ = [
+    "end_processes",
+    "find_group",
+    "group_name",
+    "is_lasting",
+    "pin_name",
+    "remove_container",
+    "settle_container",
+    "write_end",
+]
 
 
 def group_name(container_id: str) -> str:
     """Of a container's control group."""
     return f"jc-{container_id}"
+
+
+def pin_name(container_id: str) -> str:
+    """By which the store keeps its image for a container at rest."""
+    return f"container-{container_id}"
+
+
+def is_lasting(remove: bool, kind: str) -> bool:
+    """Whether a container is there at rest, before it is started and after it has ended, and so keeps its image.
+
+    Others hold a lease while they run, which costs no write to the disk.
+    """
+    return not remove and kind != "kernel"
 
 
 def find_group(path: Path) -> Group | None:
@@ -73,6 +95,10 @@ def remove_container(path: Path) -> None:
     end_processes(path)
     config = _read(path / "config.json")
     _remove_around(path, config)
+    if is_lasting(bool(config.get("remove")), str(config.get("kind"))):
+        from ..image.store import Store  # late: not for the reaper's or a monitor's usual work
+
+        Store(path.parent.parent / "store").unpin(pin_name(path.name))
     link = path.parent / "names" / str(config.get("name") or "-")
     with suppress(OSError):
         if str(link.readlink()) == path.name:

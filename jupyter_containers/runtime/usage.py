@@ -6,13 +6,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from .base import Stats
 from .processes import list_inside
 from .removal import find_group
+
+if TYPE_CHECKING:
+    import psutil
 
 __all__ = ["Sample", "read_sample"]
 
@@ -76,6 +77,8 @@ def read_sample(path: Path, first: int) -> Sample:
 
 def _sum(first: int) -> Sample:
     """Memory: the proportional share (PSS), so that what processes share is counted once."""
+    import psutil  # late: 10 ms that a start need not pay
+
     cpu, memory, threads, read, written = 0.0, 0, 0, 0, 0
     for pid in list_inside(first):
         with suppress(psutil.Error):
@@ -92,6 +95,8 @@ def _sum(first: int) -> Sample:
 
 
 def _memory(process: psutil.Process) -> int:
+    import psutil
+
     try:
         return int(process.memory_full_info().pss)
     except psutil.AccessDenied:

@@ -275,6 +275,25 @@ def test_the_disk_limit_ends_it(house) -> None:
     container.remove()
 
 
+def test_an_image_is_kept_while_a_container_of_it_is(house) -> None:
+    from jupyter_containers.image.gc import collect
+
+    image = house.make_image("passing", stop_signal="SIGQUIT")
+    resting = house.create("true", image=image)
+    house.store.untag("passing")
+    collect(house.store)
+    resting.start()
+    assert resting.wait(30) == 0
+    running = house.start("sleep 100", image=image, remove=True)
+    resting.remove()
+    collect(house.store)
+    assert house.store.image(image).digest == image
+    running.remove(force=True)
+    collect(house.store)
+    with pytest.raises(NotFoundError):
+        house.store.image(image)
+
+
 def test_scratch_folders_go_with_it_and_lie_in_the_runtime_folder_only(house, tmp_path: Path) -> None:
     scratch = house.paths.runtime / "k" / "12345678"
     scratch.mkdir(parents=True)
