@@ -8,26 +8,16 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import HostError
 from . import terminal
 from .choice import Bwrap, find_bwrap
-from .model import Bind, Sandbox, Tmpfs
-from .targets import View, is_opaque, is_whiteout
+from .model import Sandbox, Tmpfs
+from .preparation import by_depth
 
-__all__ = [
-    "Bwrap",
-    "Fds",
-    "Host",
-    "arguments",
-    "find_bwrap",
-    "options",
-    "prepare",
-    "read_only_folders",
-    "this_host",
-]
+__all__ = ["Bwrap", "Fds", "Host", "arguments", "find_bwrap", "options", "this_host"]
 
 _MASKED = (
     *("/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats"),
@@ -92,70 +82,6 @@ def this_host() -> Host:
         message_queues=Path("/proc/sys/fs/mqueue").is_dir(),
         cgroup_namespace=Path("/proc/self/ns/cgroup").exists(),
     )
-
-
-def read_only_folders(
-    layers: Sequence[Path], names: Sequence[str]
-) -> tuple[dict[str, tuple[Path, ...]], dict[str, str]]:
-    """Which top-level folders can have a read-only overlay of their own, and why the others can't.
-
-    Returns ``({"/usr": (lowest … topmost)}, {"/srv": reason})``. Possible where the folder is a plain directory in
-    every layer that counts: a removed or replaced one would come back otherwise.
-    """
-    possible: dict[str, tuple[Path, ...]] = {}
-    impossible: dict[str, str] = {}
-    for name in names:
-        parts: list[Path] = []
-        reason = ""
-        for layer in reversed(layers):
-            place = layer / name.lstrip("/")
-            try:
-                status = place.lstat()
-            except FileNotFoundError:
-                continue
-            if is_whiteout(status):
-                break
-            if place.is_symlink() or not place.is_dir():
-                reason = "it is not a plain directory in the image"
-                break
-            parts.append(place)
-            if is_opaque(place):
-                break
-        if reason:
-            impossible[name] = reason
-        elif parts:
-            possible[name] = tuple(reversed(parts))
-        else:
-            impossible[name] = "the image does not have it"
-    return possible, impossible
-
-
-def prepare(sandbox: Sandbox) -> Sandbox:
-    """The same sandbox with all that the host's disk decides: targets without links (:mod:`.targets`), and of what
-    the read-only folders are made. Later the paths may be those of a stage, which only bwrap sees."""
-    roots = [*([sandbox.root.upper] if sandbox.root.upper else []), *reversed(sandbox.root.layers)]
-    mounts: dict[str, Sequence[Path]] = {"/": roots, "/proc": (), "/dev": (), "/run": (), "/sys": ()}
-    binds: list[Bind] = []
-    folders: list[Tmpfs] = []
-    for each in _by_depth(sandbox):
-        target = View(mounts).resolve(each.target)
-        if isinstance(each, Tmpfs):
-            folders.append(replace(each, target=target))
-            mounts[target] = ()
-        elif not (each.optional and not each.source.exists()):
-            binds.append(replace(each, target=target))
-            mounts[target] = (each.source,)
-    view = View(mounts)
-    files = {view.resolve(target): content for target, content in sandbox.files.items()}
-    possible, _ = read_only_folders(sandbox.root.layers, sandbox.read_only)
-    root = replace(sandbox.root, read_only=possible)
-    return replace(sandbox, root=root, binds=tuple(binds), tmpfs=tuple(folders), files=files)
-
-
-def _by_depth(sandbox: Sandbox) -> list[Bind | Tmpfs]:
-    """Parents before what lies in them, else in the order given."""
-    mounts: list[Bind | Tmpfs] = [*sandbox.tmpfs, *sandbox.binds]
-    return sorted(mounts, key=lambda mount: len([part for part in mount.target.split("/") if part]))
 
 
 def arguments(sandbox: Sandbox, *, bwrap: str, fds: Fds, host: Host | None = None) -> list[str]:
@@ -246,7 +172,7 @@ def _system(sandbox: Sandbox, host: Host) -> list[str]:
 
 def _mounts(sandbox: Sandbox, fds: Fds) -> list[str]:
     result: list[str] = []
-    for each in _by_depth(sandbox):
+    for each in by_depth(sandbox):
         if isinstance(each, Tmpfs):
             size = ["--size", str(each.size)] if each.size is not None else []
             result += [*size, "--perms", f"{each.mode:04o}", "--tmpfs", each.target]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -333,6 +332,8 @@ def with_scope() -> Facts:
 
 
 def _systemd() -> tuple[tuple[str, ...], frozenset[str]]:
+    import shutil  # late: it costs 8 ms, and few starts come here
+
     program = shutil.which("systemd-run")
     if program is None or not Path("/run/systemd/system").is_dir():
         return (), frozenset()

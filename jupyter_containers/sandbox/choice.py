@@ -74,7 +74,7 @@ def try_bwrap(path: Path) -> tuple[str, str]:
         if idmap.is_needed():
             program, clones = idmap.stage_bwrap(path)
             orders = launch.pack([program, *tail], status=2, identity=idmap.UNPRIVILEGED_ID, clones=clones)
-            fd = os.memfd_create("jupyter-containers-orders", 0)
+            fd = os.memfd_create("jupyter-containers-orders")
             try:
                 os.write(fd, orders)
                 done = _run(launch.command(fd), fd)

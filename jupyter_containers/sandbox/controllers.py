@@ -102,10 +102,10 @@ def _unescape(text: str) -> str:
 
 
 def _own_folder(mount_point: str, mount_root: str, path: str) -> Path:
-    # Inside a container the mount's root is the container's group, and the path may be told from the host's root.
-    inside = path.removeprefix(mount_root) if mount_root != "/" and path.startswith(mount_root) else path
-    folder = Path(mount_point, inside.lstrip("/"))
-    return folder if folder.is_dir() or mount_root == "/" else Path(mount_point)
+    if mount_root == "/":
+        return Path(mount_point, path.lstrip("/"))
+    # In a container the mount shows the container's group as its root, and the path may be told from the host's.
+    return Path(mount_point, path.removeprefix(mount_root).lstrip("/") if path.startswith(mount_root) else "")
 
 
 def decide(limits: Limits, facts: Facts) -> Enforcement:

@@ -23,7 +23,7 @@ __all__ = [
 
 
 def memory_file(stack: ExitStack, name: str, content: bytes) -> int:
-    fd = os.memfd_create(f"jupyter-containers-{name}", 0)
+    fd = os.memfd_create(f"jupyter-containers-{name}")
     stack.callback(os.close, fd)
     view = memoryview(content)
     while view:
@@ -34,7 +34,7 @@ def memory_file(stack: ExitStack, name: str, content: bytes) -> int:
 
 def status_file(path: Path | None) -> int:
     if path is None:
-        return os.memfd_create("jupyter-containers-status", 0)
+        return os.memfd_create("jupyter-containers-status")
     # Append: bwrap's monitor and the launcher write to one description, and a reader may seek.
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
 

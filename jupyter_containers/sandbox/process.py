@@ -17,12 +17,13 @@ from pathlib import Path
 
 from ..errors import CancelledError, ContainerError, ContainersError, HostError
 from . import idmap, launch
-from .bwrap import Bwrap, Fds, find_bwrap, options, prepare, this_host
+from .bwrap import Bwrap, Fds, find_bwrap, options, this_host
 from .cgroup import Group
 from .filters import filter_program
 from .handover import environment, memory_file, pids_by_rlimit, rlimits, shell_prefix, status_file
 from .life import Process, Tail, readable, setup_error
 from .model import Sandbox
+from .preparation import prepare
 from .terminal import command as through_terminal
 from .terminal import program as terminal_program
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from jupyter_containers.errors import HostError
-from jupyter_containers.sandbox.bwrap import Fds, Host, arguments, options, prepare, read_only_folders
+from jupyter_containers.sandbox.bwrap import Fds, Host, arguments, options
 from jupyter_containers.sandbox.model import Bind, Overlay, Sandbox, Tmpfs
+from jupyter_containers.sandbox.preparation import prepare, read_only_folders
 
 
 def pairs(argv: list[str], option: str, count: int = 1) -> list[tuple[str, ...]]:
@@ -117,8 +118,22 @@ class TestReadOnlyFolders:
         os.setxattr(b / "usr", "user.overlay.opaque", b"y")
         assert read_only_folders([a, b], ["/usr"])[0] == {"/usr": (b / "usr",)}
 
+    def test_a_mount_point_that_is_missing_in_it_keeps_it_writable(self, tmp_path: Path) -> None:
+        a = tree(tmp_path / "a", "usr/share/", "usr/lib/x")
+        assert read_only_folders([a], ["/usr"], targets=["/usr/share", "/data"])[0] != {}
+        possible, impossible = read_only_folders([a], ["/usr"], targets=["/usr/share/made"])
+        assert possible == {}
+        assert "/usr/share/made" in impossible["/usr"]
+
 
 class TestPrepare:
+    @pytest.mark.parametrize("name", ["proc", "dev", "run", "sys"])
+    def test_an_image_cannot_move_the_system_folders(self, tmp_path: Path, name: str) -> None:
+        layer = tree(tmp_path / "layer")
+        (layer / name).symlink_to("/oldroot/tmp")
+        with pytest.raises(HostError, match=f"link at /{name}"):
+            prepare(make(Overlay((layer,), tree(tmp_path / "up"), tree(tmp_path / "work"))))
+
     def test_links_of_the_image_are_followed_inside_it(self, tmp_path: Path) -> None:
         layer = tree(tmp_path / "layer", "real/etc/", "usr/lib/")
         (layer / "etc").symlink_to("/real/etc")
@@ -156,3 +171,10 @@ class TestPrepare:
         root = Overlay((tree(tmp_path / "layer"),), tree(tmp_path / "up"), tree(tmp_path / "work"))
         missing = Bind(tmp_path / "none", "/x", optional=True)
         assert prepare(make(root, binds=(missing,))).binds == ()
+
+    def test_a_layer_that_occurs_twice_is_mounted_once_on_top(self, tmp_path: Path) -> None:
+        a, b = tree(tmp_path / "a", "usr/x"), tree(tmp_path / "b", "usr/y")
+        root = Overlay((a, b, a), tree(tmp_path / "up"), tree(tmp_path / "work"))
+        prepared = prepare(make(root, read_only=("/usr",))).root
+        assert prepared.layers == (b, a)
+        assert prepared.read_only == {"/usr": (b / "usr", a / "usr")}

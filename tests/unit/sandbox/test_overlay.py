@@ -90,7 +90,7 @@ class TestRemove:
         home = os.getcwd()
         try:
             os.chdir(top)
-            for _ in range(3000):  # deeper than descriptors, recursion and PATH_MAX allow
+            for _ in range(1200):  # deeper than descriptors, recursion and PATH_MAX allow
                 os.mkdir("d")
                 os.chdir("d")
             open("leaf", "w").close()
