@@ -7,6 +7,7 @@ calls them from a thread pool. Errors are those of :mod:`.errors`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 import threading
@@ -168,24 +169,18 @@ class Environments:
     def forget(self, name: str, *, image: bool = False) -> Record:
         """Remove the environment's record and kernelspec, and with *image* its image too; the spec's file stays.
 
-        :class:`ConflictError` while it is being built here or, with *image*, while a container of it runs.
+        :class:`ConflictError` while it is being built here or, with *image*, while there are containers of the image.
         """
+        from .kernels import kernelspec
+
         entry = find_record(self.paths, name)
         active = self._builds.active(name)
         if active is not None:
             raise ConflictError(f"{name} is being built (build {active})", hint=f"cancel the build {active} first")
-        if image:
-            running = [state.name for state in self.runtime.list() if state.image_name == name]
-            if running:
-                raise ConflictError(f"containers of {name} are running: {', '.join(running)}", hint="stop them first")
-        from .kernels import kernelspec
-
+        if image and entry.image is not None:
+            self._remove_image(entry, entry.image)
         forget_record(self.paths, name)
         kernelspec.remove(name, missing_ok=True)
-        if image and entry.image:
-            self.store.untag(name)
-            if all(other.image != entry.image for other in list_records(self.paths)):
-                self.store.remove_image(entry.image)
         return entry
 
     def resolve(self, reference: str) -> Resolved:
@@ -331,6 +326,20 @@ class Environments:
         return diagnose(self.paths, archives=archives)
 
     # Inside
+
+    def _remove_image(self, entry: Record, digest: str) -> None:
+        """Remove the image of *entry*, or only its name where another environment has the same image."""
+        if any(other.image == digest and other.name != entry.name for other in list_records(self.paths)):
+            self.store.untag(entry.name)
+            return
+        users = [state.name for state in self.runtime.list(all=True) if state.image == digest]
+        if users:
+            raise ConflictError(
+                f"containers of {entry.name} are there: {', '.join(users)}",
+                hint="`jupyter containers rm -f NAME` first",
+            )
+        with contextlib.suppress(NotFoundError):  # gone already
+            self.store.remove_image(digest)
 
     def _record(self, name: str) -> Record | None:
         return next((entry for entry in list_records(self.paths) if entry.name == name), None)

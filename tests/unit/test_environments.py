@@ -126,6 +126,23 @@ def test_sizes_of_shared_layers(environments, paths):
     assert {image.environments: image.own_size for image in images} == {("left",): 100, ("right",): 10}
 
 
+def test_image_goes_with_its_last_environment(environments, paths):
+    with environments.store.staging() as staging:
+        (staging.fs / "file").write_bytes(b"x")
+        layer = environments.store.commit_layer(staging.fs, created_by="x", epoch=0)
+    image = environments.store.put_image(ImageConfig(architecture="amd64"), [layer])
+    for name in ("one", "two"):
+        record(paths, Record(name=name, display_name=name, spec_file="", image=image.digest))
+        environments.store.tag(name, image.digest)
+    environments.forget("one", image=True)
+    assert [(view.environments, view.references) for view in environments.images()] == [(("two",), ("two:latest",))]
+    environments.forget("two", image=True)
+    assert environments.images() == ()
+    assert environments.prune(dry_run=True).size > 0
+    assert environments.prune().items
+    assert environments.prune().items == ()
+
+
 def test_resolve(environments, paths, spec, tmp_path):
     environments.add(spec("one"))
     with pytest.raises(NotFoundError, match="not built yet"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jupyter_containers.runtime.base import ContainerConfig
+from jupyter_containers.spec.catalog import find_record, record
 
 
 async def test_spec_by_path(api, spec):
@@ -49,15 +51,17 @@ async def test_forget(api, spec):
     assert (spec / "jupyter-container.toml").exists()
 
 
-async def test_image_in_use_is_not_removed(api, spec, runtime):
+async def test_image_in_use_is_not_removed(api, spec, runtime, paths):
     await api("environments", method="POST", body={"path": "demo"})
-    runtime.create(ContainerConfig(image="sha256:0", image_name="demo", argv=("sleep",), name="busy")).start()
+    entry = find_record(paths, "demo")
+    record(paths, msgspec.structs.replace(entry, image="sha256:" + "0" * 64))
+    runtime.create(ContainerConfig(image="sha256:" + "0" * 64, image_name="demo", argv=("x",), name="busy")).start()
     status, refused, _ = await api("environments", "demo", method="DELETE", params={"image": "true"})
     assert status == 409
     assert "busy" in refused["message"]
-    assert await _names(api) == ["demo"]
     _, shown, _ = await api("environments", "demo")
-    assert shown["containers"] == 1
+    assert (shown["containers"], shown["state"]) == (1, "broken")
+    assert (await api("environments", "demo", method="DELETE"))[0] == 204
 
 
 @pytest.mark.parametrize("name", ["nothing", "..", "%2e%2e%2fetc", "a%2Fb"])
