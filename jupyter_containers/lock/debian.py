@@ -14,6 +14,7 @@ from .archive import Release, Warn, fetch_release, load_index
 from .fetch import Fetcher, Progress
 from .model import Base, DebianPackage, Interpreter, Lock
 from .packages import Candidate, Index
+from .solver import check_known
 
 __all__ = ["Debian", "add_packages", "resolve_debian"]
 
@@ -61,6 +62,8 @@ def resolve_debian(
     archive = suites.main.archive
     for architecture in architectures:
         universe = _universe(suites, architecture, wishes, preferred, fetcher, progress)
+        for wish in wishes:
+            check_known(universe, wish.name, title="packages.apt")
         names = bootstrap.bootstrap_names(universe)
         if wants_python:
             python = bootstrap.choose_python(universe, spec.python, suite=suites.main.codename)

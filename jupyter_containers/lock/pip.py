@@ -31,7 +31,7 @@ from .indexes import find_indexes
 from .model import Interpreter, PythonPackages
 from .pylock import check_document, environment_marker, shape
 from .settings import Settings
-from .uv import explanation, failure, run_uv, uv_environment, uv_path
+from .uv import explanation, failure, own_options, run_uv, uv_environment, uv_path
 
 __all__ = [
     "Artifact",
@@ -240,6 +240,7 @@ class _Uv:
             for item in self.architectures
         ]
         tables = {
+            **own_options(),
             "environments": [environment_marker(self.version)],
             "required-environments": required,
             "workspace": {},

@@ -19,7 +19,7 @@ from . import version as versions
 from .packages import Candidate, Group, Relation
 from .universe import Universe, Wish
 
-__all__ = ["solve"]
+__all__ = ["check_known", "solve"]
 
 _MOST_RETRIES = 5000
 
@@ -33,12 +33,12 @@ def solve(universe: Universe, wanted: Sequence[str], *, title: str = "apt") -> d
     Raises :class:`ResolutionError` that says what is missing or what stands against what.
     """
     for name in wanted:
-        _check_known(universe, name, title)
+        check_known(universe, name, title=title)
     search = _Search(universe)
     search.chosen.update(universe.installed)
     for item in universe.installed.values():
         search.note_conflicts(item)
-    groups: list[Need] = [((Relation(name),), None) for name in wanted]
+    groups: list[Need] = [((_relation(universe, name),), None) for name in wanted]
     chosen = search.run(groups, title)
     return {name: item for name, item in sorted(chosen.items()) if universe.installed.get(name) is not item}
 
@@ -121,10 +121,27 @@ class _Search:
         return False
 
     def _choose(self, item: Candidate, queue: deque[Need]) -> None:
+        replaced = self.chosen.get(item.name)
         self.chosen[item.name] = item
+        if replaced is not None:
+            queue.extend(self._left_behind(replaced))
         self._note_provides(item)
         self.note_conflicts(item)
         queue.extend((group, item) for group in item.depends)
+
+    def _left_behind(self, replaced: Candidate) -> list[Need]:
+        """Needs of the base's packages that the one they were installed with no longer meets: that they move up too."""
+        names = {replaced.name, *(given.name for given in replaced.provides)}
+        return [
+            ((Relation(other.name, ">>", other.version),), other)
+            for other in self.universe.installed.values()
+            if self.chosen.get(other.name) is other
+            and any(
+                not self._satisfied(group)
+                for group in other.depends
+                if any(relation.name in names for relation in group)
+            )
+        ]
 
     def _restore(self, chosen: dict[str, Candidate]) -> None:
         self.chosen = dict(chosen)
@@ -196,7 +213,15 @@ class _Search:
         )
 
 
-def _check_known(universe: Universe, name: str, title: str) -> None:
+def _relation(universe: Universe, name: str) -> Relation:
+    """What a wish asks for. One with a version is not met by another version that a base may have."""
+    wish = universe.wishes.get(name)
+    options = universe.versions(name) if wish is not None and (wish.version or wish.suite) else ()
+    return Relation(name, "=", options[0].version) if options else Relation(name)
+
+
+def check_known(universe: Universe, name: str, *, title: str) -> None:
+    """:class:`ResolutionError` where nothing that may be chosen has the name, with what there is."""
     if universe.versions(name) or universe.providers(name):
         return
     wish = universe.wishes.get(name, Wish(name))

@@ -7,17 +7,19 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from ..errors import HostError, ResolutionError, UnreachableError
+from ..errors import HostError, InputError, ResolutionError, UnreachableError
 from .indexes import trust_environment
 
-__all__ = ["explanation", "failure", "run_uv", "uv_environment", "uv_path"]
+__all__ = ["explanation", "failure", "own_options", "run_uv", "uv_environment", "uv_path"]
 
 _DROPPED = re.compile(
-    r"^(UV_(PYTHON.*|PROJECT.*|SYSTEM_PYTHON|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_CACHE|CACHE_DIR|WORKING_DIR"
+    r"^(UV_(PYTHON.*|PROJECT.*|NO_CONFIG|CONFIG_FILE|SYSTEM_PYTHON|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_CACHE|CACHE_DIR|WORKING_DIR"
     r"|OUTPUT.*|CUSTOM_COMPILE_COMMAND|OFFLINE|NO_BINARY.*|NO_BUILD.*|RESOLUTION|FROZEN|LOCKED)|VIRTUAL_ENV|CONDA_.*"
     r"|PYTHONPATH|PYTHONHOME|FORCE_COLOR|CLICOLOR_FORCE)$"
 )
@@ -42,7 +44,23 @@ def uv_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment that uv is run with: the user's indexes, proxies and certificates, and no other influence."""
     given = os.environ if environ is None else environ
     kept = {name: value for name, value in given.items() if not _DROPPED.match(name)}
+    if given.get("UV_NO_CONFIG") or given.get("UV_CONFIG_FILE"):
+        # Both would also have the bounds in our project file ignored (see own_options): only the user's files are.
+        kept.update(XDG_CONFIG_HOME="/nonexistent", XDG_CONFIG_DIRS="/nonexistent")
     return {**kept, **trust_environment(given), "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+
+
+def own_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The options of the file that UV_CONFIG_FILE names, to stand in a project file's ``[tool.uv]``."""
+    named = (os.environ if environ is None else environ).get("UV_CONFIG_FILE")
+    if not named:
+        return {}
+    try:
+        return tomllib.loads(Path(named).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(
+            f"UV_CONFIG_FILE: cannot read {named}: {error}", hint="correct the file or the variable"
+        ) from error
 
 
 def run_uv(arguments: Sequence[str], work: Path, *, cache_dir: Path) -> subprocess.CompletedProcess[str]:

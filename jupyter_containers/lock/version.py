@@ -61,7 +61,7 @@ def _key(text: str) -> tuple[tuple[tuple[int, ...], int], ...]:
     # Text and number take turns. In text ~ comes before the end, the end before letters, letters before the rest.
     parts = [
         ((*(_weight(character) for character in letters), 0), int(digits or 0))
-        for letters, digits in _PARTS.findall(text)
+        for letters, digits in _PARTS.findall(text or "0")  # no revision is as good as revision 0
         if letters or digits
     ]
     return (*parts, ((0,), 0))

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from io import BytesIO
+
+import msgspec
+import pytest
+
+from jupyter_containers.errors import ResolutionError, SpecError, UnreachableError
+from jupyter_containers.lock.model import Interpreter
+from jupyter_containers.lock.pip import needs_ipykernel, resolve_python, wants_python
+from jupyter_containers.lock.uv import uv_environment
+from jupyter_containers.spec.model import EnvironmentSpec, Kernel, LoadedSpec, Packages
+
+INTERPRETER = Interpreter(version="3.13", path="/usr/bin/python3", full_version="3.13.5", glibc="2.41")
+
+pytestmark = pytest.mark.usefixtures("own_environment")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "project"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def resolve(index, folder, tmp_path, settings):
+    index.add("ipykernel", "7.0.0")
+
+    def run(
+        *pip: str,
+        previous=None,
+        upgrade=False,
+        offline=False,
+        pylock=None,
+        kernel=Kernel(),  # noqa: B008
+        architectures=("amd64",),
+        **packages,
+    ):
+        spec = EnvironmentSpec(name="x", packages=Packages(pip=pip, index_url=index.url, **packages), kernel=kernel)
+        loaded = LoadedSpec(spec=spec, folder=folder, pylock=pylock)
+        return resolve_python(
+            loaded, INTERPRETER, cache_dir=tmp_path / "uv", settings=msgspec.structs.replace(settings, offline=offline),
+            architectures=architectures, previous=previous, upgrade=upgrade,
+        )  # fmt: skip
+
+    return run
+
+
+def versions(packages):
+    return {package["name"]: package.get("version") for package in packages.pylock["packages"]}
+
+
+def test_dependencies_and_ipykernel(resolve, index):
+    index.add("alpha", "1.0", "beta>=2; python_version > '3.8'", "gamma; sys_platform == 'win32'")
+    index.add("beta", "1.0")
+    digest = index.add("beta", "2.0")
+    found = resolve("alpha")
+    assert versions(found) == {"alpha": "1.0", "beta": "2.0", "ipykernel": "7.0.0"}
+    (beta,) = [package for package in found.pylock["packages"] if package["name"] == "beta"]
+    assert beta["wheels"][0]["hashes"] == {"sha256": digest}
+
+
+def test_ipykernel_is_left_out_where_the_kernel_is_another(resolve, index):
+    index.add("alpha", "1.0")
+    kernel = Kernel(argv=("/opt/venv/bin/xpython", "{connection_file}"))
+    assert versions(resolve("alpha", kernel=kernel)) == {"alpha": "1.0"}
+
+
+def test_own_wish_for_ipykernel_is_respected(resolve, index):
+    index.add("ipykernel", "6.0.0")
+    assert versions(resolve("ipykernel<7")) == {"ipykernel": "6.0.0"}
+
+
+def test_who_wants_python():
+    assert wants_python(EnvironmentSpec(name="x")) and needs_ipykernel(EnvironmentSpec(name="x"))
+    assert not wants_python(EnvironmentSpec(name="x", python="none"))
+    r = EnvironmentSpec(name="x", kernel=Kernel(argv=("/usr/bin/R",), language="r"))
+    assert not wants_python(r) and not needs_ipykernel(r)
+    assert wants_python(msgspec.structs.replace(r, packages=Packages(pip=("x",))))
+    assert needs_ipykernel(
+        EnvironmentSpec(name="x", kernel=Kernel(argv=("/start", "python3", "-m", "ipykernel_launcher")))
+    )
+
+
+def test_extras_constraints_and_urls(resolve, index, site):
+    index.add("alpha", "1.0")
+    index.add("alpha", "2.0")
+    content = index.add("solo", "1.0")
+    found = resolve("alpha", f"solo @ {site.url}/files/solo-1.0-py3-none-any.whl", constraints=("alpha<2",))
+    assert versions(found) == {"alpha": "1.0", "ipykernel": "7.0.0", "solo": "1.0"}
+    (solo,) = [package for package in found.pylock["packages"] if package["name"] == "solo"]
+    assert solo["archive"]["hashes"]["sha256"] == content
+
+
+def test_versions_are_kept_until_an_upgrade_is_asked_for(resolve, index):
+    index.add("alpha", "1.0")
+    index.add("beta", "1.0")
+    first = resolve("alpha", "beta")
+    index.add("alpha", "2.0")
+    index.add("beta", "2.0")
+    assert versions(resolve("alpha", "beta", previous=first)) == versions(first)
+    one = resolve("alpha", "beta", previous=first, upgrade=frozenset({"beta"}))
+    assert versions(one) == {"alpha": "1.0", "beta": "2.0", "ipykernel": "7.0.0"}
+    every = resolve("alpha", "beta", previous=first, upgrade=True)
+    assert versions(every) == {"alpha": "2.0", "beta": "2.0", "ipykernel": "7.0.0"}
+
+
+def test_second_resolution_asks_no_network(resolve, index, site):
+    index.add("alpha", "1.0")
+    first = resolve("alpha")
+    site.asked.clear()
+    assert resolve("alpha") == first
+    assert site.asked == []
+
+
+def test_hashes_of_the_spec(resolve, index):
+    digest = index.add("alpha", "1.0")
+    assert versions(resolve(f"alpha==1.0 --hash=sha256:{digest}"))["alpha"] == "1.0"
+    with pytest.raises(ResolutionError, match=r"no file of alpha 1.0 that fits has one of the hashes"):
+        resolve(f"alpha==1.0 --hash=sha256:{'0' * 64}")
+    with pytest.raises(ResolutionError, match="none of its hashes is a sha256"):
+        resolve(f"alpha==1.0 --hash=sha512:{'0' * 128}")
+
+
+def test_no_solution_is_explained_in_uvs_words(resolve, index):
+    index.add("alpha", "1.0")
+    with pytest.raises(ResolutionError) as caught:
+        resolve("alpha>=2")
+    text = str(caught.value)
+    assert "only alpha" in text and "alpha>=2" in text and "markers" not in text and "error:" not in text
+
+
+def test_package_that_does_not_exist(resolve):
+    with pytest.raises(ResolutionError, match="no-such-thing"):
+        resolve("no-such-thing")
+
+
+def test_source_only_package_is_refused_and_its_code_not_run(resolve, index, tmp_path):
+    proof = tmp_path / "ran"
+    content = BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for name, text in {
+            "setup.py": f"open({str(proof)!r}, 'w')\nfrom setuptools import setup\nsetup(name='old', version='1.0')\n",
+            "PKG-INFO": "Metadata-Version: 1.0\nName: old\nVersion: 1.0\n",
+        }.items():
+            member = tarfile.TarInfo(f"old-1.0/{name}")
+            member.size = len(text)
+            archive.addfile(member, BytesIO(text.encode()))
+    index.publish("old", "old-1.0.tar.gz", content.getvalue())
+    with pytest.raises(ResolutionError, match="no wheel of old fits") as caught:
+        resolve("old")
+    assert not proof.exists() and "build.run" in caught.value.hint
+
+
+def test_wheel_for_another_python_only(resolve, index):
+    index.add("native", "1.0", tag="cp312-cp312-manylinux_2_17_x86_64")
+    with pytest.raises(ResolutionError, match="native"):
+        resolve("native")
+
+
+def test_architecture_without_a_wheel(resolve, index):
+    index.add("native", "1.0", tag="cp313-cp313-manylinux_2_17_x86_64")
+    assert versions(resolve("native"))["native"] == "1.0"
+    with pytest.raises(ResolutionError, match="native"):
+        resolve("native", architectures=("arm64",))
+
+
+def project(folder, name="pkg", **table):
+    (folder / name).mkdir()
+    lines = "\n".join(f"{key.replace('_', '-')} = {value}" for key, value in table.items())
+    (folder / name / "pyproject.toml").write_text(
+        f"[project]\nname = '{name}'\n{lines}\n[build-system]\nrequires = ['hatchling']\n"
+    )
+
+
+def test_local_package_with_static_metadata(resolve, index, folder):
+    index.add("alpha", "1.0")
+    index.add("beta", "1.0")
+    project(folder, version="'1.0'", dependencies="['alpha']", optional_dependencies="{ more = ['beta'] }")
+    found = resolve("./pkg[more] ; sys_platform == 'linux'")
+    assert versions(found).keys() == {"alpha", "beta", "ipykernel", "pkg"}
+    (entry,) = [package for package in found.pylock["packages"] if package["name"] == "pkg"]
+    assert entry["directory"] == {"path": "pkg"}
+
+
+@pytest.mark.parametrize(
+    ("table", "cause"),
+    [
+        ({"version": "'1'", "dynamic": "['dependencies']"}, "dynamic dependencies"),
+        ({"dynamic": "['version']"}, "dynamic version"),
+    ],
+)
+def test_local_package_that_would_have_to_be_run(resolve, folder, table, cause):
+    project(folder, **table)
+    with pytest.raises(ResolutionError, match=cause) as caught:
+        resolve("./pkg")
+    assert "./pkg" in str(caught.value)
+
+
+def test_local_package_without_a_project_table(resolve, folder):
+    (folder / "pkg").mkdir()
+    (folder / "pkg" / "setup.py").write_text("raise SystemExit(1)")
+    with pytest.raises(ResolutionError, match=r"no pyproject.toml with a"):
+        resolve("./pkg")
+
+
+def test_local_wheel(resolve, index, folder, site):
+    index.add("alpha", "1.0")
+    (folder / "alpha-1.0-py3-none-any.whl").write_bytes(site.files["/files/alpha-1.0-py3-none-any.whl"])
+    found = resolve("./alpha-1.0-py3-none-any.whl")
+    (entry,) = [package for package in found.pylock["packages"] if package["name"] == "alpha"]
+    digest = hashlib.sha256(site.files["/files/alpha-1.0-py3-none-any.whl"]).hexdigest()
+    assert entry["archive"] == {"path": "alpha-1.0-py3-none-any.whl", "hashes": {"sha256": digest}}
+
+
+def test_configuration_beside_the_spec_has_no_say(resolve, index, folder):
+    index.add("alpha", "1.0")
+    (folder / "uv.toml").write_text('index-url = "http://127.0.0.1:1/simple"\nno-such-key = 1\n')
+    (folder / "pyproject.toml").write_text('[tool.uv]\nindex-url = "http://127.0.0.1:1/simple"\n')
+    assert versions(resolve("alpha"))["alpha"] == "1.0"
+
+
+def test_index_that_does_not_answer(resolve, index, monkeypatch):
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(UnreachableError, match="does not answer"):
+        resolve("alpha @ http://127.0.0.1:1/alpha-1.0-py3-none-any.whl")
+
+
+def test_offline(resolve, index):
+    with pytest.raises(UnreachableError, match="offline"):
+        resolve("alpha", offline=True)
+
+
+def foreign(folder, *packages, **fields):
+    from jupyter_containers.lock.filetext import dump
+
+    file = folder / "pylock.toml"
+    file.write_text(dump({"lock-version": "1.0", "created-by": "another", **fields, "packages": list(packages)}))
+    return file
+
+
+def test_foreign_lock_is_adopted_and_ipykernel_added_within_its_bounds(resolve, index, folder, site):
+    index.add("ipykernel", "8.0.0", "shared>=1")
+    digest = index.add("shared", "1.0")
+    index.add("shared", "2.0")
+    wheel = {"url": f"{site.url}/files/shared-1.0-py3-none-any.whl", "hashes": {"sha256": digest}}
+    file = foreign(folder, {"name": "shared", "version": "1.0", "wheels": [wheel]})
+    found = resolve(pylock=file)
+    assert versions(found) == {"ipykernel": "8.0.0", "shared": "1.0"}
+
+
+def test_foreign_lock_that_is_broken(resolve, folder):
+    file = foreign(folder, {"name": "x", "version": "1"})
+    with pytest.raises(SpecError, match="cannot be adopted"):
+        resolve(pylock=file)
+    file.write_text("[[packages")
+    with pytest.raises(SpecError, match="cannot read"):
+        resolve(pylock=file)
+
+
+def test_uv_lock_is_exported_and_the_folder_left_as_it_was(resolve, index, folder, tmp_path):
+    import subprocess
+
+    from jupyter_containers.lock.uv import uv_path
+
+    index.add("alpha", "1.0")
+    index.add("beta", "1.0")
+    (folder / "pyproject.toml").write_text(
+        "[project]\nname = 'mine'\nversion = '1'\nrequires-python = '>=3.11'\ndependencies = ['alpha', 'ipykernel']\n"
+        f"[dependency-groups]\nextra = ['beta']\n[[tool.uv.index]]\nurl = '{index.url}'\ndefault = true\n"
+    )
+    subprocess.run(
+        [uv_path(), "lock", "--cache-dir", tmp_path / "uv-lock", "--no-python-downloads"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert versions(resolve(pylock=folder / "uv.lock")) == {"alpha": "1.0", "ipykernel": "7.0.0"}
+    assert versions(resolve(pylock=folder / "uv.lock", groups=("extra",))) == {
+        "alpha": "1.0",
+        "beta": "1.0",
+        "ipykernel": "7.0.0",
+    }
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("variable", ["UV_NO_CONFIG", "UV_CONFIG_FILE"])
+def test_bounds_hold_whatever_configuration_the_user_chose(resolve, index, monkeypatch, tmp_path, variable):
+    """`gamma` is nowhere: only a resolution that is bound to Linux does not miss it."""
+    (tmp_path / "uv.toml").write_text('prerelease = "allow"\n')
+    monkeypatch.setenv(variable, str(tmp_path / "uv.toml") if variable == "UV_CONFIG_FILE" else "1")
+    index.add("alpha", "1.0", "gamma; sys_platform == 'win32'")
+    index.add("alpha", "2.0rc1")
+    expected = "2.0rc1" if variable == "UV_CONFIG_FILE" else "1.0"
+    assert versions(resolve("alpha"))["alpha"] == expected
+
+
+def test_shell_variables_that_would_change_the_result_are_dropped():
+    given = {
+        "UV_PYTHON": "3.9",
+        "VIRTUAL_ENV": "/v",
+        "UV_INDEX_URL": "https://i",
+        "HTTPS_PROXY": "http://p",
+        "UV_CONSTRAINT": "c",
+        "PATH": "/bin",
+    }
+    kept = uv_environment(given)
+    assert {"UV_PYTHON", "VIRTUAL_ENV", "UV_CONSTRAINT"}.isdisjoint(kept)
+    assert kept["UV_INDEX_URL"] == "https://i" and kept["HTTPS_PROXY"] == "http://p"
