@@ -67,11 +67,11 @@ def collect(store: Store, *, unused_for: float = 0.0, dry_run: bool = False) -> 
             for path in stale:
                 marks.items.append(f"interrupted work {path.name}")
             if dry_run:
-                size = sum(measure_tree(path).own for path in (*marks.trees, *stale))
+                size = measure_tree(*marks.trees, *stale).own
             if bin_ is not None:
                 _take_away(store, marks, bin_)
         if bin_ is not None:
-            size = measure_tree(bin_).own + sum(measure_tree(path).own for path in stale)
+            size = measure_tree(*bin_.iterdir(), *stale).own
             for path in stale:
                 remove_tree(path)
     return Collected(tuple(marks.items), size)

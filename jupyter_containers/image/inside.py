@@ -163,6 +163,6 @@ def _find(folder: _Folder, name: bytes, stack: ExitStack) -> _Folder | _File | N
         handle = os.open(name, _FOLDER, dir_fd=part)
         stack.callback(os.close, handle)
         parts.append(handle)
-        if is_opaque(f"/proc/self/fd/{handle}".encode()):
+        if is_opaque(handle):
             break
     return tuple(parts) or None

@@ -31,6 +31,7 @@ class Lease:
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._held: set[str] = set()
         self._guard = threading.Lock()
+        self._left = False
 
     def add(self, digests: Iterable[str]) -> None:
         """Hold images or layers, by their digests and diff_ids, too. They must be known to be there:
@@ -42,12 +43,17 @@ class Lease:
                 self._held.update(new)
 
     def fileno(self) -> int:
-        """The descriptor that holds the lease: a child that inherits it (``pass_fds``) prolongs it to its own end."""
+        """The descriptor that holds the lease: a child that inherits it (``pass_fds``) prolongs it to its own end,
+        after :meth:`leave_to_children`."""
         return self._handle
 
-    def release(self, *, inherited: bool = False) -> None:
-        """Let go. With *inherited* a child goes on holding it: the file stays, for the collector to remove."""
-        if not inherited:
+    def leave_to_children(self) -> None:
+        """When this process lets go, what inherited the descriptor goes on holding; the collector tidies up."""
+        self._left = True
+
+    def release(self) -> None:
+        """Let go."""
+        if not self._left:
             self._path.unlink(missing_ok=True)
         os.close(self._handle)
 
@@ -64,7 +70,9 @@ def leased_digests(folder: Path) -> set[str]:
             if try_lock(handle):
                 path.unlink(missing_ok=True)
             else:
-                held.update(path.read_text().split())
+                # By descriptor: its owner may be letting go at this moment.
+                with os.fdopen(os.dup(handle), "r") as stream:
+                    held.update(stream.read().split())
         finally:
             os.close(handle)
     return held

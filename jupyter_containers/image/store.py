@@ -225,6 +225,10 @@ class Store:
 
         Raises :class:`StoreError` for what a layer can't hold and :class:`OutOfSpaceError`; nothing is taken in then.
         """
+        if self.root / "tmp" not in tree.absolute().parents:
+            raise StoreError(
+                f"{tree} does not lie in a staging folder of the store, so it can't be moved into it"
+            )
         with full_disk_told(self.root):
             capture = Capture(os.fsencode(tree), epoch, plain_modes, true_modes or {})
             state, tar_size = sha256(), 0

@@ -100,7 +100,6 @@ class _Target:
         self._room.take(member.size)
         if member.kind == DIRECTORY:
             self._folders[member.name] = (member.mode, member.mtime)
-            self._folder(member.name)
             self._set_xattrs(member, self._path(member.name))
             return
         parent = self._folder(folder)
@@ -167,6 +166,9 @@ class _Target:
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
             raise self._reader.error(f"a hard link to {quote_name(member.link)[:200]!r}, which is not a file")
         os.link(target, base, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+        mode = self.result.facts.modes.get(quote_name(member.link))
+        if mode is not None:
+            self.result.facts.modes[quote_name(member.name)] = mode
 
     def _take_whiteout(self, member: Member, folder: bytes, base: bytes) -> bool:
         """Whether *member* is a deletion, or a folder's marker, and was done as such."""
@@ -187,8 +189,7 @@ class _Target:
             if not folder:
                 # overlayfs does not look for the attribute on a layer's root.
                 raise self._reader.error("a deletion of all lower layers at once")
-            self._folder(folder)
-            set_opaque(os.fsencode(self._path(folder)))
+            set_opaque(self._folder(folder))
             return True
         hidden = hidden_name(base)
         if hidden in (None, b"", b".", b".."):
@@ -201,8 +202,7 @@ class _Target:
         except FileExistsError:
             # What is here stays; a folder no longer shows what is below it.
             if stat.S_ISDIR(os.stat(hidden, dir_fd=parent, follow_symlinks=False).st_mode):
-                self._folder(folder + b"/" + hidden if folder else hidden)
-                set_opaque(os.fsencode(self._path(folder + b"/" + hidden if folder else hidden)))
+                set_opaque(self._folder(folder + b"/" + hidden if folder else hidden))
         return True
 
     def _folder(self, name: bytes, *, make: bool = True) -> int:
@@ -241,7 +241,7 @@ class _Target:
                 # A deletion, and then a new folder in its place: one that hides the old.
                 os.unlink(base, dir_fd=parent)
                 handle = self._enter(base, parent, name, make)
-                set_opaque(f"/proc/self/fd/{handle}".encode())
+                set_opaque(handle)
                 return handle
             cause = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "not a folder"
             raise self._reader.error(f"{quote_name(name)[:200]!r} on its way is {cause}") from error

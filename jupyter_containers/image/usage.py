@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,11 +79,11 @@ def measure(store: Store) -> DiskUsage:
     )  # fmt: skip
 
 
-def measure_tree(path: Path) -> TreeUsage:
-    """The bytes of everything at and below *path*."""
+def measure_tree(*paths: Path) -> TreeUsage:
+    """The bytes of everything at and below *paths*, taken as one tree."""
     links: dict[tuple[int, int], int] = {}
     size = own = 0
-    for status in _statuses(os.fsencode(path)):
+    for status in chain.from_iterable(_statuses(os.fsencode(path)) for path in paths):
         key = (status.st_dev, status.st_ino)
         linked = not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1
         found = links.get(key, 0) + 1 if linked else 1

@@ -35,19 +35,19 @@ def make_whiteout(name: bytes, *, folder: int) -> None:
     os.mknod(name, stat.S_IFCHR | 0o000, 0, dir_fd=folder)
 
 
-def is_opaque(path: bytes | int) -> bool:
-    """Whether a folder (by path or descriptor) hides what lower layers have in it."""
+def is_opaque(folder: bytes | int) -> bool:
+    """Whether a folder (by path, or descriptor, with O_PATH, too) hides what lower layers have in it."""
     try:
-        if isinstance(path, int):
-            return os.getxattr(path, OPAQUE_XATTR) == b"y"
-        return os.getxattr(path, OPAQUE_XATTR, follow_symlinks=False) == b"y"
+        if isinstance(folder, int):
+            return os.getxattr(f"/proc/self/fd/{folder}", OPAQUE_XATTR) == b"y"
+        return os.getxattr(folder, OPAQUE_XATTR, follow_symlinks=False) == b"y"
     except OSError:
         return False
 
 
-def set_opaque(path: bytes | int) -> None:
+def set_opaque(folder: bytes | int) -> None:
     """Let a folder (by path or descriptor) hide what lower layers have in it."""
-    os.setxattr(path, OPAQUE_XATTR, b"y")
+    os.setxattr(f"/proc/self/fd/{folder}" if isinstance(folder, int) else folder, OPAQUE_XATTR, b"y")
 
 
 def hidden_name(name: bytes) -> bytes | None:

@@ -1,0 +1,75 @@
+"""Removing trees."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from jupyter_containers.image.tree import remove_tree
+
+
+def test_nothing_and_files_and_links_are_removed(tmp_path: Path) -> None:
+    remove_tree(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/kept").write_text("")
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "dangling").symlink_to("gone")
+    for name in ("file", "link", "dangling"):
+        remove_tree(tmp_path / name)
+    assert os.listdir(tmp_path) == ["folder"]
+    assert os.listdir(tmp_path / "folder") == ["kept"]
+
+
+def test_closed_folders_and_links_inside(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    (victim / "precious").mkdir(parents=True)
+    tree = tmp_path / "tree"
+    (tree / "a/b/c").mkdir(parents=True)
+    (tree / "a/b/c/out").symlink_to(victim)
+    (tree / "a/out").symlink_to("/")
+    (tree / "a/b/c/f").write_text("")
+    (tree / "a/b/c/f").chmod(0)
+    os.mknod(tree / "a/b/gone", 0o020000, 0)
+    os.mkfifo(tree / "pipe")
+    for name in ("a/b/c", "a/b", "a", "."):
+        (tree / name).chmod(0)
+    # Not as root, to whom modes mean nothing.
+    script = f"import os, sys; sys.path[:0] = {sys.path!r}\nfrom pathlib import Path\nfrom jupyter_containers.image.tree import remove_tree\nremove_tree(Path({str(tree)!r}))"  # fmt: skip
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-hR", "12345", str(tmp_path)], check=True)
+        done = subprocess.run(
+            ["setpriv", "--reuid=12345", "--bounding-set=-all", "--clear-groups", sys.executable, "-c", script],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:  # this interpreter is not for everybody
+            remove_tree(tree)
+    else:
+        remove_tree(tree)
+    assert not tree.exists()
+    assert (victim / "precious").is_dir()
+
+
+def test_trees_deeper_than_a_path_or_the_stack(tmp_path: Path) -> None:
+    top = os.open(tmp_path, os.O_RDONLY)
+    os.mkdir("deep", dir_fd=top)
+    handle = os.open("deep", os.O_RDONLY, dir_fd=top)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=handle)
+        inner = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+    os.close(top)
+    remove_tree(tmp_path / "deep")
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_of_its_own_do_not_matter(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"t/.removed-{number}/x/.removed-{number}").mkdir(parents=True)
+        (tmp_path / f"t/.removed-{number}/f").write_text("")
+    remove_tree(tmp_path / "t")
+    assert not (tmp_path / "t").exists()
