@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import HostError
-from . import idmap, launch
+from . import idmap, orders
 
 __all__ = ["Bwrap", "find_bwrap", "remedy", "try_bwrap"]
 
@@ -73,11 +73,11 @@ def try_bwrap(path: Path) -> tuple[str, str]:
     try:
         if idmap.is_needed():
             program, clones = idmap.stage_bwrap(path)
-            orders = launch.pack([program, *tail], status=2, identity=idmap.UNPRIVILEGED_ID, clones=clones)
+            packed = orders.pack([program, *tail], status=2, identity=idmap.UNPRIVILEGED_ID, clones=clones)
             fd = os.memfd_create("jupyter-containers-orders")
             try:
-                os.write(fd, orders)
-                done = _run(launch.command(fd), fd)
+                os.write(fd, packed)
+                done = _run(orders.command(fd), fd)
             finally:
                 os.close(fd)
         else:

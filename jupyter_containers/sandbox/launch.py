@@ -2,8 +2,8 @@
 
 Run as ``python -I -S`` by :func:`.process.spawn`: with no site packages and few imports it starts in milliseconds.
 It joins the control groups, sets limits, as root makes the idmapped clones and becomes the unprivileged id
-(:mod:`.idmap`), and executes bwrap. Its orders come as a marshalled dict through a descriptor; what goes wrong is
-written to the status descriptor as one JSON line, ``{"launch-error": message, "hint": remedy}``.
+(:mod:`.idmap`), and executes bwrap. Its orders (:mod:`.orders`) come as a marshalled dict through a descriptor; what
+goes wrong is written to the status descriptor as one JSON line, ``{"launch-error": message, "hint": remedy}``.
 """
 
 from __future__ import annotations
@@ -11,69 +11,14 @@ from __future__ import annotations
 import errno
 import marshal
 import os
-import sys
 
 from . import kernel
 
 TYPE_CHECKING = False  # typing is a slow import here
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import TypedDict
+    from .orders import Orders
 
-    from .idmap import Clone
-
-    class Orders(TypedDict):
-        """What is to be done, in this order."""
-
-        groups: list[str]
-        rlimits: list[tuple[int, int]]
-        identity: int | None
-        stage: str
-        clones: list[tuple[str, str, tuple[int, int] | None, bool, bool]]
-        parent: int
-        argv: list[str]
-        status: int
-
-
-__all__ = ["command", "main", "pack"]
-
-_CODE = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from jupyter_containers.sandbox.launch import main; main(int(sys.argv[2]))"
-)
-
-_Shift = tuple[int, int] | None
-
-
-def pack(
-    argv: Sequence[str],
-    *,
-    status: int,
-    groups: Sequence[str] = (),
-    rlimits: Sequence[tuple[int, int]] = (),
-    identity: int | None = None,
-    stage: str = "/run",
-    clones: Sequence[Clone] = (),
-    parent: int = 0,
-) -> bytes:
-    """Orders as bytes. *parent*: the pid whose end must be this process's end; 0: none."""
-    orders: Orders = {
-        "argv": list(argv),
-        "status": status,
-        "groups": list(groups),
-        "rlimits": list(rlimits),
-        "identity": identity,
-        "stage": stage,
-        "clones": [(c.source, c.target, c.shift, c.recursive, c.folder) for c in clones],
-        "parent": parent,
-    }
-    return marshal.dumps(orders)  # type: ignore[arg-type]  # a TypedDict is a dict
-
-
-def command(orders: int) -> list[str]:
-    """The argument vector that carries out the orders that descriptor *orders* holds."""
-    packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100,PTH120
-    return [sys.executable, "-I", "-S", "-c", _CODE, packages, str(orders)]
+__all__ = ["main"]
 
 
 def main(orders_fd: int) -> None:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import CancelledError, ContainerError, ContainersError, HostError
-from . import idmap, launch
+from . import idmap, orders
 from .bwrap import Bwrap, Fds, find_bwrap, options, this_host
 from .cgroup import Group
 from .filters import filter_program
@@ -80,7 +80,7 @@ def spawn(
         joins = group.joins if group else ()
         limits = rlimits(sandbox, group)
         if as_root:
-            orders = launch.pack(
+            packed = orders.pack(
                 argv,
                 status=status_fd,
                 groups=[str(path) for path in joins],
@@ -90,9 +90,9 @@ def spawn(
                 clones=clones,
                 parent=os.getpid() if sandbox.die_with_parent else 0,
             )
-            orders_fd = memory_file(stack, "orders", orders)
+            orders_fd = memory_file(stack, "orders", packed)
             inherited.append(orders_fd)
-            argv = launch.command(orders_fd)
+            argv = orders.command(orders_fd)
         else:
             argv = [*shell_prefix(joins, limits), *argv]
         if group and group.prefix:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_containers.errors import HostError
-from jupyter_containers.sandbox import choice, idmap, launch, probe, terminal
+from jupyter_containers.sandbox import choice, idmap, orders, probe, terminal
 from jupyter_containers.sandbox.model import Bind, Overlay, Sandbox
 
 
@@ -130,9 +130,9 @@ def test_orders_survive_the_way(tmp_path: Path) -> None:
     import marshal
 
     clone = idmap.Clone("/a", "/b", (1, 2), recursive=True)
-    orders = marshal.loads(launch.pack(["bwrap", "x"], status=3, clones=[clone], parent=7))
-    assert orders["argv"] == ["bwrap", "x"]
-    assert orders["clones"] == [("/a", "/b", (1, 2), True, True)]
+    found = marshal.loads(orders.pack(["bwrap", "x"], status=3, clones=[clone], parent=7))
+    assert found["argv"] == ["bwrap", "x"]
+    assert found["clones"] == [("/a", "/b", (1, 2), True, True)]
 
 
 @pytest.mark.parametrize(("machine", "number"), [("x86_64", 62), ("aarch64", 183)])

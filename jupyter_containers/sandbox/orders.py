@@ -1,0 +1,62 @@
+"""What :mod:`.launch` is told to do, and how it is started. Apart from it, since only the child needs ctypes."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from collections.abc import Sequence
+from typing import TypedDict
+
+from .idmap import Clone
+
+__all__ = ["Orders", "command", "pack"]
+
+_CODE = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from jupyter_containers.sandbox.launch import main; main(int(sys.argv[2]))"
+)
+
+
+class Orders(TypedDict):
+    """What is to be done, in this order."""
+
+    groups: list[str]
+    rlimits: list[tuple[int, int]]
+    identity: int | None
+    stage: str
+    clones: list[tuple[str, str, tuple[int, int] | None, bool, bool]]
+    parent: int
+    argv: list[str]
+    status: int
+
+
+def pack(
+    argv: Sequence[str],
+    *,
+    status: int,
+    groups: Sequence[str] = (),
+    rlimits: Sequence[tuple[int, int]] = (),
+    identity: int | None = None,
+    stage: str = "/run",
+    clones: Sequence[Clone] = (),
+    parent: int = 0,
+) -> bytes:
+    """Orders as bytes. *parent*: the pid whose end must be this process's end; 0: none."""
+    orders: Orders = {
+        "argv": list(argv),
+        "status": status,
+        "groups": list(groups),
+        "rlimits": list(rlimits),
+        "identity": identity,
+        "stage": stage,
+        "clones": [(c.source, c.target, c.shift, c.recursive, c.folder) for c in clones],
+        "parent": parent,
+    }
+    return marshal.dumps(orders)  # type: ignore[arg-type]  # a TypedDict is a dict
+
+
+def command(orders: int) -> list[str]:
+    """The argument vector that carries out the orders that descriptor *orders* holds."""
+    packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100,PTH120
+    return [sys.executable, "-I", "-S", "-c", _CODE, packages, str(orders)]
