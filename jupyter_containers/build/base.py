@@ -22,7 +22,7 @@ from .plan import BaseStep
 from .report import Reporter
 from .tree import Tree
 
-__all__ = ["find_image", "make_base", "root_layers"]
+__all__ = ["find_image", "has_user", "make_base", "root_layers"]
 
 
 def find_image(loaded: LoadedSpec, base: Base, store: Store, reporter: Reporter) -> Image | None:
@@ -63,6 +63,15 @@ def root_layers(step: BaseStep, context: Context) -> tuple[Layer, ...]:
                 context.store.record_step(name, layer)
         return (layer,)
     return ()
+
+
+def has_user(context: Context) -> bool:
+    """Whether the root has an account for kernels to run as."""
+    try:
+        accounts = read_bytes_in_root(context.state.paths, "etc/passwd")
+    except NotFoundError:
+        return False
+    return any(row.split(b":")[2:3] == [str(rootfs.USER_ID).encode()] for row in accounts.splitlines())
 
 
 def _checked_archive(base: Base, loaded: LoadedSpec) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..errors import BuildError, CancelledError, ContainerError, OutOfSpaceError
 from ..image.model import ExecutionConfig, History, Image, ImageConfig, Layer
@@ -17,7 +17,7 @@ from ..paths import Paths
 from ..spec.model import LoadedSpec
 from . import rootfs
 from .apt import install_packages
-from .base import find_image, make_base, root_layers
+from .base import find_image, has_user, make_base, root_layers
 from .bounds import read_bounds
 from .context import Context, State
 from .copying import copy_files
@@ -96,7 +96,12 @@ def _take(step: Step, context: Context, *, no_cache: bool) -> None:
     reporter, store = context.reporter, context.store
     check_cancelled(context.cancel)
     if isinstance(step, BaseStep):
-        context.state.layers.extend(root_layers(step, context))
+        below = root_layers(step, context)
+        context.state.layers.extend(below)
+        context.state.history.extend(_history_below(context.state, below))
+        if below and has_user(context):
+            reporter.cached()
+            return
     layer = None if no_cache else store.step(step.id)
     if layer is not None:
         reporter.cached()
@@ -119,6 +124,7 @@ def _take(step: Step, context: Context, *, no_cache: bool) -> None:
                 store.record_step(step.id, layer)
         reporter.finished()
     context.state.layers.append(layer)
+    context.state.history.append(History(created_by=step.created_by))
     if isinstance(step, PythonStep):
         environment = step.interpreter.environment
         context.state.environment = {"VIRTUAL_ENV": environment, "PATH": f"{environment}/bin:{ENVIRONMENT['PATH']}"}
@@ -171,5 +177,10 @@ def _config(loaded: LoadedSpec, state: State, architecture: str) -> ImageConfig:
         labels=labels,
         stop_signal=base.stop_signal,
     )
-    history = tuple(History(created_by=layer.created_by) for layer in state.layers)
-    return ImageConfig(architecture=architecture, config=execution, history=history)
+    return ImageConfig(architecture=architecture, config=execution, history=tuple(state.history))
+
+
+def _history_below(state: State, layers: Sequence[Layer]) -> tuple[History, ...]:
+    if state.base is not None and state.base.config.history is not None:
+        return state.base.config.history
+    return tuple(History(created_by=layer.created_by) for layer in layers)

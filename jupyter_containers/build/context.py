@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..image.model import Image, Layer
+from ..image.model import History, Image, Layer
 from ..image.store import Store
 from ..spec.model import LoadedSpec
 from .bounds import Bounds
@@ -22,6 +22,8 @@ class State:
 
     layers: list[Layer] = field(default_factory=list)
     """Lowest first."""
+    history: list[History] = field(default_factory=list)
+    """A text for each layer. Not the layers' own: two steps that give the same bytes share a layer."""
     base: Image | None = None
     """The image that was started from, where it was one."""
     environment: dict[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import HostError
 from ..sandbox.model import Bind, Limits, Overlay, Sandbox
+from .network import Network, host_network
 
 __all__ = ["ENVIRONMENT", "check_architecture", "find_emulator", "host_architecture", "step_sandbox"]
 
@@ -87,30 +88,22 @@ def step_sandbox(
 ) -> Sandbox:
     """A sandbox for one command of a build: uid 0 in it, root emulated, /run and /dev/shm its own."""
     files = {"/etc/hosts": b"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 build\n"}
-    if network:
-        files["/etc/resolv.conf"] = _resolv_conf()
+    settings = host_network() if network else Network()
     return Sandbox(
         argv=argv,
         root=root,
         store=store,
-        env={**ENVIRONMENT, **(env or {})},
+        env={**ENVIRONMENT, **settings.env, **(env or {})},
         cwd=cwd,
         uid=0,
         gid=0,
         hostname="build",
         binds=binds,
-        files=files,
+        files={**files, **settings.files},
         network="full" if network else "none",
         filter="build",
         limits=limits or Limits(),
     )
-
-
-def _resolv_conf() -> bytes:
-    try:
-        return Path("/etc/resolv.conf").read_bytes()
-    except OSError:
-        return b""
 
 
 def usable_cores() -> int:

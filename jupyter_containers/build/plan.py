@@ -32,6 +32,11 @@ class Step:
     parent: str = ""
     """The id of the step before; empty for the first."""
 
+    @property
+    def created_by(self) -> str:
+        """As an image's history has it."""
+        return self.title
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseStep(Step):
@@ -82,6 +87,10 @@ class RunStep(Step):
     kind: ClassVar[str] = "run"
     command: str
     env: Mapping[str, str]
+
+    @property
+    def created_by(self) -> str:
+        return f"RUN {self.command}"
 
 
 def plan(loaded: LoadedSpec, lock: Lock, architecture: str) -> tuple[Step, ...]:

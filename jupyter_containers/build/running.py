@@ -28,7 +28,7 @@ def run_command(step: RunStep, context: Context) -> Layer:
         context.reporter.phase("committing")
         with Tree(staging.upper) as tree:
             rootfs.remove_mount_points(tree)
-        return context.store.commit_layer(staging.upper, created_by=f"RUN {step.command}")
+        return context.store.commit_layer(staging.upper, created_by=step.created_by)
 
 
 def image_environment(context: Context) -> dict[str, str]:

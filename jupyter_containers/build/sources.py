@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from ..errors import BuildError
+from ..lock.indexes import find_indexes
 from ..lock.pip import Artifact, uv_path
 from ..sandbox.model import Bind, Overlay
 from .context import Context
@@ -152,11 +153,12 @@ def split_vcs(url: str) -> tuple[str, str]:
 
 
 def _index_settings(context: Context) -> dict[str, str]:
-    """The spec's package index for build requirements; a host's credentials never get in."""
-    packages = context.loaded.spec.packages
+    """The package index for build requirements: the one that the lock was made with, but never a host's password."""
+    found = find_indexes(context.loaded.spec.packages)
+    urls = [url for url in (found.default, *found.extra) if url and "@" not in urlsplit(url).netloc]
     settings = {}
-    if packages.index_url:
-        settings["UV_DEFAULT_INDEX"] = packages.index_url
-    if packages.extra_index_urls:
-        settings["UV_INDEX"] = " ".join(packages.extra_index_urls)
+    if found.default in urls:
+        settings["UV_DEFAULT_INDEX"] = str(found.default)
+    if extra := [url for url in urls if url != found.default]:
+        settings["UV_INDEX"] = " ".join(extra)
     return settings
