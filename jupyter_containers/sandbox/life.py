@@ -77,10 +77,16 @@ class Process:
         if number == signal.SIGKILL:
             self.kill()
             return
-        target = self.command_pid or self.child_pid
+        if self.poll() is not None or not self.command_pid:
+            return
         with contextlib.suppress(ProcessLookupError):
-            if self.poll() is None and target:
-                os.kill(target, number)
+            fd = os.pidfd_open(self.command_pid)
+            try:
+                # The number may be another's by now; the descriptor is not, once its parent has been looked at.
+                if self.command_pid == self.child_pid or _parent(self.command_pid) == self.child_pid:
+                    signal.pidfd_send_signal(fd, number)
+            finally:
+                os.close(fd)
 
     def kill(self) -> None:
         """SIGKILL to every process of the sandbox; returns when all are gone."""

@@ -12,7 +12,7 @@ import pytest
 
 from jupyter_containers.errors import LimitError
 from jupyter_containers.sandbox import cgroup
-from jupyter_containers.sandbox.controllers import Facts, decide
+from jupyter_containers.sandbox.controllers import Facts, Hierarchy, decide
 from jupyter_containers.sandbox.model import Limits
 from jupyter_containers.sandbox.process import run, spawn
 
@@ -157,3 +157,41 @@ def test_open_files_and_file_sizes(make: Make) -> None:
     sandbox = make("ulimit -n; ulimit -f", limits=Limits(open_files=100, file_size=1 << 20))
     run(sandbox, on_output=said.append, timeout=60)
     assert b"".join(said).split() == [b"100", b"2048"]
+
+
+def unified() -> Path | None:
+    own = [each.own for each in cgroup.this_host().hierarchies if each.version == 2]
+    return own[0] if own and os.access(own[0], os.W_OK) else None
+
+
+@pytest.mark.skipif(unified() is None, reason="no writable cgroup v2 tree")
+def test_a_v2_group_joins_freezes_and_kills(make: Make, store: Path) -> None:
+    """The parts of v2 that need no controller; on hybrid hosts, whose v2 tree has none, too."""
+    place = unified()
+    assert place is not None
+    facts = Facts((Hierarchy(2, place, frozenset({"any"}), True),))
+    group = cgroup.make_group(NAME, Limits(), facts=facts)
+    assert group is not None
+    try:
+        process = spawn(
+            make("(setsid sleep 60 &); while :; do echo x >> /home/log; sleep 0.01; done"), group=group
+        )
+        assert process.command_pid in group.pids()
+        log = store / "upper/home/log"
+        while not log.exists():
+            time.sleep(0.01)
+        group.freeze()
+        deadline = time.monotonic() + 10
+        while "frozen 1" not in (group.folders["unified"] / "cgroup.events").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        size = log.stat().st_size
+        time.sleep(0.2)
+        assert log.stat().st_size == size
+        group.freeze(frozen=False)
+        assert group.stats().cpu_seconds is not None
+        group.kill()
+        assert process.wait(30) == 137
+    finally:
+        group.remove()
+    assert not group.folders["unified"].exists()
