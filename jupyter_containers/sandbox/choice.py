@@ -12,7 +12,7 @@ from typing import Literal
 from ..errors import HostError
 from . import idmap, orders
 
-__all__ = ["Bwrap", "find_bwrap", "remedy", "try_bwrap"]
+__all__ = ["Bwrap", "expect_bwrap", "find_bwrap", "remedy", "try_bwrap"]
 
 _ATTEMPT = (
     *("--unshare-user", "--unshare-pid", "--unshare-net", "--cap-drop", "ALL"),
@@ -50,6 +50,15 @@ def find_bwrap() -> Bwrap:
             hint="install the system's package bubblewrap (0.11 or newer)",
         )
     raise HostError("no bwrap can make a user namespace here: " + "; ".join(tried), hint=remedy())
+
+
+def expect_bwrap() -> Bwrap | None:
+    """The bundled bwrap, untried, where nothing that is known stands in its way: trying it costs as much as a start,
+    and a start tries it as well. None: :func:`find_bwrap` has to be asked, or has been."""
+    if find_bwrap.cache_info().currsize or _obstacle(Path("/")):
+        return None
+    origin, path = next(iter(_candidates()), ("system", Path()))
+    return Bwrap(path, "", "bundled", "not tried by itself") if origin == "bundled" else None
 
 
 def _candidates() -> list[tuple[Literal["bundled", "system"], Path]]:
@@ -106,8 +115,8 @@ def _run(argv: list[str], *pass_fds: int) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def remedy(root: Path = Path("/")) -> str:
-    """What to do on this host so that users may make user namespaces; *root* is for tests."""
+def _obstacle(root: Path) -> str:
+    """The remedy for the setting that is known to forbid user namespaces to some or all; empty: there is none."""
 
     def read(name: str) -> str:
         try:
@@ -124,6 +133,13 @@ def remedy(root: Path = Path("/")) -> str:
             "AppArmor allows user namespaces to /usr/bin/bwrap only: install the system's package bubblewrap "
             "(0.11 or newer), or as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
         )
+    return ""
+
+
+def remedy(root: Path = Path("/")) -> str:
+    """What to do on this host so that users may make user namespaces; *root* is for tests."""
+    if text := _obstacle(root):
+        return text
     if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
         return (
             "this is itself a container whose profile forbids namespaces: start it with --security-opt "

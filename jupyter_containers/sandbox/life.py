@@ -90,6 +90,8 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL to every process of the sandbox; returns when all are gone."""
+        if self._child_fd < 0 and self.popen.poll() is None:
+            self._learn_child()  # ended while it was being set up
         if self._child_fd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._child_fd, signal.SIGKILL)
@@ -133,13 +135,8 @@ class Process:
         deadline = time.monotonic() + _PATIENCE
         while self.popen.poll() is None:
             if not self.child_pid:
-                self.child_pid = int(self._documents().get("child-pid", 0))
-                if self.child_pid:
-                    with contextlib.suppress(ProcessLookupError):
-                        self._child_fd = os.pidfd_open(self.child_pid)
-                        self.started = start_time(self.child_pid)
-                    if release is not None:
-                        release(self.child_pid)
+                if (child := self._learn_child()) and release is not None:
+                    release(child)
             elif self._is_running():
                 return
             if time.monotonic() > deadline:
@@ -149,6 +146,14 @@ class Process:
                 )
             time.sleep(_STEP)
         self.check()
+
+    def _learn_child(self) -> int:
+        self.child_pid = int(self._documents().get("child-pid", 0))
+        if self.child_pid:
+            with contextlib.suppress(ProcessLookupError):
+                self._child_fd = os.pidfd_open(self.child_pid)
+                self.started = start_time(self.child_pid)
+        return self.child_pid
 
     def _is_running(self) -> bool:
         """Whether the command has replaced bwrap's program: its name in /proc changes with execve."""

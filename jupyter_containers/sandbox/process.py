@@ -7,6 +7,7 @@ the first process ends the kernel kills all others, so SIGKILL to it leaves noth
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from ..errors import CancelledError, ContainerError, ContainersError, HostError
 from . import idmap, orders
 from .bwrap import Bwrap, Fds, find_bwrap, options, this_host
 from .cgroup import Group
+from .choice import expect_bwrap
 from .filters import filter_program
 from .handover import environment, memory_file, pids_by_rlimit, rlimits, shell_prefix, status_file
 from .life import Process, Tail, readable, setup_error
@@ -56,8 +58,35 @@ def spawn(
     Raises HostError when the host can't set it up and ContainerError when the command can't be executed; nothing
     is left running then. With ``die_with_parent`` call it from a thread that stays.
     """
-    bwrap = bwrap or find_bwrap()
+    expected = None if bwrap is not None else expect_bwrap()
     sandbox = prepare(sandbox)
+    start = functools.partial(
+        _start, sandbox, stdin=stdin, stdout=stdout, stderr=stderr, group=group, pass_fds=pass_fds, terminal=terminal,
+        status=status,
+    )  # fmt: skip
+    if expected is None:
+        return start(bwrap=bwrap or find_bwrap())
+    try:
+        return start(bwrap=expected)
+    except HostError:
+        found = find_bwrap()  # raises with the remedy where none works
+        if found.path == expected.path:
+            raise
+        return start(bwrap=found)
+
+
+def _start(
+    sandbox: Sandbox,
+    *,
+    stdin: int | None,
+    stdout: int | None,
+    stderr: int | None,
+    group: Group | None,
+    pass_fds: Sequence[int],
+    terminal: bool,
+    status: Path | None,
+    bwrap: Bwrap,
+) -> Process:
     program = str(bwrap.path)
     clones: tuple[idmap.Clone, ...] = ()
     as_root = idmap.is_needed()

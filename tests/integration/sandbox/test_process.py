@@ -80,6 +80,26 @@ def test_kill_leaves_nothing(make: Make) -> None:
     assert Path("/proc/self/mountinfo").read_text() == mounts
 
 
+def test_another_bwrap_is_found_when_the_expected_one_fails(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jupyter_containers.sandbox import choice
+
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    working = choice.find_bwrap().path
+    choice.find_bwrap.cache_clear()
+    monkeypatch.setattr(choice, "_candidates", lambda: [("bundled", broken), ("system", working)])
+    assert spawn(make("exit 6")).wait(30) == 6
+    assert choice.find_bwrap().origin == "system"
+    monkeypatch.setattr(choice, "_candidates", lambda: [("bundled", broken)])
+    choice.find_bwrap.cache_clear()
+    with pytest.raises(HostError, match="no bwrap can make a user namespace"):
+        spawn(make("exit 6"))
+    choice.find_bwrap.cache_clear()
+
+
 def test_a_command_that_is_not_there(make: Make) -> None:
     with pytest.raises(ContainerError, match="nosuchcommand") as caught:
         run(make(argv=("nosuchcommand",)), on_output=lambda data: None)

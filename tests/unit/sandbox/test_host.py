@@ -126,6 +126,22 @@ def test_no_bwrap_at_all_is_told_with_each_ones_reason(monkeypatch: pytest.Monke
     assert "forbidden" in found.why
 
 
+def test_the_bundled_one_is_expected_to_work_where_nothing_is_known_against_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice.find_bwrap.cache_clear()
+    monkeypatch.setattr(choice, "_candidates", lambda: [("bundled", Path("/a/bwrap"))])
+    monkeypatch.setattr(choice, "_obstacle", lambda root: "")
+    expected = choice.expect_bwrap()
+    assert expected is not None
+    assert expected.path == Path("/a/bwrap")
+    monkeypatch.setattr(choice, "_obstacle", lambda root: "AppArmor …")
+    assert choice.expect_bwrap() is None
+    monkeypatch.setattr(choice, "_obstacle", lambda root: "")
+    monkeypatch.setattr(choice, "_candidates", lambda: [("system", Path("/usr/bin/bwrap"))])
+    assert choice.expect_bwrap() is None
+
+
 def test_orders_survive_the_way(tmp_path: Path) -> None:
     import marshal
 
