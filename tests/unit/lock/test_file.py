@@ -55,7 +55,7 @@ LOCKS = st.builds(
         st.none(),
         st.builds(
             PythonPackages,
-            interpreter=st.builds(Interpreter, version=st.just("3.13"), path=st.just("/bin/python3"), full_version=_TEXT),
+            interpreter=st.builds(Interpreter, version=st.just("3.13"), path=st.just("/python3"), full_version=_TEXT),
             pylock=_PYLOCK,
         ),
     ),
