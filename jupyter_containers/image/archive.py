@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +30,7 @@ class Archive(Protocol):
     def has(self, name: str) -> bool:
         """Whether there is a file of that name."""
 
-    def open(self, name: str) -> tuple[Readable, int]:
+    def open(self, name: str) -> AbstractContextManager[tuple[Readable, int]]:
         """A file from its start, and its size; :class:`UntrustedContentError` where there is none."""
 
 
@@ -122,9 +122,10 @@ class _FolderArchive:
             return False
         return True
 
-    def open(self, name: str) -> tuple[Readable, int]:
-        handle = self._open(name)
-        return _Owned(handle), os.fstat(handle).st_size
+    @contextmanager
+    def open(self, name: str) -> Iterator[tuple[Readable, int]]:
+        with os.fdopen(self._open(name), "rb") as stream:
+            yield stream, os.fstat(stream.fileno()).st_size
 
     def _open(self, name: str) -> int:
         *folders, base = name.split("/")
@@ -142,16 +143,6 @@ class _FolderArchive:
             os.close(handle)
             raise UntrustedContentError(f"{self.what}: {name} is not a regular file")
         return handle
-
-
-class _Owned:
-    """An open file that is closed when nobody reads it any more."""
-
-    def __init__(self, handle: int) -> None:
-        self._stream = os.fdopen(handle, "rb")
-
-    def read(self, size: int, /) -> bytes:
-        return self._stream.read(size)
 
 
 class _TarArchive:
@@ -182,12 +173,13 @@ class _TarArchive:
     def has(self, name: str) -> bool:
         return self._links.get(name, name) in self._files
 
-    def open(self, name: str) -> tuple[Readable, int]:
+    @contextmanager
+    def open(self, name: str) -> Iterator[tuple[Readable, int]]:
         try:
             start, size = self._files[self._links.get(name, name)]
         except KeyError:
             raise UntrustedContentError(f"{self.what}: it has no file {name[:200]!r}") from None
-        return _Part(self._handle, start, size), size
+        yield _Part(self._handle, start, size), size
 
 
 def _beside(name: str, link: str) -> str:

@@ -135,11 +135,11 @@ def _taken_out(store: Store, damage: Damage) -> Damage:
 
 
 def _paths(store: Store, damage: Damage) -> list[Path]:
-    """The record first: the layer is gone when it is."""
+    """The tree first: one without a record would be taken for a whole layer whose commit was interrupted."""
     if damage.kind == "record":
         return [store.root / damage.name]
     if damage.kind == "document":
         return [store.blob_path(damage.name)]
     name = short_name(damage.name)
     layers = store.folder("layers")
-    return [layers / f"{name}.json", layers / f"{name}.recipe", store.folder("l") / name]
+    return [store.folder("l") / name, layers / f"{name}.json", layers / f"{name}.recipe"]

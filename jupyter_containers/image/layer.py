@@ -12,7 +12,7 @@ import os
 import queue
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -133,7 +133,7 @@ def whole_seconds(status: os.stat_result) -> int:
     return status.st_mtime_ns // 1_000_000_000
 
 
-def stream_tar(items: Iterable[Item]) -> Iterator[memoryview]:
+def stream_tar(items: Iterable[Item]) -> Generator[memoryview, None, None]:
     """The tar in pieces of up to 1 MiB. A piece is valid until the next is asked for.
 
     *items* is run in the reading thread; what it raises is raised here. Raises :class:`StoreError` where a file's

@@ -104,12 +104,12 @@ def load(
         diff_ids = plan.config.rootfs.diff_ids
         for number, (file, descriptor, compression) in enumerate(plan.layers):
             progress("loading layers", number, len(diff_ids))
-            stream, _ = archive.open(file)
-            layer = load_layer(
-                store, stream, diff_ids[number], what=f"{archive.what}, layer {number + 1}",
-                created_by=texts[number] if number < len(texts) else "", descriptor=descriptor,
-                compression=compression, bounds=bounds,
-            )  # fmt: skip
+            with archive.open(file) as (stream, _):
+                layer = load_layer(
+                    store, stream, diff_ids[number], what=f"{archive.what}, layer {number + 1}",
+                    created_by=texts[number] if number < len(texts) else "", descriptor=descriptor,
+                    compression=compression, bounds=bounds,
+                )  # fmt: skip
             layers.append(layer)
         progress("loading layers", len(diff_ids), len(diff_ids))
         return store.put_document(
@@ -145,8 +145,7 @@ def _planned(
 
 
 def _plan_oci(archive: Archive, name: str, architecture: str, bounds: Bounds) -> _Plan:
-    stream, _ = archive.open("index.json")
-    index = decode(stream.read(LONGEST_DOCUMENT + 1), Index, what=f"{archive.what}, index.json")
+    index = decode(_read_file(archive, "index.json"), Index, what=f"{archive.what}, index.json")
     entry = _choose(index, archive.what, name, architecture)
     for _ in range(bounds.manifest_depth):
         if entry.media_type in _MANIFEST_TYPES:
@@ -218,9 +217,8 @@ def _plan_manifest(archive: Archive, entry: Descriptor) -> _Plan:
 
 
 def _plan_docker(archive: Archive, name: str) -> _Plan:
-    stream, _ = archive.open("manifest.json")
     what = f"{archive.what}, manifest.json"
-    entries = decode(stream.read(LONGEST_DOCUMENT + 1), tuple[_DockerEntry, ...], what=what)
+    entries = decode(_read_file(archive, "manifest.json"), tuple[_DockerEntry, ...], what=what)
     if name:
         entries = tuple(
             entry
@@ -233,8 +231,7 @@ def _plan_docker(archive: Archive, name: str) -> _Plan:
             hint="name the one you want",
         )
     entry = entries[0]
-    stream, _ = archive.open(entry.config)
-    document = stream.read(LONGEST_DOCUMENT + 1)
+    document = _read_file(archive, entry.config)
     config = decode(document, ImageConfig, what=f"{archive.what}, {entry.config[:100]}")
     named = _DOCKER_CONFIG.fullmatch(entry.config)
     if named is None or sha256_of(document) != f"sha256:{named[1]}":
@@ -282,13 +279,19 @@ def _read_blob(archive: Archive, entry: Descriptor) -> bytes:
         raise UntrustedContentError(
             f"{archive.what}: a document of {entry.size} bytes, {LONGEST_DOCUMENT} are read"
         )
-    stream, size = archive.open(name)
     what = f"{archive.what}, {entry.digest}"
-    if size != entry.size:
-        raise UntrustedContentError(f"{what}: it has {size} bytes, {entry.size} are promised")
-    blob = CheckedBlob(stream, entry, what=what)
-    data = b""
-    while piece := blob.read(LONGEST_DOCUMENT):
-        data += piece
-    blob.finish()
+    with archive.open(name) as (stream, size):
+        if size != entry.size:
+            raise UntrustedContentError(f"{what}: it has {size} bytes, {entry.size} are promised")
+        blob = CheckedBlob(stream, entry, what=what)
+        data = b""
+        while piece := blob.read(LONGEST_DOCUMENT):
+            data += piece
+        blob.finish()
     return data
+
+
+def _read_file(archive: Archive, name: str) -> bytes:
+    """A document that nothing describes; one byte more than is decoded tells that it is too long."""
+    with archive.open(name) as (stream, _):
+        return stream.read(LONGEST_DOCUMENT + 1)

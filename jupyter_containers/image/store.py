@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -232,9 +232,10 @@ class Store:
         with full_disk_told(self.root):
             capture = Capture(os.fsencode(tree), epoch, plain_modes, true_modes or {})
             state, tar_size = sha256(), 0
-            for piece in stream_tar(capture.items()):
-                state.update(piece)
-                tar_size += len(piece)
+            with closing(stream_tar(capture.items())) as pieces:
+                for piece in pieces:
+                    state.update(piece)
+                    tar_size += len(piece)
             capture.finish()
             diff_id = f"sha256:{state.hexdigest()}"
             record = LayerRecord(

@@ -1,5 +1,7 @@
 """Images in files: ours, and hostile ones."""
 
+# ruff: noqa: E501  tables of one case a line
+
 from __future__ import annotations
 
 import gzip
@@ -330,7 +332,7 @@ def test_what_is_no_image(store: Store, tmp_path: Path, make_tar: MakeTar) -> No
     with pytest.raises(NotFoundError, match="No such file"):
         layout.load(store, tmp_path / "nothing")
     (tmp_path / "text").write_text("hello " * 200)
-    with pytest.raises(UntrustedContentError, match="text.*checksum|text.*octal"):
+    with pytest.raises(UntrustedContentError, match=r"text.*checksum|text.*octal"):
         layout.load(store, tmp_path / "text")
     (tmp_path / "root.tar").write_bytes(make_tar(("etc/passwd", {})))
     with pytest.raises(UntrustedContentError, match="neither an OCI layout"):
@@ -346,7 +348,7 @@ def test_a_bomb_as_an_archive(store: Store, tmp_path: Path, make_tar: MakeTar) -
     with pytest.raises(UntrustedContentError, match="bomb"):
         layout.load(store, tmp_path / "bomb", bounds=Bounds(reserve=0, ratio_from=1 << 20))
     layer = make_tar(("zeros", {"data": bytes(32 << 20)}))
-    with pytest.raises(UntrustedContentError, match="layer 1.*bomb"):
+    with pytest.raises(UntrustedContentError, match=r"layer 1.*bomb"):
         layout.load(
             store, Parts([layer]).tar(tmp_path / "image"), bounds=Bounds(reserve=0, ratio_from=1 << 20)
         )

@@ -135,7 +135,8 @@ def test_config_documents_survive_a_round_trip() -> None:
 
 def test_configs_by_other_programs_are_read() -> None:
     # As `docker save` writes it: null lists, properties that nobody specifies.
-    data = b'{"architecture":"amd64","os":"linux","config":{"Env":null,"Cmd":["bash"],"Tty":false},"container":"1","rootfs":{"type":"layers","diff_ids":[]},"docker_version":"20"}'
+    data = b'{"architecture":"amd64","os":"linux","config":{"Env":null,"Cmd":["bash"],"Tty":false},'
+    data += b'"container":"1","rootfs":{"type":"layers","diff_ids":[]},"docker_version":"20"}'
     config = decode(data, ImageConfig, what="x")
     assert config.execution.cmd == ("bash",)
     assert config.execution.environment == {}

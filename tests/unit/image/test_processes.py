@@ -115,7 +115,7 @@ def test_a_store_survives_kill_9_at_any_moment(store: Store) -> None:
         == os.listdir(store.root / "leases")
         == []
     )
-    assert not [path for path in store.root.rglob(".*.tmp")]
+    assert not list(store.root.rglob(".*.tmp"))
     kept = {layer.id for image in store.images() for layer in image.layers}
     assert set(os.listdir(store.root / "l")) == kept
     assert 1 <= len(kept) <= 3

@@ -37,7 +37,12 @@ def test_closed_folders_and_links_inside(tmp_path: Path) -> None:
     for name in ("a/b/c", "a/b", "a", "."):
         (tree / name).chmod(0)
     # Not as root, to whom modes mean nothing.
-    script = f"import os, sys; sys.path[:0] = {sys.path!r}\nfrom pathlib import Path\nfrom jupyter_containers.image.tree import remove_tree\nremove_tree(Path({str(tree)!r}))"  # fmt: skip
+    script = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "from pathlib import Path\n"
+        "from jupyter_containers.image.tree import remove_tree\n"
+        f"remove_tree(Path({str(tree)!r}))"
+    )
     if os.geteuid() == 0:
         subprocess.run(["chown", "-hR", "12345", str(tmp_path)], check=True)
         done = subprocess.run(

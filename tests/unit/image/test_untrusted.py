@@ -1,5 +1,7 @@
 """Hostile tars: each ends in one clear error that names the entry, or does no harm; nothing is left behind."""
 
+# ruff: noqa: E501  tables of one case a line
+
 from __future__ import annotations
 
 import io
@@ -212,7 +214,7 @@ def test_whiteouts_become_what_overlayfs_knows(store: Store, make_tar: MakeTar) 
 def test_root_archives_take_no_deletions(store: Store, tmp_path: Path, make_tar: MakeTar) -> None:
     path = tmp_path / "root.tar"
     path.write_bytes(make_tar((".wh.a", {})))
-    with pytest.raises(UntrustedContentError, match="root.tar, entry '.wh.a'"):
+    with pytest.raises(UntrustedContentError, match=r"root.tar, entry '.wh.a'"):
         load_root(store, path)
     assert_nothing_left(store)
 
