@@ -136,7 +136,8 @@ def _load(release: Release, component: str, architecture: str, fetcher: Fetcher,
             hint=f"it has {', '.join(release.components)} for {', '.join(release.architectures)}",
         )
     sha256, size = release.files[name]
-    compact = _read_compact(_compact_file(fetcher.cache, sha256))
+    file = _compact_file(fetcher.cache, sha256)
+    compact = _read_compact(file)
     if compact is None:
         urls = [f"{release.archive}/dists/{release.suite}/{name}"]
         if release.by_hash:
@@ -145,14 +146,21 @@ def _load(release: Release, component: str, architecture: str, fetcher: Fetcher,
             urls.insert(0, f"{release.archive}/dists/{release.suite}/{folder}/by-hash/SHA256/{sha256}")
         what = f"package list of {release.suite} ({architecture})"
         path = fetcher.fetch_many([Download(tuple(urls), sha256, size)], what=what, progress=progress)[0]
-        compact = make_compact(_decompress(path, name))
-        _write_compact(_compact_file(fetcher.cache, sha256), compact)
-        path.unlink(missing_ok=True)  # the compact form is all that is read from now on
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            # Another suite's list may be the same (empty ones are), and its thread, or process, faster.
+            compact = _read_compact(file)
+            if compact is None:
+                raise
+        else:
+            compact = make_compact(_decompress(content, name))
+            write_whole(file, msgspec.msgpack.encode(compact))
+            path.unlink(missing_ok=True)  # the compact form is all that is read from now on
     return Index(compact, archive=release.archive, suite=release.suite)
 
 
-def _decompress(path: Path, name: str) -> bytes:
-    content = path.read_bytes()
+def _decompress(content: bytes, name: str) -> bytes:
     try:
         if name.endswith(".xz"):
             stream = lzma.LZMADecompressor(memlimit=512 << 20)
@@ -177,10 +185,6 @@ def _read_compact(file: Path) -> Compact | None:
         return msgspec.msgpack.decode(file.read_bytes(), type=Compact)
     except (FileNotFoundError, msgspec.DecodeError):
         return None  # a damaged one is made anew
-
-
-def _write_compact(file: Path, compact: Compact) -> None:
-    write_whole(file, msgspec.msgpack.encode(compact))
 
 
 def _check_name(release: Release) -> None:

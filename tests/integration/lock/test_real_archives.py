@@ -119,7 +119,8 @@ def _ask_apt(folder: Path, settings: Settings, architecture: str, lock, wishes) 
     (folder / "archives" / "partial").mkdir(parents=True)
     status = [
         f"Package: {package.name}\nStatus: install ok installed\nPriority: optional\nSection: misc\n"
-        f"Maintainer: x <x@example.org>\nArchitecture: {package.architecture}\nVersion: {package.version}\nDescription: x\n"
+        f"Maintainer: x <x@example.org>\nArchitecture: {package.architecture}\n"
+        f"Version: {package.version}\nDescription: x\n"
         for package in lock.base.packages[architecture]
     ]
     (folder / "status").write_text("\n".join(status))

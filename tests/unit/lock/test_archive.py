@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pysequoia
@@ -117,3 +119,15 @@ def test_fields_of_a_release():
     assert not parse_release(text + "No-Support-for-Architecture-all: Packages\n", archive="a", suite="sid").all_apart
     with pytest.raises(ArchiveError, match="no SHA256"):
         parse_release("Codename: sid\nMD5Sum:\n aa 1 x\n", archive="a", suite="sid")
+
+
+def test_equal_lists_of_several_suites_at_the_same_time(debian, fetcher):
+    names = [f"suite{number}" for number in range(6)]
+    for name in names:
+        debian.publish(name)  # all of them are empty: one content, one place in the cache
+    found = [release(fetcher, name) for name in names]
+    with ThreadPoolExecutor(len(names)) as pool:
+        for _ in range(10):
+            shutil.rmtree(fetcher.cache / "indexes", ignore_errors=True)
+            loaded = list(pool.map(lambda each: load_index(each, "main", "amd64", fetcher), found))
+            assert [len(index) for (index,) in loaded] == [0] * len(names)
