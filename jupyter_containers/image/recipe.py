@@ -14,6 +14,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import StoreError
 from .facts import quote_name
@@ -23,6 +24,7 @@ __all__ = ["Recipe", "replay"]
 _RAW, _FILE = b"R", b"F"
 _LONGEST_RAW = 1 << 20
 _PIECE = 1 << 20
+_READ = 64 << 10
 
 
 class Recipe:
@@ -70,7 +72,7 @@ def replay(recipe: Path, tree: Path) -> Iterator[bytes]:
     """The foreign tar's bytes in pieces. :class:`StoreError` where recipe or tree are damaged."""
     root = os.fsencode(tree)
     with recipe.open("rb") as stream:
-        source = _Inflated(stream.fileno(), recipe)
+        source = _Inflated(stream, recipe)
         while kind := source.read(1):
             if kind == _RAW:
                 yield source.exactly(int.from_bytes(source.exactly(4), "big"))
@@ -100,25 +102,33 @@ def _content(path: bytes, size: int, name: bytes) -> Iterator[bytes]:
 
 
 class _Inflated:
-    def __init__(self, handle: int, path: Path) -> None:
-        self._handle, self._path = handle, path
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        self._stream, self._path = stream, path
         self._inflate = zlib.decompressobj()
-        self._ready = b""
+        self._buffer, self._at = b"", 0
 
     def read(self, size: int) -> bytes:
-        while len(self._ready) < size and not self._inflate.eof:
-            data = self._inflate.unconsumed_tail or os.read(self._handle, 64 << 10)
-            if not data:
-                break
-            try:
-                self._ready += self._inflate.decompress(data, _LONGEST_RAW)
-            except zlib.error as error:
-                raise StoreError(f"{self._path} is damaged: {error}", hint="load the image again") from error
-        part, self._ready = self._ready[:size], self._ready[size:]
-        return part
+        """Up to *size* bytes; fewer only at the end."""
+        parts = []
+        while size and self._fill():
+            parts.append(self._buffer[self._at : self._at + size])
+            self._at += len(parts[-1])
+            size -= len(parts[-1])
+        return b"".join(parts)
 
     def exactly(self, size: int) -> bytes:
         data = self.read(size)
         if len(data) != size:
             raise StoreError(f"{self._path} is cut off", hint="load the image again")
         return data
+
+    def _fill(self) -> bool:
+        while self._at == len(self._buffer) and not self._inflate.eof:
+            data = self._inflate.unconsumed_tail or self._stream.read(_READ)
+            if not data:
+                return False
+            try:
+                self._buffer, self._at = self._inflate.decompress(data, _PIECE), 0
+            except zlib.error as error:
+                raise StoreError(f"{self._path} is damaged: {error}", hint="load the image again") from error
+        return self._at < len(self._buffer)

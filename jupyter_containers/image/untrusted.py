@@ -63,7 +63,7 @@ class TarReader:
     ) -> None:
         """*jump* passes over that many bytes of *stream* unread, where it can and *raw* is not wanted."""
         self._stream, self._what, self._bounds, self._raw, self._jump = stream, what, bounds, raw, jump
-        self._waiting = b""
+        self._buffer, self._at = b"", 0
         self._left = self._padding = 0
         self._name = b""
         self.position = 0
@@ -88,10 +88,11 @@ class TarReader:
 
     def skip(self) -> None:
         """Pass over what is left of the present member."""
-        if self._jump is not None and self._left > len(self._waiting):
-            self._jump(self._left - len(self._waiting))
+        waiting = len(self._buffer) - self._at
+        if self._jump is not None and self._left > waiting:
+            self._jump(self._left - waiting)
             self.position += self._left
-            self._left, self._waiting = 0, b""
+            self._left, self._at = 0, len(self._buffer)
         for piece in self.content():
             self._raw(piece)
         self._raw(self._exactly(self._padding))
@@ -226,38 +227,35 @@ class TarReader:
 
     # Bytes
 
+    def _fill(self) -> bool:
+        """Whether there are bytes, read where need be."""
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self._stream.read(_PIECE), 0
+        return bool(self._buffer)
+
     def _some(self, size: int) -> bytes:
         """1 to *size* bytes."""
-        data = self._waiting or self._stream.read(_PIECE)
-        if not data:
+        if not self._fill():
             self._refuse("it is cut off")
-        data, self._waiting = data[:size], data[size:]
+        data = self._buffer[self._at : self._at + size]
+        self._at += len(data)
         self.position += len(data)
         return data
 
     def _exactly(self, size: int) -> bytes:
-        if size <= len(self._waiting):
-            data, self._waiting = self._waiting[:size], self._waiting[size:]
-            self.position += size
-            return data
-        parts = []
-        while size:
-            parts.append(self._some(size))
-            size -= len(parts[-1])
-        return b"".join(parts)
+        data = self._some(size) if size else b""
+        while len(data) < size:
+            data += self._some(size - len(data))
+        return data
 
     def _block(self) -> bytes | None:
         """The next block, or None at the end of a tar that has no end blocks."""
-        if not self._waiting:
-            self._waiting = self._stream.read(_PIECE)
-            if not self._waiting:
-                return None
-        return self._exactly(BLOCK)
+        return self._exactly(BLOCK) if self._fill() else None
 
     def _read_trailer(self) -> None:
         length = 0
-        while data := self._waiting or self._stream.read(_PIECE):
-            self._waiting = b""
+        while self._fill():
+            data = self._some(_PIECE)
             length += len(data)
             if data.count(0) != len(data) or length > self._bounds.trailer:
                 self._refuse("data after the archive's end")
