@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,15 +38,11 @@ def host_network(environ: Mapping[str, str] | None = None, *, root: Path = Path(
     given = os.environ if environ is None else environ
     env = {name: given[name] for name in _PROXIES if given.get(name)}
     files: dict[str, bytes] = {}
-    try:
+    with suppress(OSError):  # a host whose names come from elsewhere: the step tells what it can't resolve
         files["/etc/resolv.conf"] = (root / "etc/resolv.conf").read_bytes()
-    except OSError:
-        pass  # a host whose names come from elsewhere; the step tells what it can't resolve
     bundle = given.get("SSL_CERT_FILE") or trust_environment(given).get("SSL_CERT_FILE", "")
-    try:
+    with suppress(OSError):  # not readable for this user: the image's own certificates count
         if bundle and Path(bundle).stat().st_size <= _LARGEST_BUNDLE:
             files[_CERTIFICATES] = Path(bundle).read_bytes()
             env |= dict.fromkeys(_CERTIFICATE_VARIABLES, _CERTIFICATES)
-    except OSError:
-        pass  # not readable for this user: the image's own certificates count
     return Network(env, files)

@@ -1,7 +1,8 @@
 """The plan: which steps make an image out of a lock, each with its id. Pure: no file is read here.
 
 A step's id is the SHA-256 of everything that can change its result, and of nothing else: the step before it, what it
-takes in by hash, the commands it runs, and :data:`~.version.FORMAT`. Not of it: mirrors, where files lie, who builds and when.
+takes in by hash, the commands it runs, and :data:`~.version.FORMAT`. Not of it: mirrors, where files lie, who builds
+and when.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..errors import LockError
 from ..lock.model import Base, DebianPackage, Interpreter, Lock
 from ..lock.pip import Artifact, select_artifacts
 from ..spec.model import Copy, LoadedSpec
-from .version import FORMAT
+from .version import FORMAT, WHEEL_FORMAT
 
 __all__ = ["AptStep", "BaseStep", "CopyStep", "PythonStep", "RunStep", "Step", "plan"]
 
@@ -168,7 +169,7 @@ def _interpreter_key(lock: Lock, architecture: str) -> str:
     packages = [*lock.base.packages.get(architecture, ()), *lock.apt.get(architecture, ())]
     makers = [package for package in packages if _PYTHON_PACKAGE.fullmatch(package.name)]
     document = {
-        "format": FORMAT,
+        "format": WHEEL_FORMAT,
         "architecture": architecture,
         "base": lock.base.digest,
         "packages": _identities(makers),

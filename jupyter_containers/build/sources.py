@@ -33,7 +33,7 @@ _TOOL, _SOURCE, _OUTPUT = "/run/jc/uv", "/run/jc/source", "/run/jc/output"
 
 _BUILD = f"""set -e
 cd /tmp
-{_TOOL} build --wheel --no-config --quiet --python "$PYTHON" --out-dir {_OUTPUT} "$SOURCE"
+{_TOOL} build --wheel --no-config --no-progress --python "$PYTHON" --out-dir {_OUTPUT} "$SOURCE"
 """
 
 _CLONE = """set -e
@@ -61,7 +61,7 @@ def find_built(artifact: Artifact, step: PythonStep, cache: Path) -> Wheel | Non
 
 def build_wheel(artifact: Artifact, step: PythonStep, context: Context, *, file: Path | None, cache: Path) -> Wheel:
     """Build the wheel of *artifact* (an sdist's bytes are in *file*) and keep it in *cache*."""
-    context.reporter.phase("installing", f"building {artifact.name} {artifact.version} from source")
+    context.reporter.phase("installing", f"building {_label(artifact)} from source")
     with context.store.staging() as staging:
         output = staging.path / "output"
         output.mkdir()
@@ -92,9 +92,13 @@ def build_wheel(artifact: Artifact, step: PythonStep, context: Context, *, file:
             root=Overlay(context.state.paths, staging.upper, staging.work),
             store=context.store.root, network=True, env=env, binds=tuple(binds), limits=context.bounds.limits,
         )  # fmt: skip
-        command = f"build {artifact.name} {artifact.version} from source"
+        command = f"build {_label(artifact)} from source"
         execute(sandbox, command=command, reporter=context.reporter, cancel=context.cancel, bounds=context.bounds)
         return _keep(output, artifact, cache / identity(artifact, step), context)
+
+
+def _label(artifact: Artifact) -> str:
+    return f"{artifact.name} {artifact.version}".strip()
 
 
 def _keep(output: Path, artifact: Artifact, folder: Path, context: Context) -> Wheel:

@@ -74,8 +74,8 @@ def test_what_does_not_touch_the_files_changes_no_id(loaded):
 
 
 def test_another_mirror_changes_no_id():
-    moved = replace(BASE, archive="http://mirror/debian", packages={"amd64": tuple(
-        replace(item, filename=f"other/{item.name}", archive="http://b") for item in BASE.packages["amd64"])})  # fmt: skip
+    packages = [replace(item, filename=f"other/{item.name}", archive="http://b") for item in BASE.packages["amd64"]]
+    moved = replace(BASE, archive="http://mirror/debian", packages={"amd64": tuple(packages)})
     assert ids(lock=replace(LOCK, base=moved, spec_digest="sha256:1")) == ids()
 
 

@@ -61,6 +61,8 @@ def test_a_full_disk_is_told_as_such():
     [
         ("error: command 'gcc' failed: No such file or directory", 1, "build-essential"),
         ("sh: 1: gcc: not found", 127, "build-essential"),
+        ("error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", 2, "build-essential"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'data.csv'", 1, ""),
         ("x.c:1: fatal error: Python.h: No such file or directory", 1, "python3-dev"),
         ("x.c:1: fatal error: zlib.h: No such file", 1, "-dev"),
         ("git: command not found", 127, "git"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 
 import pytest
 
@@ -44,10 +45,8 @@ def test_files_get_the_mode_and_time_that_are_asked_for_whatever_the_umask(root)
 def test_a_link_out_of_the_tree_stays_in_it(root, outside, target):
     (root / "etc").symlink_to(target.format(outside=outside))
     with Tree(root) as tree:
-        try:
+        with suppress(OSError):  # the link may lead to nothing inside
             tree.file("etc/secret", b"changed", 0o644)
-        except OSError:
-            pass  # the link leads to nothing inside
         assert tree.read("etc/../outside/secret") is None
     assert (outside / "secret").read_text() == "secret"
 
