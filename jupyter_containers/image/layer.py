@@ -8,6 +8,7 @@ release the interpreter's lock, so both cores work).
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import stat
@@ -70,9 +71,17 @@ def scan(tree: bytes) -> Iterator[Found]:
 
 
 def _listed(folder: bytes, prefix: bytes) -> list[Found]:
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
-    return [Found(prefix + entry.name, entry.path, entry.stat(follow_symlinks=False)) for entry in listed]
+    try:
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        return [Found(prefix + entry.name, entry.path, entry.stat(follow_symlinks=False)) for entry in listed]
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise StoreError(
+            f"{quote_name(prefix[:80])}…: folders are nested so deep that their path has more than 4095 bytes",
+            hint="remove them before the step ends",
+        ) from error
 
 
 def describe(found: Found, *, mode: int, mtime: int, link: bytes = b"") -> Member:

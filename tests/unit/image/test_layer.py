@@ -245,6 +245,20 @@ def test_reserved_names_are_refused(tmp_path: Path) -> None:
         capture(tree)
 
 
+def test_a_tree_deeper_than_a_path_is_told(store: Store) -> None:
+    with store.staging() as staging:
+        handle = os.open(staging.fs, os.O_RDONLY)
+        for _ in range(40):
+            os.mkdir("d" * 200, dir_fd=handle)
+            inner = os.open("d" * 200, os.O_RDONLY, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        os.close(handle)
+        with pytest.raises(StoreError, match="nested so deep"):
+            store.commit_layer(staging.fs, created_by="x")
+    assert os.listdir(store.root / "tmp") == os.listdir(store.root / "l") == []
+
+
 def test_a_file_that_grows_while_it_is_read_is_told(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"12345")
