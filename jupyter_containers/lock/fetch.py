@@ -1,28 +1,23 @@
-"""Downloads: the only place of the lock that speaks HTTP.
+"""Downloads into a content-addressed cache.
 
-A :class:`Fetcher` holds one pool of kept-alive HTTP/1.1 connections and a content-addressed cache::
+A :class:`Fetcher` has connections (:mod:`.transport`) and a cache::
 
     cache/sha256/ab/<hex>     whole objects; a name is only there once the bytes have its hash
     cache/partial/<hex>       what was transferred so far; taken up again with a Range request, whose result is
                               checked by the hash like any other
     cache/documents/<hash>    files that have no hash to be known by (InRelease), with their validators
-
-Proxies, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` come from the environment (httpx).
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -30,11 +25,7 @@ import msgspec
 from ..errors import ArchiveError, CancelledError, HashMismatchError, OutOfSpaceError, UnreachableError
 from .cache import Partial, partial, write_whole
 from .settings import Settings
-
-if TYPE_CHECKING:
-    import ssl
-
-    import httpx
+from .transport import Gone, Transport, hosts, shown
 
 __all__ = ["Document", "Download", "Fetcher", "Progress", "no_progress"]
 
@@ -42,11 +33,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """(what, done, total); a total of 0 is not known."""
 
 _CHUNK = 256 * 1024
-_LONGEST_PAUSE = 30.0
-_MIRROR_HINT = (
-    "set JUPYTER_CONTAINERS_DEBIAN_MIRROR to a mirror that this host reaches, or the proxy in HTTPS_PROXY; "
-    "JUPYTER_CONTAINERS_OFFLINE=1 uses what was downloaded before"
-)
 
 
 def no_progress(what: str, done: int, total: int) -> None:
@@ -72,19 +58,13 @@ class Document(msgspec.Struct, frozen=True):
     last_modified: str = ""
 
 
-class _Gone(Exception):
-    """A mirror's final no (HTTP 4xx): no use in asking it again."""
-
-
 class Fetcher:
     """Downloads into *cache*. A context manager; may be used by several threads at once."""
 
     def __init__(self, cache: Path, settings: Settings) -> None:
         self.cache = cache
         self.settings = settings
-        self._client: httpx.Client | None = None
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._transport = Transport(settings)
 
     def __enter__(self) -> Fetcher:
         return self
@@ -96,11 +76,7 @@ class Fetcher:
 
     def close(self) -> None:
         """End running transfers and let go of the connections."""
-        self._stop.set()
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+        self._transport.close()
 
     def cached(self, sha256: str) -> Path | None:
         """The object of that hash if the cache has it."""
@@ -158,12 +134,12 @@ class Fetcher:
         def ask(url: str) -> None:
             answer.append(self._ask(url, kept[url], max_bytes))
 
-        if not self._try_mirrors(urls, ask, threading.Event()):
+        if not self._transport.try_mirrors(urls, ask, threading.Event()):
             return None
         write_whole(self._document_file(answer[0].url), msgspec.msgpack.encode(answer[0]))
         return answer[0]
 
-    # transfers
+    # Transfers
 
     def _ask(self, url: str, kept: Document | None, max_bytes: int) -> Document:
         headers = {}
@@ -171,7 +147,7 @@ class Fetcher:
             headers["If-None-Match"] = kept.etag
         if kept is not None and kept.last_modified:
             headers["If-Modified-Since"] = kept.last_modified
-        with self._stream(url, headers) as response:
+        with self._transport.stream(url, headers) as response:
             if response.status_code == 304 and kept is not None:
                 return kept
             content = bytearray()
@@ -213,10 +189,10 @@ class Fetcher:
                     part.check(item.sha256, item.size)
                     return
                 mismatches.append(f"{url}: {error.message}")
-                raise _Gone(error.message) from error
+                raise Gone(error.message) from error
 
         counter.add(part.size)
-        if not self._try_mirrors(item.urls, transfer, stop):
+        if not self._transport.try_mirrors(item.urls, transfer, stop):
             if mismatches:
                 raise HashMismatchError(
                     f"wrong content for sha256 {item.sha256}: " + "; ".join(mismatches),
@@ -224,7 +200,7 @@ class Fetcher:
                     "another mirror",
                 )
             raise ArchiveError(
-                f"no mirror has {urlsplit(item.urls[0]).path} (asked: {', '.join(_hosts(item.urls))})",
+                f"no mirror has {urlsplit(item.urls[0]).path} (asked: {', '.join(hosts(item.urls))})",
                 hint="the archive may have moved on: `jupyter containers lock --upgrade` takes what it has now",
             )
         target = self._object(item.sha256)
@@ -235,88 +211,21 @@ class Fetcher:
         headers = {"Range": f"bytes={part.size}-"} if part.size else {}
         if part.size and part.size == item.size:
             return
-        with self._stream(url, headers) as response:
+        with self._transport.stream(url, headers) as response:
             if response.status_code == 416:
                 raise HashMismatchError("the earlier part is longer than the file")
             if response.status_code != 206 and part.size:
                 counter.add(-part.size)
                 part.clear()
             for chunk in response.iter_raw(_CHUNK):
-                if stop.is_set() or self._stop.is_set():
+                if stop.is_set() or self._transport.stopped.is_set():
                     raise CancelledError("the download was stopped")
                 part.append(chunk)
                 counter.add(len(chunk))
                 if item.size is not None and part.size > item.size:
                     raise HashMismatchError(f"longer than the {item.size} bytes that the index says")
 
-    def _try_mirrors(self, urls: Sequence[str], attempt: Callable[[str], None], stop: threading.Event) -> bool:
-        """Call *attempt* with each URL until one passes: all mirrors once, then again after a pause.
-
-        False: each of them gave a final no. :class:`UnreachableError`: one did not answer, whatever was tried.
-        """
-        import httpx
-
-        final: set[str] = set()
-        trouble: dict[str, str] = {}
-        for turn in range(self.settings.retries + 1):
-            pause = min(0.4 * 2**turn, _LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  spreads load
-            for url in urls:
-                if url in final:
-                    continue
-                try:
-                    attempt(url)
-                    return True
-                except _Gone:
-                    final.add(url)
-                except _Later as error:
-                    trouble[url] = str(error)
-                    pause = max(pause, min(error.pause, _LONGEST_PAUSE))
-                except httpx.HTTPError as error:
-                    trouble[url] = _describe(error)
-                except httpx.InvalidURL as error:
-                    raise ArchiveError(f"{url!r} is not a URL: {error}", hint="correct the mirror setting") from error
-            if len(final) == len(set(urls)):
-                return False
-            if turn < self.settings.retries and (stop.wait(pause) or self._stop.is_set()):
-                raise CancelledError("the download was stopped")
-        tried = "; ".join(f"{_shown(url)}: {trouble[url]}" for url in urls if url in trouble)
-        raise UnreachableError(
-            f"no answer from {', '.join(_hosts(urls))} after {self.settings.retries + 1} tries ({tried}); "
-            f"mirrors from {self.settings.origin}",
-            hint=_MIRROR_HINT,
-        )
-
-    @contextlib.contextmanager
-    def _stream(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
-        with self._connect().stream("GET", url, headers=headers) as response:
-            status = response.status_code
-            if status in {408, 425, 429} or status >= 500:
-                raise _Later(f"HTTP {status}", _retry_after(response.headers.get("retry-after", "")))
-            if status in {200, 206, 304, 416}:
-                yield response
-            else:
-                raise _Gone(f"HTTP {status}")
-
-    def _connect(self) -> httpx.Client:
-        with self._lock:
-            if self._client is None:
-                import httpx
-
-                from .. import __version__
-
-                settings = self.settings
-                self._client = httpx.Client(
-                    verify=_trust(),
-                    follow_redirects=True,
-                    # Many small files: a connection that is kept saves two round trips each.
-                    limits=httpx.Limits(max_connections=settings.parallel, max_keepalive_connections=settings.parallel),
-                    timeout=httpx.Timeout(settings.idle_timeout, connect=settings.connect_timeout, pool=None),
-                    # Content is hashed as it lies in the archive: nothing may be (de)compressed under way.
-                    headers={"Accept-Encoding": "identity", "User-Agent": f"jupyter-containers/{__version__}"},
-                )
-            return self._client
-
-    # the cache
+    # The cache
 
     def _object(self, sha256: str) -> Path:
         return self.cache / "sha256" / sha256[:2] / sha256
@@ -333,17 +242,9 @@ class Fetcher:
 
     def _offline(self, urls: Sequence[str]) -> UnreachableError:
         return UnreachableError(
-            f"offline, and {_shown(urls[0])} is not in the cache {self.cache}",
+            f"offline, and {shown(urls[0])} is not in the cache {self.cache}",
             hint="unset JUPYTER_CONTAINERS_OFFLINE (or `offline` in the configuration file) once to download it",
         )
-
-
-class _Later(Exception):
-    """The server asks to come again (HTTP 429, 5xx)."""
-
-    def __init__(self, message: str, pause: float) -> None:
-        super().__init__(message)
-        self.pause = pause
 
 
 class _Counter:
@@ -358,33 +259,3 @@ class _Counter:
         with self._lock:
             self._done += count
             self._progress(self._what, self._done, max(self._total, 0))
-
-
-def _trust() -> ssl.SSLContext | bool:
-    """The host's certificates; those that httpx brings where the host has none."""
-    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
-        return True  # httpx reads them itself
-    import ssl
-
-    context = ssl.create_default_context()
-    return context if context.cert_store_stats()["x509_ca"] else True
-
-
-def _retry_after(value: str) -> float:
-    """Seconds of a Retry-After header (RFC 9110, 10.2.3); a date, or nonsense, counts as none."""
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 9 else 0.0
-
-
-def _describe(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return text.splitlines()[0]
-
-
-def _hosts(urls: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(urlsplit(url).hostname or url for url in urls))
-
-
-def _shown(url: str) -> str:
-    """The URL without a password that may be in it."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -65,7 +65,7 @@ def check_lock(loaded: LoadedSpec, lock: Lock, *, paths: Paths | None = None) ->
 
 def spec_digest(loaded: LoadedSpec) -> str:
     """``sha256:…`` over what of the spec, and of the files that it names, has a say in the resolution."""
-    from .pip import needs_ipykernel, wants_python
+    from .requirements import needs_ipykernel, wants_python
 
     spec = loaded.spec
     packages = spec.packages

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("own_environment")
 
 @pytest.fixture
 def folder(tmp_path):
-    made = tmp_path / "project"
+    made = tmp_path / "a project"  # people have blanks in their folders' names
     made.mkdir()
     return made
 

@@ -1,0 +1,98 @@
+"""What a spec asks for in Python packages, as lines that uv reads; local packages checked before uv sees them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from ..errors import ResolutionError, SpecError
+from ..spec.model import EnvironmentSpec, LoadedSpec
+from ..spec.requirement import HASH, distribution_name, local_path
+
+__all__ = ["absolute", "check_folders", "given_hashes", "needs_ipykernel", "requirement_lines", "wants_python"]
+
+
+def wants_python(spec: EnvironmentSpec, *, adopted: bool = False) -> bool:
+    """Whether an interpreter is part of the environment."""
+    if spec.python == "none":
+        return False
+    return adopted or spec.python is not None or bool(spec.packages.pip) or needs_ipykernel(spec)
+
+
+def needs_ipykernel(spec: EnvironmentSpec) -> bool:
+    """A Python kernel needs it, unless the spec starts a kernel of its own that is something else."""
+    if spec.kernel.argv:
+        return any("ipykernel" in item for item in spec.kernel.argv)
+    return spec.kernel.language == "python"
+
+
+def requirement_lines(loaded: LoadedSpec) -> list[str]:
+    """Lines of a requirements file: the spec's, with paths made absolute, and ipykernel."""
+    wanted = loaded.spec.packages.pip
+    lines = [absolute(item, loaded.folder) for item in wanted]
+    if needs_ipykernel(loaded.spec) and all(distribution_name(item) != "ipykernel" for item in wanted):
+        lines.append("ipykernel")
+    return lines
+
+
+def check_folders(loaded: LoadedSpec) -> None:
+    """Local packages must say what they need without being run (PEP 621 without ``dynamic`` dependencies)."""
+    for item in loaded.spec.packages.pip:
+        path = local_path(item)
+        if path is not None and (loaded.folder / path).is_dir():
+            _check_folder(loaded.folder / path, item)
+
+
+def absolute(requirement: str, folder: Path) -> str:
+    """A path requirement with its path absolute, since uv works elsewhere; others as they are."""
+    path = local_path(requirement)
+    if path is None:
+        return requirement
+    written, hashes, given = requirement.partition(" --hash=")
+    rest = re.sub(r"^\.{1,2}(/[^\[;]*)?", "", written).strip()
+    # A space before the marker's semicolon, or it would be taken for a part of the path.
+    rest = f" {rest}" if rest.startswith(";") else rest.replace(";", " ;", 1)
+    return f"{(folder / path).resolve()}{rest}{hashes}{given}"
+
+
+def _check_folder(folder: Path, requirement: str) -> None:
+    project = folder / "pyproject.toml"
+    try:
+        table = tomllib.loads(project.read_text("utf-8")).get("project")
+    except FileNotFoundError:
+        table = None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SpecError(f"cannot read {project}: {error}", hint="correct the file") from error
+    dynamic = table.get("dynamic", ()) if isinstance(table, dict) else ()
+    if not isinstance(table, dict) or "name" not in table:
+        cause = f"{folder} has no pyproject.toml with a [project] table"
+    elif "dependencies" in dynamic or "optional-dependencies" in dynamic:
+        cause = f"{project} has dynamic dependencies"
+    elif "version" in dynamic or "version" not in table:
+        cause = f"{project} has a dynamic version"
+    else:
+        return
+    raise ResolutionError(
+        f"{requirement}: {cause}; knowing more would mean running its code on the host",
+        hint="write name, version and dependencies into the [project] table, or install it with a `build.run` line",
+    )
+
+
+def given_hashes(requirements: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Name → the sha256 that the spec accepts, for requirements with ``--hash``."""
+    found: dict[str, frozenset[str]] = {}
+    for item in requirements:
+        bare, *hashes = item.split(" --hash=")
+        name = distribution_name(bare)
+        if not hashes or name is None:
+            continue
+        matches = [HASH.fullmatch(value.strip()) for value in hashes]
+        sha256 = frozenset(match["digest"] for match in matches if match and match["algorithm"] == "sha256")
+        if not sha256:
+            raise ResolutionError(f"{bare}: none of its hashes is a sha256", hint="give `--hash=sha256:…`")
+        found[canonicalize_name(name)] = found.get(canonicalize_name(name), frozenset()) | sha256
+    return found
