@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -39,10 +40,13 @@ from .progress import Progress, quiet
 from .saving import save
 from .store import Store
 
-__all__ = ["host_architecture", "load", "load_root", "read_image_config", "save"]
+__all__ = [
+    "INDEX_TYPES", "MANIFEST_TYPES", "Plan", "check_plan", "host_architecture", "load", "load_root", "plan_entry",
+    "read_image_config", "save",
+]  # fmt: skip
 
-_INDEX_TYPES = (INDEX_TYPE, DOCKER_LIST_TYPE)
-_MANIFEST_TYPES = (MANIFEST_TYPE, DOCKER_MANIFEST_TYPE)
+INDEX_TYPES = (INDEX_TYPE, DOCKER_LIST_TYPE)
+MANIFEST_TYPES = (MANIFEST_TYPE, DOCKER_MANIFEST_TYPE)
 _CONFIG_TYPES = (CONFIG_TYPE, "application/vnd.docker.container.image.v1+json")
 _LAYER_COMPRESSION = {
     "application/vnd.oci.image.layer.v1.tar": "plain",
@@ -67,7 +71,7 @@ class _DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """An image in an archive: its documents are read and checked, its layers not yet."""
 
     document: bytes
@@ -128,7 +132,7 @@ def read_image_config(
 @contextmanager
 def _planned(
     store: Store, path: Path, name: str, architecture: str, bounds: Bounds
-) -> Iterator[tuple[Archive, _Plan]]:
+) -> Iterator[tuple[Archive, Plan]]:
     with store.staging() as staging, open_archive(path, scratch=staging.path, bounds=bounds) as archive:
         if archive.has("index.json"):
             plan = _plan_oci(archive, name, architecture or host_architecture(), bounds)
@@ -140,28 +144,39 @@ def _planned(
                 hint="make one with `skopeo copy … oci-archive:FILE` or `docker save -o FILE`; "
                 'for a root file system\'s tar use `base = "scratch"` with it',
             )
-        _check_config(plan, archive.what, bounds)
+        check_plan(plan, archive.what, bounds)
         yield archive, plan
 
 
-def _plan_oci(archive: Archive, name: str, architecture: str, bounds: Bounds) -> _Plan:
+def _plan_oci(archive: Archive, name: str, architecture: str, bounds: Bounds) -> Plan:
     index = decode(_read_file(archive, "index.json"), Index, what=f"{archive.what}, index.json")
     entry = _choose(index, archive.what, name, architecture)
+    return plan_entry(entry, partial(_read_blob, archive), what=archive.what, architecture=architecture, bounds=bounds)
+
+
+def plan_entry(
+    entry: Descriptor, read: Callable[[Descriptor], bytes], *, what: str, architecture: str, bounds: Bounds
+) -> Plan:
+    """From a manifest's or an index's descriptor to the image for *architecture* (``arm64``, ``arm/v7``).
+
+    *read* gives a document that has the size and digest of its descriptor, wherever it comes from; *what* names the
+    place in errors. Raises :class:`UntrustedContentError`.
+    """
     for _ in range(bounds.manifest_depth):
-        if entry.media_type in _MANIFEST_TYPES:
-            return _plan_manifest(archive, entry)
-        if entry.media_type not in _INDEX_TYPES:
-            raise UntrustedContentError(f"{archive.what}: {entry.media_type!r} is no image's media type")
-        document = _read_blob(archive, entry)
-        index = decode(document, Index, what=f"{archive.what}, index {entry.digest}")
-        _check_type(index.media_type, entry, archive.what)
-        entry = _choose(index, archive.what, "", architecture)
-    raise UntrustedContentError(f"{archive.what}: indexes nested more than {bounds.manifest_depth} deep")
+        if entry.media_type in MANIFEST_TYPES:
+            return _plan_manifest(entry, read, what)
+        if entry.media_type not in INDEX_TYPES:
+            raise UntrustedContentError(f"{what}: {entry.media_type!r} is no image's media type")
+        index = decode(read(entry), Index, what=f"{what}, index {entry.digest}")
+        _check_type(index.media_type, entry, what)
+        entry = _choose(index, what, "", architecture)
+    raise UntrustedContentError(f"{what}: indexes nested more than {bounds.manifest_depth} deep")
 
 
 def _choose(index: Index, what: str, name: str, architecture: str) -> Descriptor:
     """The one entry that is meant."""
     entries = index.manifests
+    processor, _, variant = architecture.partition("/")
     if name:
         entries = tuple(
             entry
@@ -172,7 +187,10 @@ def _choose(index: Index, what: str, name: str, architecture: str) -> Descriptor
         entries = tuple(
             entry
             for entry in entries
-            if entry.platform and entry.platform.os == "linux" and entry.platform.architecture == architecture
+            if entry.platform
+            and entry.platform.os == "linux"
+            and entry.platform.architecture == processor
+            and variant in ("", entry.platform.variant)
         )
     if entries and len({entry.digest for entry in entries}) == 1:
         return entries[0]
@@ -193,30 +211,30 @@ def _label(entry: Descriptor) -> str:
     return f"{name} ({entry.platform.os}/{entry.platform.architecture})" if entry.platform else name
 
 
-def _plan_manifest(archive: Archive, entry: Descriptor) -> _Plan:
-    what = f"{archive.what}, manifest {entry.digest}"
-    document = _read_blob(archive, entry)
+def _plan_manifest(entry: Descriptor, read: Callable[[Descriptor], bytes], where: str) -> Plan:
+    what = f"{where}, manifest {entry.digest}"
+    document = read(entry)
     manifest = decode(document, Manifest, what=what)
-    _check_type(manifest.media_type, entry, archive.what)
+    _check_type(manifest.media_type, entry, where)
     if manifest.schema_version != 2:
         raise UntrustedContentError(f"{what}: schema version {manifest.schema_version} is not 2")
     if manifest.config.media_type not in _CONFIG_TYPES:
         raise UntrustedContentError(
             f"{what}: its config is {manifest.config.media_type!r}, so it is no image"
         )
-    config = _read_blob(archive, manifest.config)
+    config = read(manifest.config)
     layers = []
     for layer in manifest.layers:
         if layer.media_type not in _LAYER_COMPRESSION:
             raise UntrustedContentError(f"{what}: a layer of the media type {layer.media_type!r}")
-        layers.append((_blob_name(layer, archive.what), layer, _LAYER_COMPRESSION[layer.media_type]))
-    return _Plan(
-        config, decode(config, ImageConfig, what=f"{archive.what}, config {manifest.config.digest}"), tuple(layers),
+        layers.append((_blob_name(layer, where), layer, _LAYER_COMPRESSION[layer.media_type]))
+    return Plan(
+        config, decode(config, ImageConfig, what=f"{where}, config {manifest.config.digest}"), tuple(layers),
         msgspec.structs.replace(entry, annotations={}), document,
     )  # fmt: skip
 
 
-def _plan_docker(archive: Archive, name: str) -> _Plan:
+def _plan_docker(archive: Archive, name: str) -> Plan:
     what = f"{archive.what}, manifest.json"
     entries = decode(_read_file(archive, "manifest.json"), tuple[_DockerEntry, ...], what=what)
     if name:
@@ -236,10 +254,10 @@ def _plan_docker(archive: Archive, name: str) -> _Plan:
     named = _DOCKER_CONFIG.fullmatch(entry.config)
     if named is None or sha256_of(document) != f"sha256:{named[1]}":
         raise UntrustedContentError(f"{what}: the config {entry.config[:100]!r} is not called by its digest")
-    return _Plan(document, config, tuple((layer, None, "") for layer in entry.layers))
+    return Plan(document, config, tuple((layer, None, "") for layer in entry.layers))
 
 
-def _check_config(plan: _Plan, what: str, bounds: Bounds) -> None:
+def check_plan(plan: Plan, what: str, bounds: Bounds) -> None:
     rootfs = plan.config.rootfs
     if rootfs.kind != "layers" or plan.config.os != "linux":
         raise UntrustedContentError(
