@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ _DEBIAN = {
 
 def host_architecture() -> str:
     """Debian's name of this machine's architecture."""
-    machine = platform.machine()
+    machine = os.uname().machine
     return _DEBIAN.get(machine, machine)
 
 

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.model import LoadedSpec
-from .adoption import adopt
 from .artifacts import Artifact, select_artifacts
-from .compilation import Compilation
 from .model import Interpreter, PythonPackages
 from .requirements import needs_ipykernel, requirement_lines, wants_python
 from .settings import Settings
@@ -51,6 +49,9 @@ def resolve_python(
     :func:`compile_python` gave for this interpreter's version. *kept*: requirements of a base, met as well.
     Raises :class:`ResolutionError` with uv's explanation, :class:`UnreachableError`, :class:`SpecError`.
     """
+    from .adoption import adopt
+    from .compilation import Compilation
+
     run = Compilation(loaded, interpreter.version, cache_dir, settings, tuple(architectures))
     if loaded.pylock is not None:
         document = adopt(run, loaded.pylock, interpreter, previous=previous, upgrade=upgrade)
@@ -73,5 +74,7 @@ def compile_python(
 ) -> dict[str, Any]:
     """uv's part of :func:`resolve_python`, which needs the interpreter's version (``3.13``) and no more: so it can
     run while the base is resolved."""
+    from .compilation import Compilation
+
     run = Compilation(loaded, version, cache_dir, settings, tuple(architectures))
     return run.compile(requirement_lines(loaded), previous, upgrade)

@@ -7,11 +7,9 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from ..errors import ResolutionError, SpecError
 from ..spec.model import EnvironmentSpec, LoadedSpec
-from ..spec.requirement import HASH, distribution_name, local_path
+from ..spec.requirement import HASH, distribution_name, local_path, normalise_name
 
 __all__ = ["absolute", "check_folders", "given_hashes", "needs_ipykernel", "requirement_lines", "wants_python"]
 
@@ -94,5 +92,5 @@ def given_hashes(requirements: Sequence[str]) -> dict[str, frozenset[str]]:
         sha256 = frozenset(match["digest"] for match in matches if match and match["algorithm"] == "sha256")
         if not sha256:
             raise ResolutionError(f"{bare}: none of its hashes is a sha256", hint="give `--hash=sha256:…`")
-        found[canonicalize_name(name)] = found.get(canonicalize_name(name), frozenset()) | sha256
+        found[normalise_name(name)] = found.get(normalise_name(name), frozenset()) | sha256
     return found
