@@ -10,9 +10,10 @@ from ..errors import ConflictError, ContainerError, NotFoundError
 from ..image.store import Store
 from ..paths import Paths
 from .base import Change, ContainerConfig, ContainerState, Stats, Stdio
+from .charge import Charge
 from .facts import read_host, read_image
 from .folder import Folder, Kept
-from .keeper import Charge, Keeper
+from .keeper import Keeper
 from .logs import follow_log, read_log
 from .owned import start_owned
 from .processes import signal_inside

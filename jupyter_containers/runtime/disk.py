@@ -74,6 +74,10 @@ class DiskWatch:
         self._next = end + max(1.0, 10 * (end - start))
         return self.used > self.limit
 
+    def told(self) -> str:
+        """Why a container was ended."""
+        return f"out of disk ({self.used} bytes in its writable layer, limit {self.limit})"
+
 
 def _is_folder(mode: int) -> bool:
     return mode & 0o170000 == 0o040000

@@ -3,7 +3,7 @@
 A thread and not a process per container: a server may hold a thousand kernels. It sleeps in one epoll(7) over the
 processes' descriptors (pidfd_open(2)) and the pipes of their output. A second thread starts sandboxes that are asked
 for outside of the main thread: the kernel kills a sandbox when the *thread* that started it ends (prctl(2),
-PR_SET_PDEATHSIG), and these two last as long as the process.
+PR_SET_PDEATHSIG), and this one lasts as long as the process. A third measures disks, which may take seconds.
 """
 
 from __future__ import annotations
@@ -12,54 +12,25 @@ import os
 import queue
 import select
 import threading
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from ..sandbox.process import Process
-from .disk import DiskWatch
+from .charge import Charge
 from .ending import finish
-from .folder import Folder
 from .identity import kill_process
 from .log import Log
 from .reaping import Reaper
 
-__all__ = ["Charge", "Keeper"]
+__all__ = ["Keeper"]
 
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True, eq=False)
-class Charge:
-    """A container that this process keeps."""
-
-    folder: Folder
-    process: Process
-    start: int
-    """Start time of the outer process."""
-    held: ExitStack
-    """What is let go at the end: the folder's lock, the image's lease."""
-    remove: bool
-    lasting: bool = False
-    """Its folder, once it has ended, is still removed when this process is killed (kernels)."""
-    output: int | None = None
-    """Reading end of the pipe of its output; None: its output goes elsewhere."""
-    watch: DiskWatch | None = None
-    reason: str = ""
-    """Why we ended it, where we did."""
-    exit_code: int | None = None
-    cause: str = ""
-    ended: threading.Event = field(default_factory=threading.Event)
-    """Set when the end is written (and the container removed, where that was asked for)."""
-    _log: Log | None = None
-    _waits: set[int] = field(default_factory=set)
-    """Descriptors of the processes that have not ended yet."""
-
-
 class Keeper:
-    """Use :meth:`current`: one per process."""
+    """Use :meth:`current`: one per process. Thread-safe."""
 
     _current: Keeper | None = None
     _guard = threading.Lock()
@@ -72,27 +43,27 @@ class Keeper:
             return cls._current
 
     @classmethod
-    def _forget(cls) -> None:
+    def _lose(cls) -> None:
         """In a forked child: the parent's threads are not there, and its containers are not the child's."""
         cls._guard = threading.Lock()
         cls._current = None
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._charges: dict[str, Charge] = {}
         self._reapers: dict[Path, Reaper] = {}
         self._on_ready: dict[int, Callable[[], object]] = {}
         self._poll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._listen(self._wake, self._woken)
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._starter: threading.Thread | None = None
-        threading.Thread(target=self._run, name="container-keeper", daemon=True).start()
+        self._threads: set[str] = set()
+        self._run_thread("container-keeper", self._look_after)
 
     def reaper(self, containers: Path) -> Reaper:
-        with self._guard:
+        with self._lock:
             return self._reapers.setdefault(containers, Reaper(containers))
 
     def find(self, container_id: str) -> Charge | None:
+        """The container, if this process keeps it."""
         return self._charges.get(container_id)
 
     def forget(self, path: Path) -> None:
@@ -113,10 +84,7 @@ class Keeper:
             except BaseException as error:
                 results.put((None, error))
 
-        with self._guard:
-            if self._starter is None:
-                self._starter = threading.Thread(target=self._run_jobs, name="container-starter", daemon=True)
-                self._starter.start()
+        self._run_thread("container-starter", self._run_jobs)
         self._jobs.put(job)
         result, error = results.get()
         if error is not None:
@@ -124,53 +92,47 @@ class Keeper:
         return result  # type: ignore[return-value]  # None only if that is what it returned
 
     def keep(self, charge: Charge) -> None:
-        """Take over a container that has just been started."""
-        self._charges[charge.folder.id] = charge
-        if charge.output is not None:
-            charge._log = Log(str(charge.folder.log))
-            os.set_blocking(charge.output, False)
-            self._listen(charge.output, lambda: self._copy(charge))
-        # Both processes: the outer one may end a moment before the container's last processes do.
+        """Take over a container that has just been started. Raises :class:`OSError` where descriptors run out."""
         for pid in (charge.process.pid, charge.process.child_pid):
+            # Both processes: the outer one may end a moment before the container's last processes do.
             try:
-                handle = os.pidfd_open(pid)
+                charge.waits.add(os.pidfd_open(pid))
             except ProcessLookupError:
                 continue
-            charge._waits.add(handle)
-        waits = set(charge._waits)
+        if charge.output is not None:
+            charge.log = Log(str(charge.folder.log))
+            os.set_blocking(charge.output, False)
+        self._charges[charge.folder.id] = charge
+        if charge.output is not None:
+            self._listen(charge.output, lambda: self._copy(charge))
+        waits = tuple(charge.waits)
         for handle in waits:
-            self._listen(handle, lambda handle=handle: self._ended(charge, handle))  # type: ignore[misc]
+            self._listen(handle, lambda handle=handle: self._process_ended(charge, handle))  # type: ignore[misc]
         if not waits:
-            self._jobs_of_the_end(charge)
-        elif charge.watch is not None:
-            os.eventfd_write(self._wake, 1)
+            self._end(charge)
+        if charge.watch is not None:
+            self._run_thread("container-disks", self._watch_disks)
+
+    def _run_thread(self, name: str, target: Callable[[], None]) -> None:
+        with self._lock:
+            if name in self._threads:
+                return
+            self._threads.add(name)
+        threading.Thread(target=target, name=name, daemon=True).start()
 
     # In the keeper's thread
 
-    def _run(self) -> None:
+    def _look_after(self) -> None:
         while True:
-            for handle, _ in self._poll.poll(self._pause()):
-                self._do(self._on_ready.get(handle))
-            for charge in [charge for charge in self._charges.values() if charge.watch is not None]:
-                self._do(lambda charge=charge: self._measure(charge))  # type: ignore[misc]
+            for handle, _ in self._poll.poll():
+                action = self._on_ready.get(handle)
+                try:
+                    if action is not None:
+                        action()
+                except Exception:  # one container's trouble must not end the others' keeper
+                    import logging  # late: 10 ms
 
-    def _do(self, action: Callable[[], object] | None) -> None:
-        """One container's trouble (its folder was removed by hand) must not end the others' keeper."""
-        try:
-            if action is not None:
-                action()
-        except Exception:
-            import logging  # late: 10 ms
-
-            logging.getLogger(__name__).exception("a container could not be looked after")
-
-    def _woken(self) -> None:
-        os.eventfd_read(self._wake)
-
-    def _pause(self) -> float | None:
-        """Seconds until a disk has to be measured; None: no disk is watched."""
-        due = [charge.watch.due() for charge in list(self._charges.values()) if charge.watch is not None]
-        return max(min(due), 0.05) if due else None
+                    logging.getLogger(__name__).exception("a container could not be looked after")
 
     def _listen(self, handle: int, action: Callable[[], object]) -> None:
         self._on_ready[handle] = action
@@ -181,34 +143,24 @@ class Keeper:
         del self._on_ready[handle]
         os.close(handle)
 
-    def _copy(self, charge: Charge) -> bool:
-        """Move output to the log; False when there is no more to come."""
-        assert charge.output is not None and charge._log is not None
-        try:
+    def _copy(self, charge: Charge) -> None:
+        """Move output to the log, until there is no more to come."""
+        assert charge.output is not None and charge.log is not None
+        with suppress(BlockingIOError):
             data = os.read(charge.output, 1 << 16)
-        except BlockingIOError:
-            return True
-        if data:
-            charge._log.write(data)
-            return True
-        self._close(charge.output)
-        charge.output = None
-        return False
+            if data:
+                charge.log.write(data)
+            else:
+                self._close(charge.output)
+                charge.output = None
 
-    def _measure(self, charge: Charge) -> None:
-        watch = charge.watch
-        if watch is not None and watch.passed():
-            charge.watch = None
-            charge.reason = f"out of disk ({watch.used} bytes in its writable layer, limit {watch.limit})"
-            kill_process(charge.process.pid, charge.start, timeout=0)
-
-    def _ended(self, charge: Charge, handle: int) -> None:
+    def _process_ended(self, charge: Charge, handle: int) -> None:
         self._close(handle)
-        charge._waits.discard(handle)
-        if not charge._waits:
-            self._jobs_of_the_end(charge)
+        charge.waits.discard(handle)
+        if not charge.waits:
+            self._end(charge)
 
-    def _jobs_of_the_end(self, charge: Charge) -> None:
+    def _end(self, charge: Charge) -> None:
         charge.watch = None
         if charge.output is not None:
             self._drain(charge)
@@ -220,17 +172,18 @@ class Keeper:
             self._finish(charge)
 
     def _drain(self, charge: Charge) -> None:
-        assert charge.output is not None
-        while select.select([charge.output], [], [], 0)[0]:
-            if not self._copy(charge):
-                return
+        """What is still in the pipe; a process of another container, just forked, may have its other end open."""
+        assert charge.output is not None and charge.log is not None
+        with suppress(BlockingIOError):
+            while data := os.read(charge.output, 1 << 16):
+                charge.log.write(data)
         self._close(charge.output)
         charge.output = None
 
     def _finish(self, charge: Charge) -> None:
         try:
-            if charge._log is not None:
-                charge._log.close()
+            if charge.log is not None:
+                charge.log.close()
             assert charge.exit_code is not None
             path = charge.folder.path
             charge.cause = finish(path, charge.exit_code, reason=charge.reason, remove=charge.remove)
@@ -242,11 +195,21 @@ class Keeper:
                 self.forget(charge.folder.path)
             charge.ended.set()
 
-    # In the starter's thread
+    # In threads of their own
 
     def _run_jobs(self) -> None:
         while True:
             self._jobs.get()()
 
+    def _watch_disks(self) -> None:
+        while True:
+            for charge in list(self._charges.values()):
+                watch = charge.watch
+                if watch is not None and watch.passed():
+                    charge.reason = watch.told()
+                    kill_process(charge.process.pid, charge.start, timeout=0)
+                    charge.watch = None
+            time.sleep(0.2)
 
-os.register_at_fork(after_in_child=Keeper._forget)
+
+os.register_at_fork(after_in_child=Keeper._lose)

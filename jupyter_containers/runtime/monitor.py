@@ -66,7 +66,7 @@ def _watch(outer: int, first: int, output: int, log: Log | None, watch: DiskWatc
         if output in ready and not _copy(output, log):
             poll.unregister(output)
         if watch is not None and not reason and watch.passed():
-            reason = f"out of disk ({watch.used} bytes in its writable layer, limit {watch.limit})"
+            reason = watch.told()
             watch = None
             os.kill(outer, signal.SIGKILL)  # our child, not waited for yet: the number is its own
     if output >= 0:

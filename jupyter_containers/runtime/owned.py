@@ -8,10 +8,12 @@ from contextlib import ExitStack
 from ..image.store import Store
 from ..paths import Paths
 from .base import ContainerConfig, Stdio
+from .charge import Charge
 from .disk import DiskWatch
+from .ending import finish
 from .facts import read_image
 from .folder import Folder
-from .keeper import Charge, Keeper
+from .keeper import Keeper
 from .starting import start_sandbox
 
 __all__ = ["start_owned"]
@@ -59,5 +61,11 @@ def start_owned(
         output=output,
         watch=DiskWatch(str(folder.upper), config.disk) if config.disk is not None else None,
     )
-    keeper.keep(charge)
+    try:
+        keeper.keep(charge)
+    except BaseException:
+        started.process.kill()  # nobody would wait for it
+        finish(folder.path, started.process.wait(), reason="it could not be kept", remove=False)
+        held.close()
+        raise
     return charge

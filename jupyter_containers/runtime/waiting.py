@@ -55,7 +55,9 @@ def _sleep_until_gone(kept: Kept, left: float | None) -> None:
         return
     try:
         if kept.process.is_alive():
-            select.select([handle], [], [], left)
+            poll = select.poll()  # not select(2): a server has descriptors past 1023
+            poll.register(handle, select.POLLIN)
+            poll.poll(None if left is None else left * 1000)
     finally:
         os.close(handle)
 
