@@ -72,6 +72,6 @@ def _ask_python(paths: Paths) -> Finding:
     except ContainersError as error:
         return Finding(name, "warning", error.message, error.hint)
     if done.returncode != 0:
-        error = failure(done.stderr)
-        return Finding(name, "warning", getattr(error, "message", str(error)), getattr(error, "hint", ""))
+        problem = failure(done.stderr)
+        return Finding(name, "warning", problem.message, problem.hint)
     return Finding(name, "ok", "answers", "")

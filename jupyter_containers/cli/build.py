@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
 from .base import Command
-from .output import age, print_json, print_table, printable
+from .output import age, print_json, print_table
 
 __all__ = ["Build", "Builds"]
 
@@ -41,21 +39,15 @@ class Build(Command):
 
         from ..build.monitor import silent
         from ..environments import Environments
-        from ..errors import BuildError
         from .progress import BuildProgress
 
         start = time.monotonic()
         progress = nullcontext(silent) if options.quiet else BuildProgress(verbose=options.verbose)
-        try:
-            with progress as monitor:
-                built = Environments().build(
-                    options.path, monitor=monitor, locked=options.locked, upgrade=options.upgrade,
-                    no_cache=options.no_cache, kernelspec=not options.no_kernelspec,
-                )  # fmt: skip
-        except BuildError as error:
-            for line in error.output.splitlines()[-20:]:
-                print("  | " + printable(line), file=sys.stderr)
-            raise
+        with progress as monitor:
+            built = Environments().build(
+                options.path, monitor=monitor, locked=options.locked, upgrade=options.upgrade,
+                no_cache=options.no_cache, kernelspec=not options.no_kernelspec,
+            )  # fmt: skip
         if options.json:
             print_json({"name": built.record.name, "image": built.image.digest, "build": built.build_id})
         elif options.quiet:
@@ -92,8 +84,3 @@ class Builds(Command):
             ],
         )  # fmt: skip
         return 0
-
-
-def is_path(text: str) -> bool:
-    """Whether *text* names a folder or file, and not an environment: it has a slash, or is there."""
-    return "/" in text or text in {".", ".."} or Path(text).exists()
