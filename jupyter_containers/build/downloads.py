@@ -31,8 +31,8 @@ class Downloads:
     def __init__(self, fetcher: Fetcher, folder: Path) -> None:
         self._fetcher = fetcher
         self._folder = folder  # where paths of local wheels start
-        # One thread a step; each fetches many files at once.
-        self._pool = ThreadPoolExecutor(3, thread_name_prefix="download")
+        # One step after the other, each with many files at once: what is needed first has all of the bandwidth.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="download")
         self._debs: dict[str, Future[dict[str, Path]]] = {}
         self._artifacts: dict[str, Future[dict[Artifact, Path]]] = {}
 

@@ -78,8 +78,8 @@ def _link(step: PythonStep, wheels: Sequence[Wheel], trees: Sequence[Path], root
     if exists_in_root(context.state.paths, place):
         # Of the environment that is the base: all of its packages are in this lock as well, at the versions that hold.
         set_opaque(os.fsencode(folder))
-    make_environment(folder, step.interpreter)
     reporter: Reporter = context.reporter
     reporter.phase("installing")
     names = [wheel.name for wheel in wheels]
     link_trees(trees, names, folder, warn=reporter.say, progress=reporter.progress("installing"))
+    make_environment(folder, step.interpreter)

@@ -116,8 +116,8 @@ class Reporter:
 _CAUSES: tuple[tuple[str, str], ...] = (
     (
         r"(unable to execute|command|error: command) '?(x86_64-linux-gnu-)?(gcc|g\+\+|cc|c\+\+)|"
-        r"(gcc|g\+\+|cc): (command )?not found|No such file or directory: '[^' ]*(gcc|cc|g\+\+|c\+\+)'|Unknown compiler|"
-        r"no acceptable C compiler",
+        r"(gcc|g\+\+|cc): (command )?not found|No such file or directory: '[^' ]*(gcc|cc|g\+\+|c\+\+)'|"
+        r"Unknown compiler|no acceptable C compiler",
         "a compiler is needed: add build-essential and python3-dev to packages.apt, or take a version that has a wheel",
     ),
     (r"fatal error: Python\.h", "Python's headers are needed: add python3-dev to packages.apt"),

@@ -5,7 +5,7 @@ environment itself is three links and ``pyvenv.cfg`` (PEP 405); nothing of the h
 """
 
 # Tens of thousands of entries: strings are several times quicker than pathlib.
-# ruff: noqa: PTH102, PTH108, PTH112, PTH114, PTH120
+# ruff: noqa: PTH102, PTH108, PTH120
 
 from __future__ import annotations
 
@@ -13,23 +13,35 @@ import errno
 import filecmp
 import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..image.tree import remove_tree
 from ..lock.model import Interpreter
 
 __all__ = ["link_trees", "make_environment"]
 
 
 def make_environment(folder: Path, interpreter: Interpreter) -> None:
-    """The files of an empty virtual environment; *folder* is where ``interpreter.environment`` is in the layer."""
-    (folder / "bin").mkdir(parents=True)
-    (folder / "lib" / f"python{interpreter.version}" / "site-packages").mkdir(parents=True)
-    (folder / "bin" / "python").symlink_to(interpreter.path)
-    for name in ("python3", f"python{interpreter.version}"):
-        (folder / "bin" / name).symlink_to("python")
-    (folder / "lib64").symlink_to("lib")
-    (folder / "pyvenv.cfg").write_text(
+    """The environment's own files; *folder* is where ``interpreter.environment`` is in the layer.
+
+    Made after the packages are linked, in place of what a package may have had there: a wheel that brings a
+    ``bin/python`` does not get to be the interpreter.
+    """
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
+    (folder / "lib" / f"python{interpreter.version}" / "site-packages").mkdir(parents=True, exist_ok=True)
+    links = {"python": interpreter.path, "python3": "python", f"python{interpreter.version}": "python"}
+    for name, target in links.items():
+        place = folder / "bin" / name
+        if os.path.lexists(place):
+            remove_tree(place)
+        place.symlink_to(target)
+    if not os.path.lexists(folder / "lib64"):
+        (folder / "lib64").symlink_to("lib")
+    configuration = folder / "pyvenv.cfg"
+    remove_tree(configuration)
+    configuration.write_text(
         f"home = {os.path.dirname(interpreter.path)}\ninclude-system-site-packages = false\n"
         f"version = {interpreter.full_version or interpreter.version}\nexecutable = {interpreter.path}\n"
     )
@@ -48,46 +60,53 @@ def link_trees(
     *warn* is told of each such file that is not the same in both; namespace packages of the old kind (pkgutil) share
     an ``__init__.py``, which is.
     """
-    owners: dict[str, str] = {}
-    for done, (tree, name) in enumerate(zip(trees, names, strict=True), start=1):
-        _link(str(tree), str(folder), "", name, owners, warn)
-        progress("packages", done, len(trees))
+
+    def tell(path: str, number: int) -> None:
+        inside = os.path.relpath(path, folder)
+        others = [names[at] for at in range(number) if os.path.lexists(trees[at] / inside)]
+        taken = f"{names[number]}'s is taken"
+        warn(f"warning: {inside} is in {', '.join(others)} and in {names[number]}, and not the same: {taken}")
+
+    for number, tree in enumerate(trees):
+        _link(str(tree), str(folder), lambda path, number=number: tell(path, number))  # type: ignore[misc]
+        progress("packages", number + 1, len(trees))
 
 
-def _link(source: str, target: str, path: str, name: str, owners: dict[str, str], warn: Callable[[str], None]) -> None:
+def _link(source: str, target: str, tell: Callable[[str], None]) -> None:
+    """Link what is in *source* into the folder *target*; *tell* is called with each place that is taken over."""
     with os.scandir(source) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
-    for entry in listed:
-        place = f"{target}/{entry.name}"
-        inside = f"{path}/{entry.name}" if path else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            try:
-                os.mkdir(place, 0o755)
-            except FileExistsError:
-                if not os.path.isdir(place) or os.path.islink(place):
-                    _tell(inside, name, owners, warn)
-                    os.unlink(place)
+        for entry in entries:
+            place = f"{target}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                try:
                     os.mkdir(place, 0o755)
-            _link(entry.path, place, inside, name, owners, warn)
-        else:
+                except FileExistsError:
+                    if not stat.S_ISDIR(os.lstat(place).st_mode):
+                        tell(place)
+                        os.unlink(place)
+                        os.mkdir(place, 0o755)
+                _link(entry.path, place, tell)
+                continue
             try:
                 _hard_link(entry.path, place)
             except FileExistsError:
-                if os.path.isdir(place) and not os.path.islink(place):
-                    _tell(inside, name, owners, warn)
-                    shutil.rmtree(place)
-                elif os.path.islink(place) or not filecmp.cmp(entry.path, place, shallow=False):
-                    _tell(inside, name, owners, warn)
-                    os.unlink(place)
-                else:
-                    continue
-                _hard_link(entry.path, place)
-            owners[inside] = name
+                if _make_room(entry.path, place, tell):
+                    _hard_link(entry.path, place)
 
 
-def _tell(path: str, name: str, owners: dict[str, str], warn: Callable[[str], None]) -> None:
-    other = owners.get(path, "another package")
-    warn(f"warning: {path} is in {other} and in {name}, and not the same: {name}'s is taken")
+def _make_room(source: str, place: str, tell: Callable[[str], None]) -> bool:
+    """Take away what is at *place*, unless it is a file with the same bytes as *source*."""
+    mode = os.lstat(place).st_mode
+    if stat.S_ISDIR(mode):
+        tell(place)
+        shutil.rmtree(place)
+        return True
+    both = stat.S_ISREG(mode) and stat.S_ISREG(os.lstat(source).st_mode)  # a link would be followed on the host
+    if both and filecmp.cmp(source, place, shallow=False):
+        return False
+    tell(place)
+    os.unlink(place)
+    return True
 
 
 def _hard_link(source: str, target: str) -> None:

@@ -81,3 +81,12 @@ def test_an_environment_without_packages(tmp_path):
     text = (tmp_path / "venv/pyvenv.cfg").read_text()
     assert "home = /usr/bin\n" in text
     assert "version = 3.13.5\n" in text
+
+
+def test_a_package_does_not_become_the_interpreter(link):
+    folder, warnings = link({"evil": {"bin/python": "evil", "bin/python3.13/x": "evil", "pyvenv.cfg": "home = /evil"}})
+    make_environment(folder, Interpreter(version="3.13", path="/usr/bin/python3.13"))
+    assert os.readlink(folder / "bin/python") == "/usr/bin/python3.13"
+    assert os.readlink(folder / "bin/python3.13") == "python"
+    assert "evil" not in (folder / "pyvenv.cfg").read_text()
+    assert warnings == []
