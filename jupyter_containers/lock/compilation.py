@@ -7,21 +7,25 @@ import subprocess
 import tempfile
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ..errors import ResolutionError
 from ..spec.model import LoadedSpec
+from ..spec.requirement import distribution_name
 from . import filetext
-from .artifacts import MACHINES
+from .artifacts import MACHINES, file_name
+from .fetch import Fetcher
 from .indexes import find_indexes
 from .model import Interpreter, PythonPackages
 from .pylock import environment_marker, shape
 from .requirements import check_folders, given_hashes
+from .sdists import SourceMetadata, read_sdist
 from .settings import Settings
-from .uv import failure, own_options, run_uv, uv_path
+from .uv import NoWheelError, failure, own_options, run_uv, uv_path
 
 __all__ = ["Compilation"]
 
@@ -29,14 +33,31 @@ _FRESH = 600
 """Seconds for which PyPI lets its index pages be used without asking again (Cache-Control: max-age=600)."""
 
 
+_MOST_ROUNDS = 40
+"""Each round finds at least one more package without a wheel, or ends."""
+
+_READ = SourceMetadata((), (), "")
+
+
 class Compilation:
     """One resolution of a spec's Python packages by uv."""
 
     def __init__(
-        self, loaded: LoadedSpec, version: str, cache_dir: Path, settings: Settings, architectures: tuple[str, ...]
+        self,
+        loaded: LoadedSpec,
+        version: str,
+        cache_dir: Path,
+        settings: Settings,
+        architectures: tuple[str, ...],
+        *,
+        fetcher: Fetcher | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
+        """*fetcher* gets source archives of packages without a wheel, to read what they need; without it such
+        packages are refused. *warn* is told of each."""
         self.loaded, self.version, self.cache_dir = loaded, version, cache_dir
         self.settings, self.architectures = settings, architectures
+        self.fetcher, self.warn = fetcher, warn
         self.indexes = find_indexes(loaded.spec.packages)
 
     def compile(
@@ -50,19 +71,54 @@ class Compilation:
         """uv's PEP 751 document for requirement *lines*."""
         bounds = [*self.loaded.spec.packages.constraints, *constraints]
         check_folders(self.loaded)
+        kept = previous if upgrade is not True else None
+        sources: dict[str, SourceMetadata | None] = dict.fromkeys(_built_before(kept) if not upgrade else ())
+        pins: dict[str, str] = {}
+        for _ in range(_MOST_ROUNDS):
+            try:
+                document = self._compile(lines, [*bounds, *pins.values()], kept, upgrade, sources)
+            except NoWheelError as error:
+                further = self._without_wheel(error, lines) - sources.keys()
+                if not further:
+                    raise
+                sources.update(dict.fromkeys(sorted(further)))
+                continue
+            unread = [package for package in document["packages"] if sources.get(package["name"], _READ) is None]
+            if not unread:
+                return document
+            for package in unread:
+                sources[package["name"]] = self._read_source(package)
+                # Another version might need other packages.
+                pins[package["name"]] = f"{package['name']}=={package['version']}"
+        raise ResolutionError(
+            f"the Python packages cannot be resolved: too many without a wheel ({', '.join(sorted(sources))})",
+            hint="give versions that have wheels",
+        )
+
+    def _compile(
+        self,
+        lines: Sequence[str],
+        bounds: Sequence[str],
+        previous: PythonPackages | None,
+        upgrade: bool | frozenset[str],
+        sources: Mapping[str, SourceMetadata | None],
+    ) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="jc-uv-") as name:
             work = Path(name)
             (work / "requirements.in").write_text(_text(lines), "utf-8")
             (work / "constraints.txt").write_text(_text(bounds), "utf-8")
-            (work / "pyproject.toml").write_text(self._project(), "utf-8")
+            project = self._project(sources)
+            (work / "pyproject.toml").write_text(project, "utf-8")
             output = work / "pylock.toml"
             options = ["-c", "constraints.txt", *self.indexes.arguments()]
-            if previous is not None and upgrade is not True:
+            # uv never builds these, since it is told what they need, whatever their version.
+            options += [option for package in sorted(sources) for option in ("--no-binary", package)]
+            if previous is not None:
                 # uv takes the versions of an existing output file as preferences.
                 output.write_text(filetext.dump({"lock-version": "1.0", **previous.pylock}), "utf-8")
-                for package in sorted(upgrade or ()):
-                    options += ["--upgrade-package", package]
-            memory = self._memory(lines, bounds, options)
+            if not isinstance(upgrade, bool):
+                options += [option for package in sorted(upgrade) for option in ("--upgrade-package", package)]
+            memory = self._memory(lines, bounds, options, project)
             done = None
             if self.settings.offline or (_is_fresh(memory) and not upgrade):
                 done = self._run(work, [*options, "--offline"])
@@ -76,6 +132,36 @@ class Compilation:
                 raise failure(done.stderr)
             return tomllib.loads(output.read_text("utf-8"))
 
+    def _without_wheel(self, error: NoWheelError, lines: Sequence[str]) -> set[str]:
+        """Names whose source archives may help: from an index, not given by an address or a path of their own."""
+        if self.fetcher is None:
+            return set()
+        given = {distribution_name(line) for line in lines if "@" in line.partition(";")[0]}
+        return {name for name in error.without_wheel if name not in given}
+
+    def _read_source(self, package: Mapping[str, Any]) -> SourceMetadata:
+        """What a package needs that uv found as a source archive only."""
+        assert self.fetcher is not None  # no package gets here without
+        title = f"{package['name']} {package['version']}"
+        sdist = package.get("sdist")
+        found = None
+        if sdist is not None:
+            name = file_name(sdist)
+            path = self.fetcher.fetch([sdist["url"]], sdist["hashes"]["sha256"], sdist.get("size"))
+            found = read_sdist(path, name)
+        if found is None:
+            raise ResolutionError(
+                f"{title} has no wheel that fits, and its source archive does not tell what it needs; knowing more "
+                "would mean running its code on the host",
+                hint="take a version that has a wheel, build one and put it in the spec's folder (`./name.whl`), or "
+                "install it with a `build.run` line",
+            )
+        if self.warn is not None:
+            always = [item for item in found.requires if "extra ==" not in item]
+            needs = f"needs {', '.join(always) or 'nothing'} (says its {found.told_by})"
+            self.warn(f"{title} has no wheel that fits: it is built in the sandbox, and {needs}")
+        return found
+
     def shape(self, document: Mapping[str, Any], interpreter: Interpreter) -> dict[str, Any]:
         """What images can use of uv's document. Its paths are absolute, as the requirements' are."""
         return shape(
@@ -86,12 +172,12 @@ class Compilation:
     def _run(self, work: Path, options: Sequence[str]) -> subprocess.CompletedProcess[str]:
         arguments = [
             "pip", "compile", "requirements.in", "--universal", "--format", "pylock.toml", "--generate-hashes",
-            "--python-version", self.version, "--no-build", "--no-header", "--no-annotate", "--quiet",
+            "--python-version", self.version, "--only-binary", ":all:", "--no-header", "--no-annotate", "--quiet",
             "--output-file", "pylock.toml", *options,
         ]  # fmt: skip
         return run_uv(arguments, work, cache_dir=self.cache_dir)
 
-    def _project(self) -> str:
+    def _project(self, sources: Mapping[str, SourceMetadata | None]) -> str:
         """A project of its own: it ends uv's search for configuration, and bounds the resolution to the images."""
         required = [
             f"sys_platform == 'linux' and platform_machine == '{MACHINES.get(item, item)}'"
@@ -101,13 +187,27 @@ class Compilation:
             **own_options(),
             "environments": [environment_marker(self.version)],
             "required-environments": required,
+            "dependency-metadata": [
+                {
+                    "name": name,
+                    "requires-dist": list(found.requires if found else ()),
+                    "provides-extra": list(found.extras if found else ()),
+                }
+                for name, found in sorted(sources.items())
+            ],
             "workspace": {},
         }
         return filetext.dump({"tool": {"uv": tables}})
 
     def _memory(self, *parts: Sequence[str]) -> Path:
-        key = msgspec.json.encode([str(uv_path()), self.version, self._project(), *parts])
+        key = msgspec.json.encode([str(uv_path()), self.version, *parts])
         return self.cache_dir / "jc-fresh" / hashlib.sha256(key).hexdigest()
+
+
+def _built_before(previous: PythonPackages | None) -> list[str]:
+    """Names that an earlier lock has as source archives from an index: known without asking what uv says to them."""
+    packages = previous.pylock.get("packages", ()) if previous is not None else ()
+    return sorted(package["name"] for package in packages if "sdist" in package and "wheels" not in package)
 
 
 def _text(lines: Sequence[str]) -> str:

@@ -8,12 +8,13 @@ system's uv.toml have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..spec.model import LoadedSpec
 from .artifacts import Artifact, select_artifacts
+from .fetch import Fetcher
 from .model import Interpreter, PythonPackages
 from .requirements import needs_ipykernel, requirement_lines, wants_python
 from .settings import Settings
@@ -42,17 +43,22 @@ def resolve_python(
     upgrade: bool | frozenset[str] = False,
     compiled: Mapping[str, Any] | None = None,
     kept: Sequence[str] = (),
+    fetcher: Fetcher | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> PythonPackages:
     """The Python packages of a spec, for *interpreter* on *architectures*.
 
     *previous*'s versions are kept where the spec allows them, but those in *upgrade* (True: all). *compiled*: what
     :func:`compile_python` gave for this interpreter's version. *kept*: requirements of a base, met as well.
+    *fetcher*: packages without a wheel are accepted where their source archive tells what they need; *warn* is told.
     Raises :class:`ResolutionError` with uv's explanation, :class:`UnreachableError`, :class:`SpecError`.
     """
     from .adoption import adopt
     from .compilation import Compilation
 
-    run = Compilation(loaded, interpreter.version, cache_dir, settings, tuple(architectures))
+    run = Compilation(
+        loaded, interpreter.version, cache_dir, settings, tuple(architectures), fetcher=fetcher, warn=warn
+    )
     if loaded.pylock is not None:
         document = adopt(run, loaded.pylock, interpreter, previous=previous, upgrade=upgrade)
     else:
@@ -71,10 +77,12 @@ def compile_python(
     architectures: Sequence[str],
     previous: PythonPackages | None = None,
     upgrade: bool | frozenset[str] = False,
+    fetcher: Fetcher | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """uv's part of :func:`resolve_python`, which needs the interpreter's version (``3.13``) and no more: so it can
     run while the base is resolved."""
     from .compilation import Compilation
 
-    run = Compilation(loaded, version, cache_dir, settings, tuple(architectures))
+    run = Compilation(loaded, version, cache_dir, settings, tuple(architectures), fetcher=fetcher, warn=warn)
     return run.compile(requirement_lines(loaded), previous, upgrade)

@@ -232,7 +232,7 @@ class _Resolution:
         return resolve_python(
             self.loaded, interpreter, cache_dir=uv_cache(self.paths), settings=self.fetcher.settings,
             architectures=self.architectures, previous=self._previous_python(interpreter.version),
-            upgrade=self.upgrade, compiled=compiled, kept=kept,
+            upgrade=self.upgrade, compiled=compiled, kept=kept, fetcher=self.fetcher, warn=self.warn,
         )  # fmt: skip
 
     def _compile(self, version: str) -> dict[str, Any]:
@@ -241,6 +241,7 @@ class _Resolution:
         return compile_python(
             self.loaded, version, cache_dir=uv_cache(self.paths), settings=self.fetcher.settings,
             architectures=self.architectures, previous=self._previous_python(version), upgrade=self.upgrade,
+            fetcher=self.fetcher, warn=self.warn,
         )  # fmt: skip
 
     def _previous_python(self, version: str) -> PythonPackages | None:

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import HostError, InputError, ResolutionError, UnreachableError
 from .indexes import trust_environment
 
-__all__ = ["explanation", "failure", "own_options", "run_uv", "uv_environment", "uv_path"]
+__all__ = ["NoWheelError", "explanation", "failure", "own_options", "run_uv", "uv_environment", "uv_path"]
 
 _DROPPED = re.compile(
     r"^(UV_(PYTHON.*|PROJECT.*|NO_CONFIG|CONFIG_FILE|SYSTEM_PYTHON|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_CACHE|CACHE_DIR|WORKING_DIR"
@@ -24,6 +24,10 @@ _DROPPED = re.compile(
     r"|PYTHONPATH|PYTHONHOME|FORCE_COLOR|CLICOLOR_FORCE)$"
 )
 """Variables of the user's shell that would change what is resolved, or for what."""
+
+
+_BESIDE_THE_POINT = ("While the active Python version is", "Wheels are required for")
+"""uv's advice for people who run uv themselves."""
 
 
 @cache
@@ -78,7 +82,17 @@ def run_uv(arguments: Sequence[str], work: Path, *, cache_dir: Path) -> subproce
     )  # fmt: skip
 
 
+class NoWheelError(ResolutionError):
+    """Packages of which no wheel fits."""
+
+    def __init__(self, message: str, *, names: Sequence[str], hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.without_wheel = tuple(names)
+        """Those that an index has; not those that were given as an address or a folder."""
+
+
 def failure(stderr: str) -> Exception:
+    """The error that uv's output on a failed run stands for."""
     text = explanation(stderr)
     if "Failed to fetch" in text or "error sending request" in text:
         return UnreachableError(
@@ -88,12 +102,12 @@ def failure(stderr: str) -> Exception:
         )
     if "network was disabled" in text:
         return UnreachableError(f"offline: {text}", hint="unset JUPYTER_CONTAINERS_OFFLINE once to download it")
-    built = sorted(
-        set(re.findall(r"Wheels are required for `([^`]+)`", text) + re.findall(r"Failed to build `([^` ]+)", text))
-    )
+    indexed = re.findall(r"Wheels are required for `([^`]+)`", stderr)
+    built = sorted({*indexed, *re.findall(r"Failed to (?:download and )?build `([^` ]+)", stderr)})
     if built:
-        return ResolutionError(
+        return NoWheelError(
             f"no wheel of {', '.join(built)} fits, and sources are not built on this host: {text}",
+            names=indexed,
             hint="take a version that has a wheel, build one and put it in the spec's folder (`./name.whl`), or "
             "install it with a `build.run` line",
         )
@@ -106,4 +120,4 @@ def explanation(stderr: str) -> str:
     """uv's message as one text: without its labels, and without the marker of our only environment."""
     text = re.sub(r" for split \(markers: [^\n]*\)$", "", stderr.strip(), flags=re.MULTILINE)
     lines = [re.sub(r"^(error|cause|hint|warning): ", "", line.strip()) for line in text.splitlines()]
-    return " ".join(line for line in lines if line)
+    return " ".join(line for line in lines if line and not line.startswith(_BESIDE_THE_POINT))

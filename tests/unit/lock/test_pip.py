@@ -7,7 +7,9 @@ from io import BytesIO
 import msgspec
 import pytest
 
-from jupyter_containers.errors import ResolutionError, SpecError, UnreachableError
+from jupyter_containers.errors import HashMismatchError, ResolutionError, SpecError, UnreachableError
+from jupyter_containers.lock.artifacts import select_artifacts
+from jupyter_containers.lock.fetch import Fetcher
 from jupyter_containers.lock.model import Interpreter
 from jupyter_containers.lock.pip import needs_ipykernel, resolve_python, wants_python
 from jupyter_containers.lock.uv import uv_environment
@@ -37,13 +39,15 @@ def resolve(index, folder, tmp_path, settings):
         pylock=None,
         kernel=Kernel(),  # noqa: B008
         architectures=("amd64",),
+        fetcher=None,
+        warn=None,
         **packages,
     ):
         spec = EnvironmentSpec(name="x", packages=Packages(pip=pip, index_url=index.url, **packages), kernel=kernel)
         loaded = LoadedSpec(spec=spec, folder=folder, pylock=pylock)
         return resolve_python(
             loaded, INTERPRETER, cache_dir=tmp_path / "uv", settings=msgspec.structs.replace(settings, offline=offline),
-            architectures=architectures, previous=previous, upgrade=upgrade,
+            architectures=architectures, previous=previous, upgrade=upgrade, fetcher=fetcher, warn=warn,
         )  # fmt: skip
 
     return run
@@ -138,21 +142,80 @@ def test_package_that_does_not_exist(resolve):
         resolve("no-such-thing")
 
 
-def test_source_only_package_is_refused_and_its_code_not_run(resolve, index, tmp_path):
-    proof = tmp_path / "ran"
+def sdist(proof, **files: str) -> bytes:
+    """A source archive ``old-1.0.tar.gz`` whose code leaves a file behind when it is run."""
+    setup = f"open({str(proof)!r}, 'w')\nfrom setuptools import setup\nsetup(name='old', version='1.0')\n"
     content = BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        for name, text in {
-            "setup.py": f"open({str(proof)!r}, 'w')\nfrom setuptools import setup\nsetup(name='old', version='1.0')\n",
-            "PKG-INFO": "Metadata-Version: 1.0\nName: old\nVersion: 1.0\n",
-        }.items():
+        for name, text in {"setup.py": setup, **files}.items():
             member = tarfile.TarInfo(f"old-1.0/{name}")
             member.size = len(text)
             archive.addfile(member, BytesIO(text.encode()))
-    index.publish("old", "old-1.0.tar.gz", content.getvalue())
-    with pytest.raises(ResolutionError, match="no wheel of old fits") as caught:
-        resolve("old")
+    return content.getvalue()
+
+
+PKG_INFO = "Metadata-Version: 1.0\nName: old\nVersion: 1.0\n"
+
+
+def test_source_archive_is_read_and_its_code_not_run(resolve, index, tmp_path, settings):
+    proof = tmp_path / "ran"
+    egg = {
+        "PKG-INFO": PKG_INFO,
+        "old.egg-info/PKG-INFO": PKG_INFO,
+        "old.egg-info/requires.txt": "alpha>=1\n[more]\nbeta\n",
+    }
+    digest = index.publish("old", "old-1.0.tar.gz", sdist(proof, **egg))
+    index.add("alpha", "1.0")
+    index.add("beta", "1.0")
+    index.add("wants", "1.0", "old")
+    told = []
+    with Fetcher(tmp_path / "archives", settings) as fetcher:
+        plain = resolve("wants", fetcher=fetcher, warn=told.append)
+        more = resolve("old[more]", fetcher=fetcher, previous=plain)
+    assert versions(plain) == {"alpha": "1.0", "ipykernel": "7.0.0", "old": "1.0", "wants": "1.0"}
+    assert versions(more) == {"alpha": "1.0", "beta": "1.0", "ipykernel": "7.0.0", "old": "1.0"}
+    (old,) = [item for item in select_artifacts(plain, architecture="amd64") if item.name == "old"]
+    assert (old.kind, old.sha256) == ("sdist", digest)
+    assert told == [
+        "old 1.0 has no wheel that fits: it is built in the sandbox, and needs alpha>=1 (says its requires.txt)"
+    ]
+    assert not proof.exists()
+
+
+def test_source_archive_that_does_not_tell(resolve, index, tmp_path, settings):
+    proof = tmp_path / "ran"
+    index.publish("old", "old-1.0.tar.gz", sdist(proof))
+    with (
+        Fetcher(tmp_path / "archives", settings) as fetcher,
+        pytest.raises(ResolutionError, match="does not tell") as caught,
+    ):
+        resolve("old", fetcher=fetcher)
     assert not proof.exists() and "build.run" in caught.value.hint
+
+
+def test_source_archive_that_was_changed(resolve, index, tmp_path, settings, site):
+    index.publish("old", "old-1.0.tar.gz", sdist(tmp_path / "ran", **{"PKG-INFO": PKG_INFO}))
+    site.files["/files/old-1.0.tar.gz"] = sdist(tmp_path / "ran", **{"PKG-INFO": PKG_INFO, "more": "x"})
+    with Fetcher(tmp_path / "archives", settings) as fetcher, pytest.raises(HashMismatchError):
+        resolve("old", fetcher=fetcher)
+
+
+def test_source_archive_by_address_is_refused(resolve, index, tmp_path, settings, site):
+    proof = tmp_path / "ran"
+    index.publish("old", "old-1.0.tar.gz", sdist(proof, **{"PKG-INFO": PKG_INFO}))
+    with (
+        Fetcher(tmp_path / "archives", settings) as fetcher,
+        pytest.raises(ResolutionError, match="no wheel of old fits"),
+    ):
+        resolve(f"old @ {site.url}/files/old-1.0.tar.gz", fetcher=fetcher)
+    assert not proof.exists()
+
+
+def test_older_version_with_a_wheel_is_preferred_to_a_newer_source(resolve, index, tmp_path, settings):
+    index.add("old", "0.9")
+    index.publish("old", "old-1.0.tar.gz", sdist(tmp_path / "ran", **{"PKG-INFO": PKG_INFO}))
+    with Fetcher(tmp_path / "archives", settings) as fetcher:
+        assert versions(resolve("old", fetcher=fetcher))["old"] == "0.9"
 
 
 def test_wheel_for_another_python_only(resolve, index):
