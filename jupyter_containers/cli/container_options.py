@@ -12,7 +12,12 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..runtime.base import BindMount
 
-__all__ = ["parse_env", "parse_limit_size", "parse_mount", "parse_pair", "without_separator"]
+__all__ = ["is_path", "parse_env", "parse_limit_size", "parse_mount", "parse_pair", "without_separator"]
+
+
+def is_path(text: str) -> bool:
+    """Whether *text* means a folder or file, and not an environment or image of that name."""
+    return text in {".", ".."} or ("/" in text and Path(text).expanduser().exists())
 
 
 def without_separator(words: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError
 from .base import Command
-from .container_options import parse_env, parse_limit_size, parse_mount, parse_pair, without_separator
+from .container_options import is_path, parse_env, parse_limit_size, parse_mount, parse_pair, without_separator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,8 +152,6 @@ def forwarded(container: Container) -> Iterator[Callable[[], None]]:
 
 def resolve_or_build(environments: Environments, reference: str) -> Resolved:
     """What *reference* stands for; an environment that is not built, and the spec in a path, is built with progress."""
-    from .build import is_path
-
     if not is_path(reference):
         try:
             return environments.resolve(reference)

@@ -46,7 +46,7 @@ class BundledRuntime:
                 raise InputError(f"scratch folder {text} is not below {self.paths.runtime}")
         image = self.store.image(config.image)
         made = create_folder(self.paths.containers, msgspec.structs.replace(config, image=image.digest))
-        container = BundledContainer(made, self.paths, self.store)
+        container = BundledContainer(made, self.paths, self.store, image)
         if is_lasting(config.remove, config.kind):
             try:
                 self.store.pin(pin_name(made.id), image.digest)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from ..errors import ConflictError, ContainerError, NotFoundError
+from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
 from .base import Change, ContainerConfig, ContainerState, Stats, Stdio
@@ -28,7 +29,7 @@ __all__ = ["BundledContainer"]
 class BundledContainer:
     """One container; any number of these, in any number of processes, may stand for the same one."""
 
-    def __init__(self, folder: Folder, paths: Paths, store: Store) -> None:
+    def __init__(self, folder: Folder, paths: Paths, store: Store, image: Image | None = None) -> None:
         self.id = folder.id
         self.config: ContainerConfig = folder.config()
         self.cause = ""
@@ -36,6 +37,7 @@ class BundledContainer:
         self._folder = folder
         self._paths = paths
         self._store = store
+        self._known_image = image
         self._charge: Charge | None = Keeper.current().find(folder.id)
         self._ended: Kept | None = None
         self._sample: Sample | None = None
@@ -49,7 +51,7 @@ class BundledContainer:
         self._charge, self._ended, self.cause = None, None, ""
         if self.config.die_with_parent:
             self._charge = start_owned(
-                self._folder, self.config, paths=self._paths, store=self._store,
+                self._folder, self.config, paths=self._paths, store=self._store, image=self._image(),
                 stdin=stdin, stdout=stdout, stderr=stderr,
             )  # fmt: skip
         else:
@@ -131,7 +133,7 @@ class BundledContainer:
         from ..sandbox import enter  # late: only `exec` wants it
 
         sandbox = make_sandbox(
-            self.config, read_image(self._store.image(self.config.image)), read_host(terminal=False),
+            self.config, read_image(self._image()), read_host(terminal=False),
             folder=self._folder.path, home=self._paths.home,
         )  # fmt: skip
         return enter.arguments(
@@ -144,8 +146,7 @@ class BundledContainer:
         from ..sandbox import overlay  # late: only `diff` wants it
 
         mounts = (*GENERATED, *(mount.target for mount in self.config.mounts))
-        image = self._store.image(self.config.image)
-        found = overlay.changes(image.layer_paths, self._folder.upper, mounts=mounts)
+        found = overlay.changes(self._image().layer_paths, self._folder.upper, mounts=mounts)
         return tuple(Change(kind=kind, path=path) for kind, path in found)
 
     def logs(self, *, tail: int | None = None) -> str:
@@ -161,6 +162,11 @@ class BundledContainer:
         sample = read_sample(self._folder.path, self._first())
         before, self._sample = self._sample, sample
         return sample.since(before, container_id=self.id, name=self.config.name)
+
+    def _image(self) -> Image:
+        if self._known_image is None:
+            self._known_image = self._store.image(self.config.image)
+        return self._known_image
 
     def _first(self) -> int:
         kept = self._folder.kept()
@@ -178,7 +184,7 @@ class BundledContainer:
 
     def _stop_signal(self) -> int:
         """The image's (OCI image-spec, config.md: ``SIGTERM``, ``TERM`` or a number), else SIGTERM."""
-        text = self._store.image(self.config.image).config.execution.stop_signal.upper()
+        text = self._image().config.execution.stop_signal.upper()
         if text.isdecimal() and 0 < int(text) < signal.NSIG:
             return int(text)
         try:

@@ -66,13 +66,14 @@ def finish(path: Path, exit_code: int, *, reason: str = "", remove: bool = False
         usage = group.stats()
         memory = MemoryEnd(usage.oom_kills or 0, usage.memory_limit, usage.memory_peak)
     cause = describe_end(exit_code, memory=memory, reason=reason)
-    write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": exit_code, "cause": cause})
+    if not remove or (path / "watch").exists():
+        write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": exit_code, "cause": cause})
     if group is not None:
         group.remove()
         (path / "group.json").unlink(missing_ok=True)
     if remove:
         _let_watchers_read(path)
-        remove_container(path)
+        remove_container(path, ended=True)
     return cause
 
 

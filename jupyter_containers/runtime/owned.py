@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
+from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
 from .base import ContainerConfig, Stdio
@@ -20,7 +21,15 @@ __all__ = ["start_owned"]
 
 
 def start_owned(
-    folder: Folder, config: ContainerConfig, *, paths: Paths, store: Store, stdin: Stdio, stdout: Stdio, stderr: Stdio
+    folder: Folder,
+    config: ContainerConfig,
+    image: Image,
+    *,
+    paths: Paths,
+    store: Store,
+    stdin: Stdio,
+    stdout: Stdio,
+    stderr: Stdio,
 ) -> Charge:
     """Start the container in *folder* and hand it to this process's keeper. Errors as of :func:`start_sandbox`."""
     keeper = Keeper.current()
@@ -32,7 +41,7 @@ def start_owned(
         held.callback(os.close, folder.hold())
         # A store of its own: what others look up in theirs meanwhile must not be held for as long as this runs.
         held.enter_context(Store(store.root).lease([config.image]))
-        image = read_image(store.image(config.image))
+        facts = read_image(image)
         out, err = -1 if stdout is None else stdout, -1 if stderr is None else stderr
         with ExitStack() as ours:
             if out < 0 or err < 0:
@@ -41,7 +50,7 @@ def start_owned(
                 out, err = out if out >= 0 else log, err if err >= 0 else log
             started = keeper.start(
                 lambda: start_sandbox(
-                    folder, config, image, home=paths.home, stdin=stdin, stdout=out, stderr=err, output=output
+                    folder, config, facts, home=paths.home, stdin=stdin, stdout=out, stderr=err, output=output
                 )
             )
     except BaseException:

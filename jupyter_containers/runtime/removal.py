@@ -87,12 +87,13 @@ def settle_container(path: Path, cause: str) -> None:
         write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": 137, "cause": cause})
 
 
-def remove_container(path: Path) -> None:
-    """Remove all of it. What runs is killed first.
+def remove_container(path: Path, *, ended: bool = False) -> None:
+    """Remove all of it. What runs is killed first, unless it is known to have *ended*.
 
     Raises :class:`OSError` where the folder can't be removed; calling it again goes on.
     """
-    end_processes(path)
+    if not ended:
+        end_processes(path)
     config = _read(path / "config.json")
     _remove_around(path, config)
     if is_lasting(bool(config.get("remove")), str(config.get("kind"))):

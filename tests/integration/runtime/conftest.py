@@ -47,7 +47,7 @@ def make_image(store: Store, tag: str = "busybox", **execution: object) -> str:
     assert BUSYBOX is not None
     with store.lease(), store.staging() as staging:
         root = staging.upper
-        for folder in ("usr/bin", "etc", "home/jovyan", "opt", "tmp", "var"):
+        for folder in ("usr/bin", "etc", "home/jovyan", "opt", "tmp", "var", "dev", "proc", "run", "sys"):
             (root / folder).mkdir(parents=True)
         (root / "tmp").chmod(0o1777)
         (root / "bin").symlink_to("usr/bin")
@@ -56,6 +56,8 @@ def make_image(store: Store, tag: str = "busybox", **execution: object) -> str:
             if name != "busybox":
                 (root / "usr/bin" / name).symlink_to("busybox")
         (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        for name in ("hosts", "hostname", "group"):
+            (root / "etc" / name).touch()
         (root / "etc/remove-me").write_text("from the image\n")
         layer = store.commit_layer(root, created_by="busybox")
         config = ImageConfig(architecture="amd64", config=ExecutionConfig(**execution))  # type: ignore[arg-type]
