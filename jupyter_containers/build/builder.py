@@ -123,11 +123,16 @@ def _take(step: Step, context: Context, *, no_cache: bool) -> None:
                 layer = _make(step, context)
                 store.record_step(step.id, layer)
         reporter.finished()
-    context.state.layers.append(layer)
-    context.state.history.append(History(created_by=step.created_by))
+    if layer.entries:
+        context.state.layers.append(layer)
+    # A step that left nothing (a test, say) is remembered, and is no layer for a kernel to mount.
+    context.state.history.append(History(created_by=step.created_by, empty_layer=not layer.entries))
     if isinstance(step, PythonStep):
         environment = step.interpreter.environment
-        context.state.environment = {"VIRTUAL_ENV": environment, "PATH": f"{environment}/bin:{ENVIRONMENT['PATH']}"}
+        base = context.state.base.config.execution.environment if context.state.base else {}
+        # Of a base that is an environment, its bin folder is on the path already.
+        folders = [item for item in base.get("PATH", ENVIRONMENT["PATH"]).split(":") if item != f"{environment}/bin"]
+        context.state.environment = {"VIRTUAL_ENV": environment, "PATH": ":".join([f"{environment}/bin", *folders])}
 
 
 def _make(step: Step, context: Context) -> Layer:

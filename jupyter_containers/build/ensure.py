@@ -181,7 +181,7 @@ def _build(
     upgrade: bool | frozenset[str],
     cancel: threading.Event | None,
 ) -> Built:
-    from ..lock.file import dump_lock, write_lock
+    from ..lock.file import write_lock
     from ..lock.settings import Settings
     from ..spec.inputs import find_missing_inputs
     from .builder import build
@@ -199,8 +199,8 @@ def _build(
         loaded, lock, paths=paths, settings=settings, monitor=recorder, no_cache=no_cache, cancel=cancel,
         log=str(recorder.log),
     )  # fmt: skip
-    text = loaded.lock_file.read_bytes() if not locked else dump_lock(lock).encode()
-    fingerprint = _fingerprint(loaded, text, {item.path: item.sha256 for item in lock.inputs})
+    inputs = {item.path: item.sha256 for item in lock.inputs}
+    fingerprint = _fingerprint(loaded, loaded.lock_file.read_bytes(), inputs)
     spec = loaded.spec
     entry = Record(
         name=spec.name, display_name=spec.display_name or spec.name, language=spec.kernel.language,

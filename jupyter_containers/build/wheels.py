@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BuildError, UntrustedContentError
+from ..errors import BuildError, HostError, UntrustedContentError
 from ..image.durable import fsync_folder, sync_file_system
 from ..image.tree import remove_tree
 from ..lock.model import Interpreter
@@ -88,6 +88,12 @@ def prepare(
         source = staging / "wheels"
         source.mkdir()
         reporter.phase("installing")
+        if target.architecture not in _PLATFORMS:
+            known = ", ".join(_PLATFORMS)
+            raise HostError(
+                f"Python packages for {target.architecture} can't be installed",
+                hint=f"use a machine, or a base image, of {known}",
+            )
         uv_path()  # found here once: sysconfig, which it asks, is not ready for several threads at its first call
         progress = reporter.progress("installing")
         with ThreadPoolExecutor(usable_cores() + 1, thread_name_prefix="wheel") as pool:

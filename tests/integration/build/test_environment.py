@@ -13,7 +13,7 @@ import pytest
 
 from jupyter_containers.build.ensure import Built, ensure_built, status
 from jupyter_containers.build.monitor import Event
-from jupyter_containers.errors import BuildError, HashMismatchError, LockError
+from jupyter_containers.errors import BuildError, HashMismatchError, LockError, OutOfSpaceError
 from jupyter_containers.paths import Paths
 
 Run = Callable[..., str]
@@ -199,3 +199,37 @@ def test_locked_refuses_a_lock_that_is_missing_or_outdated(shared_home: Paths, s
     folder = project("outdated", SMALL.replace("six", "tomli"), lock=small_environment.loaded.lock_file.read_bytes())
     with pytest.raises(LockError, match="does not fit the spec"):
         ensure_built(folder, paths=shared_home, locked=True)
+
+
+def test_a_step_that_leaves_nothing_adds_no_layer(shared_home: Paths, small_environment: Built, project):
+    spec = SMALL + '[build]\nrun = ["python -B -c pass"]\n'
+    folder = project("check", spec, lock=small_environment.loaded.lock_file.read_bytes())
+    image = ensure_built(folder, paths=shared_home).image
+    assert image.layers == small_environment.image.layers
+    assert image.config.history is not None
+    assert [entry.empty_layer for entry in image.config.history] == [False, False, True]
+
+
+def test_locked_builds_are_ready_the_second_time(shared_home: Paths, small_environment: Built, project):
+    folder = project("pinned", SMALL, lock=small_environment.loaded.lock_file.read_bytes())
+    before = (folder / "jupyter-container.lock").stat().st_mtime_ns
+    assert ensure_built(folder, paths=shared_home, locked=True).build_id
+    assert ensure_built(folder, paths=shared_home, locked=True).build_id == ""
+    assert (folder / "jupyter-container.lock").stat().st_mtime_ns == before
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_a_full_disk_is_told_and_nothing_is_left(small_environment: Built, project, tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", disk], check=True)
+    try:
+        paths = Paths(disk / "home", tmp_path / "run").made()
+        folder = project("full", SMALL, lock=small_environment.loaded.lock_file.read_bytes())
+        with pytest.raises(OutOfSpaceError) as caught:
+            ensure_built(folder, paths=paths, locked=True)
+        assert "free" in caught.value.hint
+        assert list((paths.store / "tmp").iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
