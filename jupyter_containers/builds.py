@@ -31,6 +31,9 @@ _KEPT_JOBS = 100
 """Ended builds of this process that are remembered, for those that ended before they had a record on disk."""
 
 
+_LONGEST_ID = 64
+"""Characters: an id is the name of a folder, and no file system takes any name."""
+
 Builder: TypeAlias = "Callable[..., Built]"
 """Called as :func:`.build.ensure.ensure_built` is: ``(loaded, paths=, monitor=, cancel=, build_id=, **options)``."""
 
@@ -128,6 +131,8 @@ class Builds:
         """One build; :class:`NotFoundError`."""
         from .build import history
 
+        if len(build_id) > _LONGEST_ID:
+            raise NotFoundError(f"no build {build_id[:_LONGEST_ID]!r}…")
         try:
             return self._view(history.find_build(self.paths, build_id))
         except NotFoundError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 import threading
 from collections import Counter
@@ -127,9 +128,7 @@ class Environments:
 
     def add(self, path: Path) -> EnvironmentView:
         """Make the spec of the folder or file *path* known by its name, without building it."""
-        from .spec.load import load_spec
-
-        return self._add(load_spec(path))
+        return self._add(_read_spec(path))
 
     def add_text(self, text: str) -> EnvironmentView:
         """Keep *text*, a ``jupyter-container.toml``, in a folder of its own in the home, and make it known.
@@ -189,10 +188,9 @@ class Environments:
 
         :class:`NotFoundError`, also for an environment that is not built yet.
         """
-        if "/" in reference and Path(reference).expanduser().exists():
-            from .spec.load import load_spec
-
-            entry: Record | None = find_record(self.paths, load_spec(Path(reference).expanduser()).spec.name)
+        path = _path(reference)
+        if "/" in reference and _exists(path):
+            entry: Record | None = find_record(self.paths, _read_spec(path).spec.name)
         else:
             entry = self._record(reference)
         if entry is None:
@@ -346,16 +344,14 @@ class Environments:
 
     def _load(self, reference: str | Path) -> tuple[LoadedSpec, Path]:
         """The spec that *reference* names (a known environment's, else a file or folder), and its path."""
-        from .spec.load import load_spec
-
-        path = Path(reference).expanduser().absolute()
+        path = _path(reference)
         if isinstance(reference, str) and "/" not in reference:
             entry = self._record(reference)
             if entry is not None:
                 path = Path(entry.spec_file)
-            elif not reference or not path.exists():
+            elif not reference or not _exists(path):
                 find_record(self.paths, reference)  # raises, and names the ones that exist
-        return load_spec(path), path
+        return _read_spec(path), path
 
     def _build_loaded(
         self, loaded: LoadedSpec, *, paths: Paths, monitor: Monitor, kernelspec: bool = True, **options: Any
@@ -418,6 +414,30 @@ class Environments:
             except NotFoundError:
                 continue  # the environment's state tells of it
         return images
+
+
+def _path(reference: str | Path) -> Path:
+    # Path.expanduser raises for a user that does not exist; this one leaves the name as it is.
+    return Path(os.path.expanduser(reference)).absolute()  # noqa: PTH111
+
+
+def _read_spec(path: Path) -> LoadedSpec:
+    from .spec.load import load_spec
+
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass  # told below
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed to us, a NUL
+        raise InputError(f"{str(path)!r} can't be read: {getattr(error, 'strerror', error)}") from error
+    return load_spec(path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _without_path(error: InputError, file: Path) -> InputError:

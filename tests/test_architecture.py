@@ -27,7 +27,7 @@ EDGE = ("kernels/", "server/", "cli/", "paths.py", "__main__.py")
 """Where Jupyter is known."""
 
 ONE_OWNER = {
-    "httpx": ("lock/transport.py", "image/registry.py"),
+    "httpx": ("lock/transport.py", "image/transport.py"),
     "jupyter_client": EDGE, "jupyter_core": EDGE, "jupyter_server": EDGE, "jupyter_events": EDGE, "traitlets": EDGE,
     "tornado": EDGE, "nbclient": EDGE, "nbformat": (*EDGE, "spec/"),
     "prometheus_client": ("server/metrics.py",),

@@ -16,11 +16,14 @@ from tornado import web
 from traitlets import Float
 from traitlets.config import Configurable
 
-from ..errors import ContainersError
+from ..errors import ContainersError, KernelError
 from ..kernels.kernelspec import PROVISIONER
 from .handlers.base import status_of
 
 __all__ = ["PendingStartsMixin"]
+
+END_PATIENCE = 5.0
+"""Seconds that a start which was told to end is given."""
 
 _pending: ContextVar[bool] = ContextVar("pending", default=False)
 """Whether the start that this context is about may be answered before its kernel is ready."""
@@ -71,11 +74,30 @@ class PendingStartsMixin(Configurable):
         return kernel_id
 
     async def _async_shutdown_kernel(self, kernel_id: str, now: bool = False, restart: bool = False) -> None:
-        # The server waits for a start before it ends a kernel; for a build that could be long.
         kernel = self._kernels.get(kernel_id)  # type: ignore[attr-defined]
         if kernel is not None and not kernel.ready.done() and hasattr(kernel.provisioner, "cancel_start"):
-            kernel.provisioner.cancel_start()
+            await self._end_start(kernel_id, kernel)
         await super()._async_shutdown_kernel(kernel_id, now=now, restart=restart)  # type: ignore[misc]
+
+    async def _end_start(self, kernel_id: str, kernel: Any) -> None:
+        """Have a start that is under way fail. jupyter_client would wait for it, for a build perhaps an hour, and so
+        would the end of the server."""
+        kernel.provisioner.cancel_start()
+        task = self._pending_kernels.get(kernel_id)  # type: ignore[attr-defined]
+        if task is None:
+            return
+        await asyncio.wait({task}, timeout=END_PATIENCE)
+        if task.done():
+            return
+        task.cancel()
+        await asyncio.wait({task})
+        if not kernel.ready.done():
+            kernel.ready.set_exception(KernelError("the kernel's start was given up: the kernel is to end"))
+        try:
+            await asyncio.wait_for(kernel.provisioner.kill(), END_PATIENCE)
+            await asyncio.wait_for(kernel.provisioner.cleanup(), END_PATIENCE)
+        except (ContainersError, TimeoutError) as error:
+            self.log.warning("what kernel %s has started could not be removed: %s", kernel_id, error)  # type: ignore[attr-defined]
 
     shutdown_kernel = _async_shutdown_kernel
 

@@ -284,7 +284,7 @@ def test_build_of_another_process_is_not_cancelled_here(environments, paths):
         recorder.finish("")
 
 
-@pytest.mark.parametrize("name", ["", "../x", "no such", "no-such"])
+@pytest.mark.parametrize("name", ["", "../x", "no such", "no-such", "~nobody", "~nobody/x", "\0", "x" * 5000])
 def test_unknown_names(environments, name):
     with pytest.raises((NotFoundError, SpecError)):
         environments.start_build(name)

@@ -7,7 +7,7 @@ from . import about, builds, containers, doctor, environments, images
 __all__ = ["ROUTES"]
 
 _NAME = r"(?P<name>[^/]+)"
-_ID = r"(?P<reference>[A-Za-z0-9][A-Za-z0-9_.-]*)"
+_ID = r"(?P<reference>[A-Za-z0-9][A-Za-z0-9_.-]{0,127})"
 
 ROUTES = (
     (r"/version", about.VersionHandler),

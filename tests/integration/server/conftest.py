@@ -33,9 +33,9 @@ def server(home, jp_serverapp):
 def ask(server, jp_fetch):
     """``await ask("POST", "api/kernels", {…})`` → decoded body; an error's is raised."""
 
-    async def ask(method: str, path: str, body: object = None):
+    async def ask(method: str, path: str, body: object = None, **params: str):
         data = json.dumps(body) if body is not None else "" if method == "POST" else None
-        response = await jp_fetch(*path.split("/"), method=method, body=data, request_timeout=300)
+        response = await jp_fetch(*path.split("/"), method=method, body=data, params=params, request_timeout=300)
         return json.loads(response.body) if response.body else None
 
     return ask

@@ -49,8 +49,10 @@ async def test_cells_wait_for_a_build(small_environment, ask, execute, server, m
         assert model["execution_state"] == "starting"
         assert await execute(model["id"], "a = 1", "print(a, open('/opt/made').read())") == ["", f"1 {name}\n\n"]
         await ask("DELETE", f"api/kernels/{model['id']}")
+        while await ask("GET", "jupyter-containers/api/containers"):
+            await asyncio.sleep(0.05)
     finally:
-        await ask("DELETE", f"jupyter-containers/api/environments/{name}")
+        await ask("DELETE", f"jupyter-containers/api/environments/{name}", image="true")
 
 
 async def test_kernel_of_a_failing_build_says_why(small_environment, ask, server, jp_fetch):
@@ -59,7 +61,8 @@ async def test_kernel_of_a_failing_build_says_why(small_environment, ask, server
     response = await jp_fetch("api", "sessions", method="POST", body=body, raise_error=False, request_timeout=300)
     message = json.loads(response.body)["message"]
     assert response.code >= 500
-    assert "something is missing" in message or "exit" in message
+    assert "something is missing; exit 3" in message
+    assert "status 3" in message
     assert await ask("GET", "api/kernels") == []
 
 

@@ -109,7 +109,7 @@ class Provisioner(KernelProvisionerBase):
             self.process.send_signal(signum)
 
     async def kill(self, restart=False):
-        if self.process.returncode is None:
+        if self.process is not None and self.process.returncode is None:
             self.process.kill()
 
     async def terminate(self, restart=False):
@@ -196,3 +196,15 @@ async def test_shutdown_while_it_waits(kernel, start, jp_serverapp, jp_fetch, mo
     assert response.code == 204
     assert kernel.process is None
     assert model["id"] not in manager
+
+
+async def test_shutdown_of_a_start_that_hangs(kernel, start, jp_serverapp, monkeypatch):
+    """The server's end does not wait for it either."""
+    manager = jp_serverapp.kernel_manager
+    monkeypatch.setattr(manager, "start_patience", 0.01)
+    monkeypatch.setattr("jupyter_containers.server.starting.END_PATIENCE", 0.01)
+    monkeypatch.setattr(kernel, "cancel_start", lambda self: None)
+    _, model = await start()
+    await manager.shutdown_all(now=True)
+    assert model["id"] not in manager
+    assert kernel.process is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 from pathlib import Path
 
@@ -171,6 +172,34 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     # A cancel that succeeds has a test of its own: it would end the build that this walk follows.
     assert OPERATIONS.keys() - good == {"cancelBuild", "getBuild"} - good
     assert {400, 404, 409} <= {status for _, status in seen}
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        ("environments", "createEnvironment"),
+        ("builds", "startBuild"),
+        ("containers/box/stop", "stopContainer"),
+    ],
+)
+async def test_any_body_is_taken_or_refused_as_the_schema_says(api, runtime, path, operation):
+    """What the schema refuses is answered with 400; what it takes never is a defect."""
+    schema = _resolve(OPERATIONS[operation]["requestBody"]["content"]["application/json"]["schema"])
+    check = jsonschema.Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+    runtime.create(ContainerConfig(image="sha256:0", argv=("x",), name="box")).start()
+    draw = random.Random(operation)
+    keys = [*schema["properties"], "other"]
+    values = ["", "demo", "a/../b", "\0", "é" * 300, "-", True, False, None, 0, -1, 1.5, 1e308, [], {}, ["x"], {"a": 1}]
+    seen = set()
+    for _ in range(60):
+        body = {key: draw.choice(values) for key in draw.sample(keys, draw.randint(0, len(keys)))}
+        status, answer, _ = await api(*path.split("/"), method="POST", body=body)
+        seen.add(status)
+        if not check.is_valid(body):
+            assert (status, answer["reason"]) == (400, "InputError"), body
+        else:
+            assert status in {200, 201, 202, 400, 404, 409}, (body, answer)
+    assert 400 in seen
 
 
 def _resolve(node):
