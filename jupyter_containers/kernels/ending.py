@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ..errors import KernelError
+from ..errors import ContainerError, KernelError
 from ..runtime.base import Container, ContainerState
 
-__all__ = ["describe_end", "startup_error"]
+__all__ = ["describe_end", "not_started", "startup_error"]
 
 LINES = 20
 """Of the container's last output that an error holds: a traceback's end, not a whole log."""
@@ -16,7 +16,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 HINTS = (
     # pattern in the output or the cause, next step
-    (r"No module named '?ipykernel", "add `ipykernel` to the spec's `packages.pip`"),
+    (r"No module named '?ipykernel\b", "add `ipykernel` to the spec's `packages.pip`"),
     (
         r"No such file or directory|not found|execvp",
         "the kernel's `argv` names a program that is not in the image: check `kernel.argv` of the spec",
@@ -43,6 +43,13 @@ def startup_error(name: str, container: Container) -> KernelError:
     hint = next((step for pattern, step in HINTS if re.search(pattern, f"{cause}\n{output}")), "")
     hint = hint or f"look around in it: `jupyter containers run -it --rm {name} sh`"
     return KernelError("\n".join(lines), output=output, exit_code=state.exit_code, hint=hint)
+
+
+def not_started(name: str, error: ContainerError) -> KernelError:
+    """The error for a container of *name* whose first program could not even be run."""
+    hint = next((step for pattern, step in HINTS if re.search(pattern, error.message)), error.hint)
+    message = f"the kernel of {name} could not start: {error.message}"
+    return KernelError(message, output=error.output, exit_code=error.exit_code, hint=hint)
 
 
 def _plain(text: str) -> str:

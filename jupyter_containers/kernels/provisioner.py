@@ -21,6 +21,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ from msgspec.structs import replace
 from traitlets import Bool, Enum, Float, Integer, List, Unicode
 
 from ..build.monitor import Event
-from ..errors import NotFoundError
+from ..errors import ContainerError, NotFoundError
 from ..runtime.base import Container, ContainerConfig
 from .connection import ConnectionFolder
-from .ending import describe_end, startup_error
+from .ending import describe_end, not_started, startup_error
 from .folders import Guarded
 from .host import Host, current_host
 from .launch import Target, kernel_config, pick_environment
@@ -205,7 +206,14 @@ class ContainerProvisioner(KernelProvisionerBase):
                 raise
             return container
 
-        return await starter().run(start)
+        future = starter().submit(start)
+        try:
+            return await asyncio.wrap_future(future)
+        except ContainerError as error:
+            raise not_started(config.image_name, error) from error
+        except asyncio.CancelledError:
+            future.add_done_callback(_remove_started)  # it may be under way
+            raise
 
     async def _wait_bound(self, container: Container, connection: ConnectionFolder) -> None:
         assert self._target is not None
@@ -286,6 +294,11 @@ class ContainerProvisioner(KernelProvisionerBase):
             self._container = self._host.runtime.find(provisioner_info.get("container") or "none")
         except NotFoundError:
             self._container = None
+
+
+def _remove_started(future: Future[Container]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().remove(force=True)
 
 
 def _remove_all(containers: list[Container]) -> None:

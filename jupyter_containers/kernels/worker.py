@@ -73,12 +73,12 @@ _guard = threading.Lock()
 def starter() -> Worker:
     """The thread that starts containers, one per process; kept apart from :func:`worker`, whose removal of a large
     writable layer must not hold up a start."""
-    return _worker("container-starter")
+    return _worker("kernel-starter")
 
 
 def worker() -> Worker:
     """The thread that kills and removes containers."""
-    return _worker("container-worker")
+    return _worker("kernel-worker")
 
 
 def _worker(name: str) -> Worker:
