@@ -27,6 +27,10 @@ _CODE = (
 )
 
 
+_held: list[object] = []
+"""What this process, which is about to become the monitor, must not let go."""
+
+
 def start_detached(folder: Folder, paths: Paths, *, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> None:
     """Start the container in *folder* with a monitor. Errors as of :func:`.starting.start_sandbox`."""
     told, tell = os.pipe()
@@ -84,7 +88,9 @@ def _start(folder: Folder, home: Path, streams: list[int]) -> list[str]:
     lock = folder.hold()
     config = folder.config()
     store = Store(home / "store")
-    lease = store.lease([config.image]).__enter__()  # for as long as the descriptor is open: through the execv
+    # Held for as long as its descriptor is open, through the execv; the generator that made it must not be collected.
+    leasing = store.lease([config.image])
+    lease = leasing.__enter__()
     image = read_image(store.image(config.image))
     stdin, stdout, stderr = (handle if handle >= 0 else None for handle in streams)
     kept_open = [lock, lease.fileno()]
@@ -111,6 +117,7 @@ def _start(folder: Folder, home: Path, streams: list[int]) -> list[str]:
     assert started.kept.process is not None
     script = str(Path(__file__).with_name("monitor.py"))
     numbers = [started.process.pid, started.process.child_pid, output, config.disk or 0, int(config.remove)]
+    _held.append(leasing)
     return [sys.executable, "-I", "-S", script, str(folder.path), *map(str, numbers), *package_paths()]
 
 

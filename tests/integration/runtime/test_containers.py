@@ -289,6 +289,10 @@ def test_an_image_is_kept_while_a_container_of_it_is(house) -> None:
     collect(house.store)
     assert house.store.image(image).digest == image
     running.remove(force=True)
+    detached = house.start("sleep 100", image=image, remove=True, die_with_parent=False)
+    collect(house.store)
+    assert house.store.image(image).digest == image
+    detached.remove(force=True)
     collect(house.store)
     with pytest.raises(NotFoundError):
         house.store.image(image)
