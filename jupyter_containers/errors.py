@@ -12,6 +12,7 @@
     │   ├── UnreachableError             no answer, no mirror, no network
     │   ├── SignatureError               a signature or its key does not verify
     │   └── HashMismatchError            bytes that are not what the lock or the index promised
+    ├── RegistryError                    a registry refused: access denied, a quota, an answer that makes no sense
     ├── StoreError                       the image store
     │   ├── NotFoundError                no such image, layer, environment, build or container
     │   ├── ConflictError                the name is taken, or the thing is in use
@@ -47,6 +48,7 @@ __all__ = [
     "OutOfSpaceError",
     "Problem",
     "ReferenceError",
+    "RegistryError",
     "ResolutionError",
     "SignatureError",
     "SpecError",
@@ -126,6 +128,10 @@ class SignatureError(ArchiveError):
 
 class HashMismatchError(ArchiveError):
     """Bytes whose size or hash is not what the lock, the index or the manifest says."""
+
+
+class RegistryError(ContainersError):
+    """A registry refused, or answered with what can't be used. No answer at all is :class:`UnreachableError`."""
 
 
 class StoreError(ContainersError):
