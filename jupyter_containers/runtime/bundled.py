@@ -18,7 +18,7 @@ from ..image.tree import remove_tree
 from ..paths import Paths
 from .base import ContainerConfig, ContainerState
 from .container import BundledContainer
-from .folder import create_folder, find_folder, list_folders
+from .folder import Folder, create_folder, find_folder, list_folders
 from .removal import is_lasting, pin_name, settle_container
 from .translate import check_mounts
 
@@ -75,14 +75,20 @@ class BundledRuntime:
         reaped = []
         for folder in list_folders(self.paths.containers):
             with suppress(NotFoundError):
-                if not folder.is_abandoned(folder.kept()):
+                if not self._is_left(folder):
                     continue
                 with folder.locked(wait=False) as held:
-                    if held and folder.is_abandoned(folder.kept()):
+                    if held and self._is_left(folder):
                         settle_container(folder.path, "whoever kept it was killed")
                         reaped.append(folder.id)
         self._sweep()
         return tuple(reaped)
+
+    def _is_left(self, folder: Folder) -> bool:
+        kept, config = folder.kept(), folder.config()
+        if kept.status != "running" and is_lasting(config.remove, config.kind):
+            return False  # at rest, as it should be
+        return folder.is_abandoned(kept)
 
     def _sweep(self) -> None:
         old = time.time() - _HALF_MADE

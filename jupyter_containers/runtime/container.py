@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from .base import Change, ContainerConfig, ContainerState, Stats, Stdio
 from .charge import Charge
 from .facts import read_host, read_image
 from .folder import Folder, Kept
+from .identity import kill_process
 from .keeper import Keeper
 from .logs import follow_log, read_log
 from .owned import start_owned
@@ -24,6 +26,8 @@ from .usage import Sample, read_sample
 from .waiting import wait_for_end
 
 __all__ = ["BundledContainer"]
+
+_STEP = 0.01
 
 
 class BundledContainer:
@@ -102,7 +106,7 @@ class BundledContainer:
     def kill(self) -> None:
         if self._charge is not None:
             if not self._charge.ended.is_set():
-                self._charge.process.kill()
+                kill_process(self._charge.process.pid, self._charge.start)
                 self._charge.ended.wait()
             return
         kept = self._folder.kept()
@@ -112,20 +116,23 @@ class BundledContainer:
                 self.wait(10)
 
     def remove(self, *, force: bool = False) -> None:
-        try:
-            if self._folder.is_running(self._folder.kept()):
-                if not force:
-                    raise ConflictError(
-                        f"container {self.config.name} runs",
-                        hint=f"`jupyter containers stop {self.config.name}` first, or `rm -f`",
-                    )
-                self.kill()
-            with self._folder.locked():
+        with suppress(NotFoundError):  # by another, or by itself (--rm): it is gone, which is what was asked for
+            while not self._try_to_remove(force=force):
+                time.sleep(_STEP)  # it is being started, or its end is being written
+        Keeper.current().forget(self._folder.path)
+
+    def _try_to_remove(self, *, force: bool) -> bool:
+        if self._folder.is_running(self._folder.kept()):
+            if not force:
+                raise ConflictError(
+                    f"container {self.config.name} runs",
+                    hint=f"`jupyter containers stop {self.config.name}` first, or `rm -f`",
+                )
+            self.kill()
+        with self._folder.locked(wait=False) as held:
+            if held:
                 remove_container(self._folder.path)
-        except NotFoundError:
-            return  # by another, or by itself (--rm): it is gone, which is what was asked for
-        finally:
-            Keeper.current().forget(self._folder.path)
+            return held
 
     def exec_argv(
         self, argv: Sequence[str], *, env: dict[str, str] | None = None, cwd: str = "", tty: bool = False

@@ -72,6 +72,10 @@ def main(arguments: list[object]) -> None:
         said = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
         _say(tell, {**said, "output": output, "exit_code": code})
         os._exit(1)
+    except Exception as error:
+        message = f"container {folder.id} could not be started: {type(error).__name__}: {error}"
+        _say(tell, {"error": "ContainersError", "message": message, "hint": "", "output": "", "exit_code": None})
+        raise
     _say(tell, {"ok": True})
     null = os.open(os.devnull, os.O_RDWR)
     for handle in (0, 1, 2):

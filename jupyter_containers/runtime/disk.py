@@ -76,7 +76,9 @@ class DiskWatch:
 
     def told(self) -> str:
         """Why a container was ended."""
-        return f"out of disk ({self.used} bytes in its writable layer, limit {self.limit})"
+        from ..spec.sizes import format_size  # late: the monitor needs it once, at the end
+
+        return f"out of disk ({format_size(self.used)} in its writable layer, limit {format_size(self.limit)})"
 
 
 def _is_folder(mode: int) -> bool:

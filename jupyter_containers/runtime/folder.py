@@ -101,7 +101,9 @@ class Folder:
         config, kept = self.config(), self.kept()
         status, cause = kept.status, kept.cause
         if status == "running" and not self.is_running(kept):
-            status, cause = "exited", cause or "it ended, and whoever started it has not said why"
+            status = "exited"
+            if self.is_abandoned(kept):
+                cause = "it ended without a witness: whoever kept it was killed"
         return ContainerState(
             id=self.id, name=config.name, image=config.image, image_name=config.image_name, kind=config.kind,
             argv=config.argv, status=status, created_at=kept.created_at, started_at=kept.started_at,
@@ -115,8 +117,8 @@ class Folder:
         return kept.process.is_alive() if kept.scope == scope() else not self._lock_is_free()
 
     def is_abandoned(self, kept: Kept) -> bool:
-        """Whether nobody keeps it: its owner or monitor was killed before it could finish."""
-        if kept.keeper is None or kept.status == "exited":
+        """Whether nobody keeps it any more: its owner or monitor has gone, or was killed."""
+        if kept.keeper is None:
             return False
         return not kept.keeper.is_alive() if kept.scope == scope() else self._lock_is_free()
 

@@ -25,10 +25,10 @@ def list_inside(first: int) -> list[int]:
     One look at each process of the host; `exec`'s processes are not *first*'s children, so that a walk down the tree
     would miss them.
     """
-    try:
-        namespace = os.stat(f"/proc/{first}/ns/pid").st_ino  # noqa: PTH116
-    except OSError:
-        return []
+    namespace = _namespace(first)
+    found = read_inside(first)
+    if namespace is None or found is None or found.inner != 1 or first == 1:
+        return []  # it has ended, and its number may be another's
     return [pid for pid in _all_pids() if _namespace(pid) == namespace]
 
 
@@ -52,6 +52,9 @@ def find_main(first: int) -> Inside | None:
 
     bwrap's own pid 1 forks once before it only reaps: its program is number 2.
     """
+    init = read_inside(first)
+    if init is None or init.inner != 1 or first == 1:
+        return None  # it has ended, and its number may be another's
     try:
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
     except OSError:
@@ -60,7 +63,7 @@ def find_main(first: int) -> Inside | None:
         found = read_inside(child)
         if found is not None and found.inner == 2:
             return found
-    return read_inside(first)
+    return init
 
 
 def signal_inside(first: int, number: int) -> bool:

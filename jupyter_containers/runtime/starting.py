@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,9 @@ def start_sandbox(
         config, image, read_host(terminal=config.tty), folder=folder.path, home=home,
         limits=sandbox_limits(config), devices=gpus.binds, device_env=dict(gpus.env),
     )  # fmt: skip
-    _make_folders(folder, sandbox.cwd, sandbox.env["HOME"], image, config)
+    if kept.started_at is None:
+        _make_folders(folder, (sandbox.env["HOME"], sandbox.cwd), image, config)
+    _empty_work(folder)
     group = apply_limits(config, folder.path)
     try:
         process = spawn(
@@ -88,9 +91,12 @@ def start_sandbox(
     return Started(process, kept)
 
 
-def _make_folders(folder: Folder, cwd: str, home: str, image: ImageFacts, config: ContainerConfig) -> None:
-    """The home and the working directory where the image lacks them, as docker does; an empty ``work``."""
-    for path in (home, cwd):
+def _make_folders(folder: Folder, paths: Sequence[str], image: ImageFacts, config: ContainerConfig) -> None:
+    """The home and the working directory where the image lacks them, as docker does.
+
+    Before the first start only: afterwards the layer is the container's, with links that could lead out of it.
+    """
+    for path in paths:
         mounted = any(path == mount.target or path.startswith(mount.target + "/") for mount in config.mounts)
         if (
             not mounted
@@ -99,8 +105,12 @@ def _make_folders(folder: Folder, cwd: str, home: str, image: ImageFacts, config
             and not exists_in_root(image.layers, path)
         ):
             (folder.upper / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+
+def _empty_work(folder: Folder) -> None:
+    """overlayfs wants it empty; a start before has left something."""
     if any(folder.work.iterdir()):
-        remove_tree(folder.work)  # of the start before; overlayfs wants it empty
+        remove_tree(folder.work)
         folder.work.mkdir(mode=0o700)
 
 

@@ -182,6 +182,16 @@ def test_remove_at_the_end_leaves_nothing(house) -> None:
     assert not (house.paths.containers / "names" / container.config.name).is_symlink()
 
 
+def test_a_second_start_makes_nothing_outside_of_the_layer(house, tmp_path: Path) -> None:
+    container = house.create("sh", "-c", f"cd /; rm -r /not; ln -s {tmp_path} /not", cwd="/not/there")
+    container.start()
+    assert container.wait(30) == 0
+    with pytest.raises(ContainerError):
+        container.start()  # its working directory has gone
+    assert list(tmp_path.iterdir()) == []
+    container.remove()
+
+
 def test_start_again_on_the_kept_layer(house) -> None:
     container = house.start("cat /home/jovyan/count 2>/dev/null; echo again >> /home/jovyan/count")
     container.wait(30)
@@ -293,9 +303,12 @@ def test_an_image_is_kept_while_a_container_of_it_is(house) -> None:
     collect(house.store)
     assert house.store.image(image).digest == image
     detached.remove(force=True)
-    collect(house.store)
-    with pytest.raises(NotFoundError):
-        house.store.image(image)
+
+    def is_gone() -> bool:
+        collect(house.store)
+        return image not in {known.digest for known in house.store.images()}
+
+    house.eventually(is_gone)  # the monitor lets go a moment after it has removed the container
 
 
 def test_scratch_folders_go_with_it_and_lie_in_the_runtime_folder_only(house, tmp_path: Path) -> None:

@@ -104,6 +104,39 @@ def test_a_killed_reaper_is_replaced_by_reap(house) -> None:
         pytest.fail(f"{left} is left")
 
 
+def test_an_ended_kernel_of_a_killed_owner_is_reaped_and_containers_at_rest_are_not(house) -> None:
+    code = """
+        import os, sys
+        from pathlib import Path
+        from jupyter_containers.image.store import Store
+        from jupyter_containers.paths import Paths
+        from jupyter_containers.runtime.base import ContainerConfig
+        from jupyter_containers.runtime.bundled import BundledRuntime
+
+        paths = Paths(Path(sys.argv[1]), Path(sys.argv[2]))
+        runtime = BundledRuntime(paths, Store(paths.store))
+        for kind, start in (("kernel", True), ("kernel", False), ("command", False), ("command", True)):
+            container = runtime.create(
+                ContainerConfig(image=sys.argv[3], argv=("true",), kind=kind, die_with_parent=True))
+            if start:
+                container.start()
+                container.wait()
+            print(container.id, flush=True)
+        os.kill(os.getpid(), 9)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, (house.paths.home, house.paths.runtime, house.image))],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    ended, never, created, rested = done.stdout.split()
+    house.eventually(lambda: not (house.paths.containers / ended).exists())
+    assert never in house.runtime.reap()
+    assert not {created, rested} & set(house.runtime.reap())
+    assert house.runtime.find(created).state().status == "created"
+    for container_id in (created, rested):
+        house.runtime.find(container_id).remove()
+
+
 def test_reap_leaves_alone_what_is_kept(house) -> None:
     container = house.start("sleep 1000")
     detached = house.start("sleep 1000", die_with_parent=False)
