@@ -11,6 +11,7 @@ from .bootstrap import newest_date
 from .context import Context
 from .emulation import step_sandbox
 from .execution import execute
+from .layers import is_folder, make_parents
 from .plan import AptStep
 from .tree import Tree
 
@@ -40,6 +41,11 @@ def install_packages(step: AptStep, context: Context) -> Layer:
             name = f"{package.name}_{package.version.replace(':', '%3a')}_{package.architecture}.deb"
             os.link(debs[package.name], folder / name)
             names.append(f"{_FOLDER}/{name}")
+        with Tree(staging.upper) as tree:
+            for place in rootfs.MANUAL_FOLDERS:
+                if not is_folder(context.state.paths, place):
+                    make_parents(tree, context.state.paths, place)
+                    tree.folder(place, 0o755)
         options = [part for option in _OPTIONS for part in ("-o", option)]
         argv = ("apt-get", *options, "install", "--yes", "--allow-downgrades", *names)
         context.reporter.phase("installing")

@@ -19,7 +19,7 @@ from .bootstrap import bootstrap
 from .context import Context
 from .layers import make_parents
 from .plan import BaseStep
-from .report import Reporter
+from .report import Reporter, Waiting
 from .tree import Tree
 
 __all__ = ["find_image", "has_user", "make_base", "root_layers"]
@@ -55,7 +55,7 @@ def root_layers(step: BaseStep, context: Context) -> tuple[Layer, ...]:
     if step.base.kind == "scratch":
         # An id of its own, beside the step's: the archive is unpacked once, and not at all when nothing changed.
         name = f"root-{step.base.digest.replace(':', '-')}"
-        with context.store.lock_step(name):
+        with context.store.lock_step(name, waiting=Waiting(context.reporter, context.cancel)):
             layer = context.store.step(name)
             if layer is None:
                 context.reporter.phase("unpacking")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ from .emulation import ENVIRONMENT, check_architecture, host_architecture
 from .monitor import Event, Monitor, Phase
 from .plan import AptStep, BaseStep, CopyStep, PythonStep, RunStep, Step, plan
 from .python import install_environment, missing_artifacts
-from .report import Reporter, check_cancelled
+from .report import Reporter, Waiting, check_cancelled
 from .running import run_command
 
 __all__ = ["build"]
@@ -58,6 +59,7 @@ def build(
     """
     cancel = cancel or threading.Event()
     store = Store(paths.store)
+    bounds = read_bounds(os.environ)
     monitor(Event(kind="phase", phase="planning"))
 
     def reporter(step: Step) -> Reporter:
@@ -73,7 +75,7 @@ def build(
             state = State(base=base)
             for step in steps:
                 context = Context(
-                    loaded=loaded, store=store, downloads=downloads, state=state, bounds=read_bounds(os.environ),
+                    loaded=loaded, store=store, downloads=downloads, state=state, bounds=bounds,
                     reporter=reporter(step), cancel=cancel, architecture=architecture,
                 )  # fmt: skip
                 _take(step, context, no_cache=no_cache)
@@ -84,7 +86,7 @@ def build(
         cancel.set()
         raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept") from None
     except OSError as error:
-        if error.errno == 28:  # ENOSPC
+        if error.errno == errno.ENOSPC:
             raise OutOfSpaceError(
                 f"no space left in {paths.store}", hint="free disk space (`jupyter containers prune`), and build again"
             ) from error
@@ -107,18 +109,10 @@ def _take(step: Step, context: Context, *, no_cache: bool) -> None:
         reporter.cached()
     else:
         reporter.started(_FIRST_PHASE[type(step)])
-        told = False
-
-        def waiting(pid: int) -> None:
-            nonlocal told
-            check_cancelled(context.cancel)
-            if not told:
-                reporter.phase("waiting", f"process {pid or '?'} is building this step")
-                told = True
-
+        waiting = Waiting(reporter, context.cancel)
         with store.lock_step(step.id, waiting=waiting):
             # Another may have finished it while we waited: then even --no-cache has a fresh one.
-            layer = store.step(step.id) if told or not no_cache else None
+            layer = store.step(step.id) if waiting.told or not no_cache else None
             if layer is None:
                 layer = _make(step, context)
                 store.record_step(step.id, layer)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ..errors import BuildError, CancelledError, ContainersError, OutOfSpaceError
 from .monitor import Event, Monitor, Phase
 
-__all__ = ["Reporter", "explain"]
+__all__ = ["Reporter", "Waiting", "check_cancelled", "explain"]
 
 _KEPT_LINES = 30
 _LONGEST_LINE = 2000
@@ -156,3 +156,19 @@ def check_cancelled(cancel: threading.Event | None) -> None:
     """:class:`CancelledError` where the user has asked to stop."""
     if cancel is not None and cancel.is_set():
         raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept")
+
+
+class Waiting:
+    """Says once that another process builds the step at hand, and stops waiting when the user has had enough."""
+
+    def __init__(self, reporter: Reporter, cancel: threading.Event) -> None:
+        self._reporter = reporter
+        self._cancel = cancel
+        self.told = False
+
+    def __call__(self, pid: int) -> None:
+        """As :meth:`~..image.store.Store.lock_step` calls it: *pid* is the other's, 0 where it is not known."""
+        check_cancelled(self._cancel)
+        if not self.told:
+            self._reporter.phase("waiting", f"process {pid or '?'} is building this step")
+            self.told = True

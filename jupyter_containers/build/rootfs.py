@@ -10,6 +10,7 @@ from .tree import Tree
 
 __all__ = [
     "HOME",
+    "MANUAL_FOLDERS",
     "USER",
     "USER_ID",
     "add_user",
@@ -43,10 +44,17 @@ _REMOVED = (
 _NEVER_RELEASED = {"sid", "unstable", "testing", "experimental", "rc-buggy"}
 
 
+MANUAL_FOLDERS = tuple(f"usr/share/man/man{section}" for section in range(1, 9))
+"""Kept, although no page is in them: update-alternatives of packages with pages elsewhere (openjdk) makes links there
+and fails where the folder is missing (Debian bug 863199)."""
+
+
 def prepare_root(tree: Tree, suite: str) -> None:
     """Before the packages are configured: what their scripts look at."""
     tree.file("usr/sbin/policy-rc.d", _POLICY, 0o755)
     tree.file("etc/dpkg/dpkg.cfg.d/jupyter-containers", dpkg_config().encode(), 0o644)
+    for folder in MANUAL_FOLDERS:
+        tree.folder(folder, 0o755)
     configure_apt(tree, suite)
     write_neutral_files(tree)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["FORMAT", "WHEEL_FORMAT"]
 
-FORMAT = 2
+FORMAT = 3
 """Goes up when the same inputs give another tree than before: every step is then built anew."""
 
 WHEEL_FORMAT = 1

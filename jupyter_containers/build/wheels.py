@@ -148,8 +148,11 @@ def finish(tree: Path, interpreter: Interpreter) -> None:
     """Make what uv installed under this host's interpreter fit the image's: folder, scripts, RECORD."""
     (tree / ".lock").unlink(missing_ok=True)
     library = tree / "lib"
-    for folder in [entry for entry in library.iterdir() if entry.name.startswith("python")] if library.is_dir() else []:
-        folder.rename(library / f"python{interpreter.version}")
+    installed, wanted = library / f"python{sys.version_info[0]}.{sys.version_info[1]}", f"python{interpreter.version}"
+    if installed.is_dir() and installed.name != wanted:
+        if os.path.lexists(library / wanted):
+            raise UntrustedContentError(f"the wheel has files of its own in lib/{wanted}, besides its packages")
+        installed.rename(library / wanted)
     if (tree / "lib64").is_symlink():
         (tree / "lib64").unlink()
     changed: dict[str, bytes | None] = {}
@@ -162,7 +165,7 @@ def finish(tree: Path, interpreter: Interpreter) -> None:
         if fixed != content:
             _replace(script, fixed, 0o755)
             changed[f"../../../bin/{script.name}"] = fixed
-    packages = library / f"python{interpreter.version}" / "site-packages"
+    packages = library / wanted / "site-packages"
     for info in sorted(packages.glob("*.dist-info")) if packages.is_dir() else []:
         # uv's note on the file it installed from: a time, different each time.
         for name in ("uv_cache.json", "direct_url.json"):

@@ -71,3 +71,12 @@ def test_only_empty_mount_points_are_removed(root):
         rootfs.remove_mount_points(tree)
     assert not (root / "etc/hosts").exists()
     assert (root / "etc/resolv.conf").exists()
+
+
+def test_a_prepared_root_starts_no_services_and_keeps_the_manual_s_folders(root):
+    with Tree(root) as tree:
+        rootfs.prepare_root(tree, "trixie")
+    assert (root / "usr/sbin/policy-rc.d").read_text().endswith("exit 101\n")
+    assert (root / "usr/share/man/man1").is_dir()
+    assert "path-exclude /usr/share/man/*" in (root / "etc/dpkg/dpkg.cfg.d/jupyter-containers").read_text()
+    assert (root / "etc/resolv.conf").read_text() == ""
