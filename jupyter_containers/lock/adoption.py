@@ -13,7 +13,7 @@ from ..spec.requirement import distribution_name
 from .compilation import Compilation
 from .model import Interpreter, PythonPackages
 from .pylock import check_document, shape
-from .requirements import absolute, needs_ipykernel
+from .requirements import absolute, kernel_packages
 from .uv import explanation, run_uv
 
 __all__ = ["adopt"]
@@ -42,7 +42,7 @@ def adopt(
     check_document(document, file, interpreter)
     adopted = shape(document, interpreter, folder=loaded.folder, start=file.parent, architectures=run.architectures)
     names = {package["name"] for package in adopted["packages"]}
-    lines = ["ipykernel"] if needs_ipykernel(loaded.spec) and "ipykernel" not in names else []
+    lines = [name for name in kernel_packages(loaded.spec) if name not in names]
     lines += [
         absolute(item, loaded.folder) for item in loaded.spec.packages.pip if distribution_name(item) not in names
     ]

@@ -64,14 +64,14 @@ def check_lock(loaded: LoadedSpec, lock: Lock, *, paths: Paths | None = None) ->
 
 def spec_digest(loaded: LoadedSpec) -> str:
     """``sha256:…`` over what of the spec, and of the files that it names, has a say in the resolution."""
-    from .requirements import needs_ipykernel, wants_python
+    from .requirements import kernel_packages, wants_python
 
     spec = loaded.spec
     packages = spec.packages
     parts: dict[str, Any] = {
         "base": spec.base,
         "python": spec.python,
-        "wants": [wants_python(spec, adopted=loaded.pylock is not None), needs_ipykernel(spec)],
+        "wants": [wants_python(spec, adopted=loaded.pylock is not None), *kernel_packages(spec)],
         "apt": sorted(packages.apt),
         "pip": sorted(packages.pip),
         "constraints": sorted(packages.constraints),

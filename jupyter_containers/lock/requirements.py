@@ -11,7 +11,7 @@ from ..errors import ResolutionError, SpecError
 from ..spec.model import EnvironmentSpec, LoadedSpec
 from ..spec.requirement import HASH, distribution_name, local_path, normalise_name
 
-__all__ = ["absolute", "check_folders", "given_hashes", "needs_ipykernel", "requirement_lines", "wants_python"]
+__all__ = ["absolute", "check_folders", "given_hashes", "kernel_packages", "needs_ipykernel", "requirement_lines", "wants_python"]
 
 
 def wants_python(spec: EnvironmentSpec, *, adopted: bool = False) -> bool:
@@ -28,13 +28,17 @@ def needs_ipykernel(spec: EnvironmentSpec) -> bool:
     return spec.kernel.language == "python"
 
 
+def kernel_packages(spec: EnvironmentSpec) -> tuple[str, ...]:
+    """What each environment of a Python kernel has: the kernel, and pip, which ``%pip install`` in a cell runs."""
+    return ("ipykernel", "pip") if needs_ipykernel(spec) else ()
+
+
 def requirement_lines(loaded: LoadedSpec) -> list[str]:
-    """Lines of a requirements file: the spec's, with paths made absolute, and ipykernel."""
+    """Lines of a requirements file: the spec's, with paths made absolute, and what the kernel needs."""
     wanted = loaded.spec.packages.pip
+    named = {distribution_name(item) for item in wanted}
     lines = [absolute(item, loaded.folder) for item in wanted]
-    if needs_ipykernel(loaded.spec) and all(distribution_name(item) != "ipykernel" for item in wanted):
-        lines.append("ipykernel")
-    return lines
+    return [*lines, *(name for name in kernel_packages(loaded.spec) if name not in named)]
 
 
 def check_folders(loaded: LoadedSpec) -> None:

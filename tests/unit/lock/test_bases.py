@@ -95,6 +95,7 @@ FILES = {"etc/os-release": DEBIAN, "var/lib/dpkg/status": STATUS, "usr/bin/pytho
 
 def test_image_archive_as_base(image, load, paths, settings, index, debian):
     index.add("ipykernel", "7.0.0")
+    index.add("pip", "26.0")
     debian.add("trixie", "graphviz", "1", Depends="libc6 (>= 2.30)")
     debian.publish("trixie")
     debian.publish("trixie-security")
@@ -119,6 +120,7 @@ def test_environment_as_base_keeps_its_python_packages(image, load, paths, setti
         index.add("alpha", version)
     index.add("beta", "1.0")
     index.add("ipykernel", "7.0.0")
+    index.add("pip", "26.0")
     first = tmp_path / "first"
     first.mkdir()
     made = image({**FILES, "opt/venv/pyvenv.cfg": "", "opt/venv/bin/python3.13": ""}, "/opt/venv/bin:/usr/bin")
@@ -137,7 +139,7 @@ def test_environment_as_base_keeps_its_python_packages(image, load, paths, setti
     lock = resolve(loaded, paths=paths, settings=settings)
     assert (lock.base.kind, lock.base.digest) == ("environment", made.digest)
     assert {package["name"]: package["version"] for package in lock.python.pylock["packages"]} == {
-        "alpha": "1.0", "beta": "1.0", "ipykernel": "7.0.0",
+        "alpha": "1.0", "beta": "1.0", "ipykernel": "7.0.0", "pip": "26.0",
     }  # fmt: skip
     assert lock.python.interpreter.path == "/usr/bin/python3.13"
     assert check_lock(loaded, lock, paths=paths) == ()

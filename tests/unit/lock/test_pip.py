@@ -30,6 +30,7 @@ def folder(tmp_path):
 @pytest.fixture
 def resolve(index, folder, tmp_path, settings):
     index.add("ipykernel", "7.0.0")
+    index.add("pip", "26.0")
 
     def run(
         *pip: str,
@@ -54,7 +55,9 @@ def resolve(index, folder, tmp_path, settings):
 
 
 def versions(packages):
-    return {package["name"]: package.get("version") for package in packages.pylock["packages"]}
+    """By name; without pip, which every environment of a Python kernel has."""
+    found = {package["name"]: package.get("version") for package in packages.pylock["packages"]}
+    return {name: version for name, version in found.items() if name != "pip"}
 
 
 def test_dependencies_and_ipykernel(resolve, index):
@@ -65,6 +68,10 @@ def test_dependencies_and_ipykernel(resolve, index):
     assert versions(found) == {"alpha": "1.0", "beta": "2.0", "ipykernel": "7.0.0"}
     (beta,) = [package for package in found.pylock["packages"] if package["name"] == "beta"]
     assert beta["wheels"][0]["hashes"] == {"sha256": digest}
+
+
+def test_a_python_kernel_has_pip_for_its_cells(resolve, index):
+    assert {"ipykernel", "pip"} <= {package["name"] for package in resolve().pylock["packages"]}
 
 
 def test_ipykernel_is_left_out_where_the_kernel_is_another(resolve, index):

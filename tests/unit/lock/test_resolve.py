@@ -54,6 +54,7 @@ def world(debian, index):
     add("trixie-security", "libgraph", "2.42-1+deb13u1")
     debian.publish("trixie-security", stable="stable-security")
     index.add("ipykernel", "7.0.0", "alpha")
+    index.add("pip", "26.0")
     index.add("alpha", "1.0")
     return debian
 
@@ -93,7 +94,7 @@ def test_base_apt_and_python(world, load, paths, settings, site):
         "2.41",
         "/usr/bin/python3",
     )
-    assert [package["name"] for package in lock.python.pylock["packages"]] == ["alpha", "ipykernel"]
+    assert [package["name"] for package in lock.python.pylock["packages"]] == ["alpha", "ipykernel", "pip"]
     assert check_lock(loaded, lock) == ()
 
 
@@ -141,6 +142,7 @@ def test_added_package_leaves_the_rest(world, load, paths, settings, index):
         "alpha": "1.0",
         "beta": "1.0",
         "ipykernel": "7.0.0",
+        "pip": "26.0",
     }
 
 
