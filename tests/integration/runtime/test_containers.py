@@ -162,7 +162,7 @@ def test_the_image_has_a_say_in_the_stop_signal(house) -> None:
 
 
 def test_nothing_survives_the_program(house) -> None:
-    container = house.start("sleep 1000 & sleep 1001 & echo $!; exit 0")
+    container = house.start("sleep 1000 & sleep 1001 & sleep 0.3; exit 0")
     pid = container.state().pid
     container.wait(30)
     assert pid is not None
