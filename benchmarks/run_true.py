@@ -13,10 +13,9 @@ from .setup import HOME, Bench, clock, docker_image, has_docker
 
 def rows() -> Iterator[Row]:
     from jupyter_containers.image.store import Store
-    from jupyter_containers.runtime.bundled import BundledRuntime
-
     from jupyter_containers.paths import Paths
     from jupyter_containers.runtime.base import ContainerConfig
+    from jupyter_containers.runtime.bundled import BundledRuntime
 
     with Bench() as bench:
         name = bench.environment("bench-python", pip=())
