@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -52,8 +53,8 @@ def test_version():
 
 
 def test_jupyter_finds_the_command():
-    result = subprocess.run(["jupyter", "containers", "--version"], capture_output=True, text=True)
-    assert result.stdout.strip() == __version__
+    argv = [str(Path(sys.executable).with_name("jupyter")), "containers", "--version"]
+    assert subprocess.run(argv, capture_output=True, text=True).stdout.strip() == __version__
 
 
 def test_an_unknown_command_gets_a_guess_and_status_2():
