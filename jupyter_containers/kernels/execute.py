@@ -12,7 +12,6 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +20,7 @@ import nbformat
 
 from ..build.monitor import Monitor, silent
 from ..errors import ContainersError, InputError
+from ..runtime.base import Container
 from .notebook import NotebookRun, open_kernel
 from .options import KernelOptions
 from .source import Source, find_sources
@@ -46,7 +46,8 @@ class NotebookResult(msgspec.Struct, frozen=True, kw_only=True):
     start_seconds: float = 0.0
     """From the kernel's launch until it answered."""
     memory_peak: int | None = None
-    """Bytes, of the whole container; None where the host can't tell."""
+    """Bytes, of the whole container: the control group's word, or where there is none, the most that was in use after
+    a cell. None where nothing could be measured."""
     output: str = ""
     """Path of the executed copy."""
     error: str = ""
@@ -175,10 +176,11 @@ async def _run(task: _Task, settings: _Settings) -> NotebookResult:
     error = hint = ""
     peak: int | None = None
 
-    def count(cell: Any, cell_index: int, execute_reply: Any = None) -> None:
-        nonlocal done
+    async def count(cell: Any, cell_index: int, execute_reply: Any = None) -> None:
+        nonlocal done, peak
         done += 1
         settings.listener(CellEvent(notebook=str(task.path), done=done, total=cells))
+        peak = await _measure(kernel.container, peak)
 
     try:
         async with open_kernel(task.source, task.path.parent, settings.options) as kernel:
@@ -192,8 +194,6 @@ async def _run(task: _Task, settings: _Settings) -> NotebookResult:
                 status = "cancelled"
                 raise
             finally:
-                with suppress(ContainersError):  # a container that is gone has no figures
-                    peak = (await worker().run(kernel.container.stats)).memory_peak
                 _write(task.notebook, task.output)
     except ContainersError as problem:
         error, hint = problem.message, problem.hint
@@ -210,6 +210,14 @@ async def _run(task: _Task, settings: _Settings) -> NotebookResult:
         error=error,
         hint=hint,
     )
+
+
+async def _measure(container: Container, before: int | None) -> int | None:
+    try:
+        stats = await worker().run(container.stats)
+    except ContainersError:  # one that is gone has no figures
+        return before
+    return max(stats.memory_peak or stats.memory, before or 0)
 
 
 def _write(notebook: Any, output: Path) -> None:

@@ -7,7 +7,7 @@ one loop; so the kernel is started and stopped here, and nbclient gets what runs
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -129,7 +129,7 @@ class NotebookRun:
     def _note(self, cell: Any, cell_index: int) -> None:
         self._at = cell_index
 
-    async def execute(self, on_cell: Callable[..., None]) -> Outcome:
+    async def execute(self, on_cell: Callable[..., Awaitable[None]]) -> Outcome:
         """Run every cell; *on_cell* is called after each code cell, as nbclient's ``on_cell_executed``."""
         self._client.on_cell_executed = on_cell
         try:

@@ -114,8 +114,8 @@ class FakeStore:
     def image(self, reference: str) -> SimpleNamespace:
         if reference not in self.images:
             raise NotFoundError(f"no image {reference}")
-        labels = self.images[reference]
-        return SimpleNamespace(digest=reference, config=SimpleNamespace(execution=SimpleNamespace(labels=labels, environment={})))
+        execution = SimpleNamespace(labels=self.images[reference], environment={})
+        return SimpleNamespace(digest=reference, config=SimpleNamespace(execution=execution))
 
 
 @pytest.fixture
