@@ -247,7 +247,7 @@ def _find_lock(
     architectures = sorted({architecture, *(previous.base.packages if previous else ())})
     return resolve(
         loaded, paths=paths, settings=settings, previous=previous, upgrade=upgrade, architectures=architectures,
-        progress=reporter.progress("resolving", "bytes"),
+        progress=reporter.progress("resolving", "bytes"), warn=reporter.say,
     )  # fmt: skip
 
 

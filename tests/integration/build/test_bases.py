@@ -124,3 +124,13 @@ def test_adding_a_package_prepares_only_that_one(shared_home: Paths, small_envir
         for built in (before, after)
     )
     assert first.samefile(second)  # one file on disk, whichever environment has it
+
+
+def test_a_package_that_has_no_wheel_is_built_once(shared_home: Paths, small_environment: Built, project, run):
+    folder = project("sdist", '[packages]\npip = ["docopt==0.6.2"]\n')
+    built = ensure_built(folder, paths=shared_home)
+    assert run(built.image, shared_home, "python", "-c", "import docopt; print(docopt.__version__)") == "0.6.2\n"
+    events: list[Event] = []
+    again = ensure_built(folder, paths=shared_home, no_cache=True, monitor=events.append)
+    assert again.image.digest == built.image.digest
+    assert not any("from source" in event.text for event in events)
