@@ -15,21 +15,25 @@ from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from ..errors import StoreError
 from .deflate import gzip_pieces
 from .durable import write_atomically
+from .layer import stream_tar, tar_items
 from .model import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE, Descriptor, Image, Layer, Manifest, encode
-from .saving import layer_tar
+from .recipe import replay
 from .store import Store
 
-__all__ = ["Compression", "compressed", "make_manifest", "media_type", "remember_blob", "remember_place", "remembered",
-           "remembered_places", "write_blob"]  # fmt: skip
+__all__ = [
+    "Compression", "compressed", "layer_tar", "make_manifest", "media_type", "remember_blob", "remember_place",
+    "remembered", "remembered_places", "write_blob",
+]  # fmt: skip
 
 Compression: TypeAlias = Literal["gzip", "zstd", "none"]
 """Every engine reads gzip; zstd is smaller and quicker, and read by docker since 23, podman, containerd, skopeo."""
 
 _ZSTD_LEVEL = 3
 _MOST_PLACES = 20
-_PIECE = bytes | memoryview
+_Piece = bytes | memoryview
 
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -39,19 +43,41 @@ class _Places(msgspec.Struct, frozen=True):
     places: tuple[str, ...] = ()
 
 
+def layer_tar(store: Store, layer: Layer) -> Iterator[_Piece]:
+    """The layer's uncompressed tar in pieces, each valid until the next; its sha256 is the diff_id.
+
+    Raises :class:`StoreError` at the end where it is not: the store is damaged.
+    """
+    record = store.layer_record(layer.diff_id)
+    pieces: Iterator[_Piece]
+    if record.recipe:
+        pieces = replay(store.root / "layers" / f"{record.id}.recipe", layer.path)
+    else:
+        pieces = stream_tar(tar_items(os.fsencode(layer.path), record.facts))
+    state = sha256()
+    for piece in pieces:
+        state.update(piece)
+        yield piece
+    if f"sha256:{state.hexdigest()}" != layer.diff_id:
+        raise StoreError(
+            f"layer {layer.diff_id} ({layer.created_by}) is damaged: what is on disk has another hash",
+            hint="run `jupyter-containers verify --repair`, then build or load the image again",
+        )
+
+
 def media_type(compression: Compression) -> str:
     """Of a layer's blob (image-spec, layer.md)."""
     return LAYER_TYPE if compression == "none" else f"{LAYER_TYPE}+{compression}"
 
 
-def compressed(pieces: Iterator[_PIECE], compression: Compression) -> Iterator[_PIECE]:
+def compressed(pieces: Iterator[_Piece], compression: Compression) -> Iterator[_Piece]:
     """The blob of a tar's *pieces*; like them, each is valid until the next."""
     if compression == "gzip":
         return gzip_pieces(pieces)
     return _zstd_pieces(pieces) if compression == "zstd" else pieces
 
 
-def _zstd_pieces(pieces: Iterator[_PIECE]) -> Iterator[bytes]:
+def _zstd_pieces(pieces: Iterator[_Piece]) -> Iterator[bytes]:
     import zstandard  # late: gzip is the rule
 
     # With one worker or more the bytes do not depend on how many there are; with none they would.

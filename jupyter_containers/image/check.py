@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import StoreError, UntrustedContentError
+from .blobs import layer_tar
 from .digest import hex_of, sha256_of_stream, short_name
 from .gc import trash
 from .model import ImageConfig, Layer, decode
 from .progress import Progress, quiet
 from .records import ImageRecord, LayerRecord, ReferenceRecord, list_records, read_record
-from .saving import layer_tar
 
 if TYPE_CHECKING:
     from .store import Store

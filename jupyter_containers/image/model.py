@@ -125,7 +125,8 @@ class ImageConfig(
     """RFC 3339; empty where the build is to be reproducible without a date."""
     author: str = ""
     architecture: str
-    os: str = "linux"
+    os: str = msgspec.field(default_factory=lambda: "linux")
+    """Required by the specification: a factory's value is written even where defaults are left out."""
     os_version: str = ""
     variant: str = ""
     config: ExecutionConfig | None = None

@@ -11,9 +11,10 @@ from ..errors import NotFoundError, RegistryError, UnreachableError, UntrustedCo
 from .blobs import remember_place
 from .bounds import DEFAULT_BOUNDS, Bounds
 from .foreign import load_layer
-from .layout import Plan, check_plan, host_architecture, plan_entry
+from .layout import host_architecture
 from .model import Descriptor, Image, Layer
 from .parallel import run_all
+from .plan import Plan, check_plan, plan_entry
 from .progress import Counter, Progress, quiet
 from .reference import Reference
 from .registry import Registry

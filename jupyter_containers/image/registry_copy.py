@@ -12,9 +12,9 @@ from ..errors import InputError, NotFoundError, RegistryError, UntrustedContentE
 from .bounds import DEFAULT_BOUNDS, Bounds
 from .digest import hex_of
 from .foreign import CheckedBlob
-from .layout import INDEX_TYPES, MANIFEST_TYPES
 from .model import Descriptor, Index, Manifest, decode
 from .parallel import run_all
+from .plan import INDEX_TYPES, MANIFEST_TYPES
 from .progress import Counter, Progress, quiet
 from .registry import Registry
 from .registry_auth import Credential

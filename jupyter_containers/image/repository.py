@@ -12,8 +12,8 @@ import msgspec
 
 from ..errors import RegistryError, UntrustedContentError
 from .digest import hex_of, sha256_of
-from .layout import INDEX_TYPES, MANIFEST_TYPES
 from .model import LONGEST_DOCUMENT, Descriptor, decode
+from .plan import INDEX_TYPES, MANIFEST_TYPES
 from .progress import Counter
 from .registry import Registry
 from .registry_auth import scope_of

@@ -1,8 +1,8 @@
-"""Writing an image as an OCI archive: one tar with ``oci-layout``, ``index.json`` and ``blobs/`` (image-layout.md),
-and a ``manifest.json`` for older versions of docker.
+"""Writing images to files: OCI archives and layout folders (image-layout.md), and ``docker save``'s archives.
 
-The same image gives the same bytes. Layers are made anew from their trees, and checked against their diff_ids on
-the way, so that a damaged store can't ship.
+The same images give the same bytes. Layers are made anew from their trees, and checked against their diff_ids on
+the way, so that a damaged store can't ship. An OCI archive holds docker's ``manifest.json``, too, so that versions of
+docker which know no OCI layout load it.
 """
 
 from __future__ import annotations
@@ -10,62 +10,34 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from ..errors import StoreError
-from .deflate import gzip_pieces
+from ..errors import ConflictError, InputError, StoreError
+from .blobs import Compression, compressed, layer_tar, make_manifest, media_type, remember_blob
 from .digest import hex_of, sha256_of
-from .durable import fsync_folder, full_disk_told
-from .layer import stream_tar, tar_items
-from .model import (
-    CONFIG_TYPE,
-    LAYER_TYPE,
-    MANIFEST_TYPE,
-    Descriptor,
-    Image,
-    Index,
-    Layer,
-    Manifest,
-    Platform,
-    encode,
-)
-from .progress import Progress, quiet
-from .recipe import replay
+from .durable import fsync_folder, full_disk_told, sync_file_system
+from .model import MANIFEST_TYPE, Descriptor, Image, Index, Platform, encode
+from .progress import Counter, Progress, quiet
+from .reference import parse_reference
 from .store import Store
 from .tar import BLOCK, DIRECTORY, END, FILE, Member, pack, pad
+from .tree import remove_tree
 
-__all__ = ["layer_tar", "save"]
+__all__ = ["Format", "Named", "save", "save_images"]
+
+Format: TypeAlias = Literal["oci-archive", "oci", "docker-archive"]
+"""``oci`` is a folder, the others are one tar file each."""
+Named: TypeAlias = tuple[Image, tuple[str, ...]]
+"""An image, and the names that it is to have in the file."""
 
 _LARGEST_BLOB = 8**11 - 1
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _Piece = bytes | memoryview
-
-
-def layer_tar(store: Store, layer: Layer) -> Iterator[_Piece]:
-    """The layer's uncompressed tar in pieces, each valid until the next; its sha256 is the diff_id.
-
-    Raises :class:`StoreError` at the end where it is not: the store is damaged.
-    """
-    record = store.layer_record(layer.diff_id)
-    pieces: Iterator[_Piece]
-    if record.recipe:
-        pieces = replay(store.root / "layers" / f"{record.id}.recipe", layer.path)
-    else:
-        pieces = stream_tar(tar_items(os.fsencode(layer.path), record.facts))
-    state = sha256()
-    for piece in pieces:
-        state.update(piece)
-        yield piece
-    if f"sha256:{state.hexdigest()}" != layer.diff_id:
-        raise StoreError(
-            f"layer {layer.diff_id} ({layer.created_by}) is damaged: what is on disk has another hash",
-            hint="run `jupyter-containers verify --repair`, then build or load the image again",
-        )
 
 
 def save(
@@ -74,121 +46,222 @@ def save(
     path: Path,
     *,
     reference: str = "",
-    compression: Literal["gzip", "none"] = "gzip",
+    compression: Compression = "gzip",
     progress: Progress = quiet,
 ) -> Descriptor:
-    """Write *image* to the file *path*, which is replaced when all is written. Returns the manifest's descriptor.
+    """Write one image as an OCI archive: see :func:`save_images`. Returns the manifest's descriptor."""
+    names = (reference,) if reference else ()
+    return save_images(store, [(image, names)], path, compression=compression, progress=progress)[0]
 
-    *reference* names it in the index. Progress is in bytes of uncompressed layers.
+
+def save_images(
+    store: Store,
+    images: Sequence[Named],
+    path: Path,
+    *,
+    form: Format = "oci-archive",
+    compression: Compression | None = None,
+    progress: Progress = quiet,
+) -> tuple[Descriptor, ...]:
+    """Write *images* to *path*; layers they share are written once. Returns the manifests' descriptors.
+
+    A file is replaced when all is written; a folder must not be there yet (:class:`ConflictError`). *compression*
+    None: gzip, and none in docker's archives, as docker has it. Progress is in bytes of uncompressed layers. Raises
+    :class:`InputError`, :class:`StoreError`, :class:`~jupyter_containers.errors.OutOfSpaceError`.
     """
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    with store.lease([image.digest]), full_disk_told(path.parent):
-        try:
-            with temporary.open("xb") as stream:
-                manifest = _write(store, image, _Writer(stream), reference, compression, progress)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    fsync_folder(path.parent)
-    return manifest
+    if not images:
+        raise InputError("no image to save was named", hint="name one or more")
+    unique = {layer.diff_id: layer for image, _ in images for layer in image.layers}
+    counter = Counter("saving layers", sum(layer.tar_size for layer in unique.values()), progress)
+    opened = _new_folder(path) if form == "oci" else _new_archive(path)
+    with store.lease([image.digest for image, _ in images]), full_disk_told(path.parent), opened as target:
+        if form == "docker-archive":
+            return _write_docker(store, images, target, compression or "none", counter)
+        return _write_oci(store, images, target, compression or "gzip", counter)
 
 
-def _write(
-    store: Store, image: Image, writer: _Writer, reference: str, compression: str, progress: Progress
-) -> Descriptor:
-    writer.file("oci-layout", _LAYOUT)
-    writer.folder("blobs")
-    writer.folder("blobs/sha256")
-    total = sum(layer.tar_size for layer in image.layers)
-    done = 0
-    descriptors: dict[str, Descriptor] = {}
-    for layer in image.layers:
-        if layer.diff_id not in descriptors:
-            pieces = _counted(layer_tar(store, layer), done, total, progress)
-            descriptors[layer.diff_id] = writer.layer(pieces, compression)
-        done += layer.tar_size
-    config = store.blob_path(image.digest).read_bytes()
-    manifest = encode(
-        Manifest(
-            schema_version=2,
-            config=writer.document(config, CONFIG_TYPE),
-            layers=tuple(descriptors[layer.diff_id] for layer in image.layers),
-        )
+def _write_oci(
+    store: Store, images: Sequence[Named], target: _Target, compression: Compression, counter: Counter
+) -> tuple[Descriptor, ...]:
+    target.file("oci-layout", _LAYOUT)
+    target.folder("blobs")
+    target.folder("blobs/sha256")
+    layers: dict[str, Descriptor] = {}
+    written: set[str] = set()
+
+    def document(data: bytes) -> str:
+        digest = sha256_of(data)
+        if digest not in written:
+            written.add(digest)
+            target.file(f"blobs/sha256/{hex_of(digest)}", data)
+        return digest
+
+    entries, manifests = [], []
+    for image, names in images:
+        for layer in image.layers:
+            if layer.diff_id not in layers:
+                pieces = compressed(_counted(layer_tar(store, layer), counter), compression)
+                digest, size = target.blob("blobs/sha256/", pieces)
+                entry = Descriptor(media_type=media_type(compression), digest=digest, size=size)
+                layers[layer.diff_id] = entry
+                remember_blob(store, layer, compression, entry)
+        config = store.blob_path(image.digest).read_bytes()
+        document(config)
+        data = make_manifest(image, len(config), layers)
+        manifest = Descriptor(
+            media_type=MANIFEST_TYPE, digest=document(data), size=len(data),
+            platform=Platform(architecture=image.config.architecture, os=image.config.os, variant=image.config.variant),
+        )  # fmt: skip
+        manifests.append(manifest)
+        entries += [
+            msgspec.structs.replace(manifest, annotations={"org.opencontainers.image.ref.name": name} if name else {})
+            for name in names or ("",)
+        ]
+    target.file("index.json", encode(Index(schema_version=2, manifests=tuple(entries))))
+    blobs = {diff_id: f"blobs/sha256/{hex_of(entry.digest)}" for diff_id, entry in layers.items()}
+    target.file("manifest.json", _docker_manifest(images, "blobs/sha256/{}", blobs))
+    return tuple(manifests)
+
+
+def _write_docker(
+    store: Store, images: Sequence[Named], target: _Target, compression: Compression, counter: Counter
+) -> tuple[Descriptor, ...]:
+    """moby, ``image/tarexport``: what `docker load` of every version reads. Layers are called by their diff_ids."""
+    blobs: dict[str, str] = {}
+    layers: dict[str, Descriptor] = {}
+    manifests, configs = [], set()
+    for image, _ in images:
+        for layer in image.layers:
+            if layer.diff_id not in blobs:
+                pieces = compressed(_counted(layer_tar(store, layer), counter), compression)
+                blobs[layer.diff_id] = f"{hex_of(layer.diff_id)}.tar"
+                digest, size = target.blob("", pieces, name=blobs[layer.diff_id])
+                layers[layer.diff_id] = Descriptor(media_type=media_type(compression), digest=digest, size=size)
+        config = store.blob_path(image.digest).read_bytes()
+        if image.digest not in configs:
+            configs.add(image.digest)
+            target.file(f"{hex_of(image.digest)}.json", config)
+        data = make_manifest(image, len(config), layers)
+        manifests.append(Descriptor(media_type=MANIFEST_TYPE, digest=sha256_of(data), size=len(data)))
+    target.file("manifest.json", _docker_manifest(images, "{}.json", blobs))
+    return tuple(manifests)
+
+
+def _docker_manifest(images: Sequence[Named], config: str, blobs: dict[str, str]) -> bytes:
+    return msgspec.json.encode(
+        [
+            {
+                "Config": config.format(hex_of(image.digest)),
+                "RepoTags": [name for name in names if name and not parse_reference(name).digest],
+                "Layers": [blobs[layer.diff_id] for layer in image.layers],
+            }
+            for image, names in images
+        ]
     )
-    entry = writer.document(manifest, MANIFEST_TYPE)
-    named = Descriptor(
-        media_type=entry.media_type, digest=entry.digest, size=entry.size,
-        annotations={"org.opencontainers.image.ref.name": reference} if reference else {},
-        platform=Platform(architecture=image.config.architecture, os=image.config.os, variant=image.config.variant),
-    )  # fmt: skip
-    writer.file("index.json", encode(Index(schema_version=2, manifests=(named,))))
-    writer.file(
-        "manifest.json",
-        _docker_manifest(image, [descriptors[layer.diff_id] for layer in image.layers], reference),
-    )
-    writer.end()
-    return named
 
 
-def _docker_manifest(image: Image, layers: Sequence[Descriptor], reference: str) -> bytes:
-    """What `docker load` reads where it knows no OCI layout (before version 25); newer ones write it, too."""
-    entry = {
-        "Config": f"blobs/sha256/{hex_of(image.digest)}",
-        "Layers": [f"blobs/sha256/{hex_of(layer.digest)}" for layer in layers],
-        "RepoTags": [reference] if reference else [],
-    }
-    return msgspec.json.encode([entry])
-
-
-def _counted(pieces: Iterator[_Piece], done: int, total: int, progress: Progress) -> Iterator[_Piece]:
+def _counted(pieces: Iterator[_Piece], counter: Counter) -> Iterator[_Piece]:
     for piece in pieces:
         yield piece
-        done += len(piece)
-        progress("saving layers", done, total)
+        counter.add(len(piece))
 
 
-@dataclass(slots=True)
-class _Writer:
-    """The archive as it is written."""
+class _Target(Protocol):
+    """What is written to: a tar or a folder."""
 
-    stream: BinaryIO
+    def folder(self, name: str) -> None: ...
+
+    def file(self, name: str, data: bytes) -> None: ...
+
+    def blob(self, prefix: str, pieces: Iterator[_Piece], *, name: str = "") -> tuple[str, int]:
+        """A file called *name*, or by its digest's digits after *prefix*; returns digest and size."""
+
+
+class _Tar:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
 
     def folder(self, name: str) -> None:
-        self.stream.write(pack(Member(name.encode(), DIRECTORY, 0o755, 0)))
+        self._stream.write(pack(Member(name.encode(), DIRECTORY, 0o755, 0)))
 
     def file(self, name: str, data: bytes) -> None:
-        self.stream.write(pack(Member(name.encode(), FILE, 0o644, 0, size=len(data))) + data + pad(len(data)))
+        self._stream.write(pack(Member(name.encode(), FILE, 0o644, 0, size=len(data))) + data + pad(len(data)))
 
-    def document(self, data: bytes, media_type: str) -> Descriptor:
-        digest = sha256_of(data)
-        self.file(f"blobs/sha256/{hex_of(digest)}", data)
-        return Descriptor(media_type=media_type, digest=digest, size=len(data))
-
-    def layer(self, pieces: Iterator[_Piece], compression: str) -> Descriptor:
-        """A blob whose name and size are known when it is written: its header is filled in afterwards."""
-        start = self.stream.tell()
-        self.stream.write(bytes(BLOCK))
-        state, size = sha256(), 0
-        for part in gzip_pieces(pieces) if compression == "gzip" else pieces:
-            state.update(part)
-            size += len(part)
-            self.stream.write(part)
+    def blob(self, prefix: str, pieces: Iterator[_Piece], *, name: str = "") -> tuple[str, int]:
+        """Its name and size are known when it is written: its header is filled in afterwards."""
+        stream = self._stream
+        start = stream.tell()
+        stream.write(bytes(BLOCK))
+        digest, size = _write_hashed(stream, pieces)
         if size > _LARGEST_BLOB:
             raise StoreError(
-                f"a layer of {size} bytes is more than the {_LARGEST_BLOB} that one file of a tar can have"
+                f"a layer of {size} bytes is more than the {_LARGEST_BLOB} that one file of a tar can have",
+                hint="save to a folder: `--format oci`",
             )
-        self.stream.write(pad(size))
-        end = self.stream.tell()
-        self.stream.seek(start)
-        self.stream.write(
-            pack(Member(f"blobs/sha256/{state.hexdigest()}".encode(), FILE, 0o644, 0, size=size))
-        )
-        self.stream.seek(end)
-        media_type = f"{LAYER_TYPE}+gzip" if compression == "gzip" else LAYER_TYPE
-        return Descriptor(media_type=media_type, digest=f"sha256:{state.hexdigest()}", size=size)
+        stream.write(pad(size))
+        end = stream.tell()
+        stream.seek(start)
+        stream.write(pack(Member((name or prefix + hex_of(digest)).encode(), FILE, 0o644, 0, size=size)))
+        stream.seek(end)
+        return digest, size
 
-    def end(self) -> None:
-        self.stream.write(END)
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def folder(self, name: str) -> None:
+        (self._path / name).mkdir(mode=0o755)
+
+    def file(self, name: str, data: bytes) -> None:
+        (self._path / name).write_bytes(data)
+
+    def blob(self, prefix: str, pieces: Iterator[_Piece], *, name: str = "") -> tuple[str, int]:
+        unfinished = self._path / ".unfinished"
+        with unfinished.open("xb") as stream:
+            digest, size = _write_hashed(stream, pieces)
+        unfinished.rename(self._path / (name or prefix + hex_of(digest)))
+        return digest, size
+
+
+def _write_hashed(stream: BinaryIO, pieces: Iterator[_Piece]) -> tuple[str, int]:
+    state, size = sha256(), 0
+    for piece in pieces:
+        state.update(piece)
+        size += len(piece)
+        stream.write(piece)
+    return f"sha256:{state.hexdigest()}", size
+
+
+@contextmanager
+def _new_archive(path: Path) -> Iterator[_Target]:
+    """A tar that becomes *path* when all is written."""
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        with temporary.open("xb") as stream:
+            yield _Tar(stream)
+            stream.write(END)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[_Target]:
+    """A folder that becomes *path* when all is written."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConflictError(f"{path} is there already, and not an empty folder", hint="remove it, or take another name")
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    temporary.mkdir()
+    try:
+        yield _Folder(temporary)
+        sync_file_system(temporary)
+        temporary.replace(path)
+    except BaseException:
+        remove_tree(temporary)
+        raise
+    fsync_folder(path.parent)

@@ -31,7 +31,7 @@ from jupyter_containers.image.model import (
     ImageConfig,
     Layer,
 )
-from jupyter_containers.image.saving import layer_tar
+from jupyter_containers.image.blobs import layer_tar
 from jupyter_containers.image.store import Store
 
 MakeTar = Callable[..., bytes]

@@ -20,7 +20,7 @@ from jupyter_containers.image.digest import sha256_of
 from jupyter_containers.image.facts import Facts
 from jupyter_containers.image.foreign import load_layer, load_root
 from jupyter_containers.image.model import Descriptor, Layer
-from jupyter_containers.image.saving import layer_tar
+from jupyter_containers.image.blobs import layer_tar
 from jupyter_containers.image.store import Store
 from jupyter_containers.image.tar import FILE, Member, pack
 from jupyter_containers.image.tree import remove_tree
