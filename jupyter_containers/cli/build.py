@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from . import dockerfile
 from .base import Command
 from .output import age, print_json, print_table
 
@@ -21,7 +22,8 @@ class Build(Command):
     examples = (
         "  jupyter containers build                 the spec of this folder\n"
         "  jupyter containers build --locked        as locked, or not at all\n"
-        "  jupyter containers build analysis.ipynb  a notebook that declares its packages"
+        "  jupyter containers build analysis.ipynb  a notebook that declares its packages\n"
+        "  jupyter containers build -f Dockerfile -t thing .   the image of a Dockerfile"
     )
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -33,8 +35,11 @@ class Build(Command):
         parser.add_argument("-v", "--verbose", action="store_true", help="print the output of each step")
         parser.add_argument("-q", "--quiet", action="store_true", help="print the image's digest alone")
         self.add_json(parser)
+        dockerfile.add_options(parser)
 
     def run(self, options: argparse.Namespace) -> int:
+        if dockerfile.is_asked_for(options):
+            return dockerfile.run(options)
         from contextlib import nullcontext
 
         from ..build.monitor import silent

@@ -63,6 +63,10 @@ class BuildProgress:
         elif event.kind == "phase" and event.phase in {"waiting", "resolving"}:
             self._bars.say(f"{event.phase}: {printable(event.text)}" if event.text else f"{event.phase} …")
 
+    def say(self, line: str) -> None:
+        """A line of its own among the steps."""
+        self._bars.say(line)
+
     def _step(self, event: Event) -> None:
         if event.cached:
             self._bars.say(f"  {event.step_id[:12]}  cached  {printable(event.step)}")

@@ -122,7 +122,8 @@ def _join_continued(first: str, lines: _Lines, escape: str) -> str:
 
 
 def _statement(whole: str, number: int, lines: _Lines, escape: str) -> Statement:
-    word, _, rest = whole.partition(" ") if " " in whole.split("\t")[0] else whole.partition("\t")
+    word, *following = whole.split(maxsplit=1)
+    rest = following[0] if following else ""
     keyword = word.upper()
     inner = keyword
     if keyword == "ONBUILD":

@@ -49,7 +49,7 @@ class _Reader:
 
     def read_until(self, stop: str) -> str:
         """Up to an unquoted *stop* (which is consumed), or the end where it is empty."""
-        result = []
+        result: list[str] = []
         while self._at < len(self._text):
             char = self._take()
             if stop and char in stop:
@@ -92,7 +92,7 @@ class _Reader:
         return text
 
     def _double(self) -> str:
-        result = []
+        result: list[str] = []
         while self._at < len(self._text):
             char = self._take()
             if char == '"':
