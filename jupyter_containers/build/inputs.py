@@ -92,7 +92,7 @@ def hash_paths(loaded: LoadedSpec, paths: Sequence[str], memory: Path) -> dict[s
         raise SpecError("files that the build takes in cannot be read", problems=problems)
     if fresh != known:
         memory.mkdir(parents=True, exist_ok=True)
-        temporary = remembered.with_suffix(f".{threading.get_ident()}")
+        temporary = remembered.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         temporary.write_bytes(msgspec.json.encode(fresh))
         temporary.replace(remembered)
     return found

@@ -1,0 +1,158 @@
+"""Whether an environment is what its spec says: without resolving, building, or reading more than it takes.
+
+The fingerprint of a build covers the spec, the lock's bytes, the inputs and the version of what steps do. It is kept
+in the catalog's record; which inputs it is made of is kept beside (``store/cache/ready``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..errors import ContainersError, NotFoundError
+from ..image.store import Store
+from ..paths import Paths
+from ..spec.catalog import Record, find_record
+from ..spec.detect import is_standard
+from ..spec.load import load_spec
+from ..spec.model import LoadedSpec
+from . import history
+from .inputs import hash_paths
+from .version import FORMAT
+
+__all__ = ["Status", "find_outdated", "fingerprint", "input_memory", "is_of", "remember", "spec_location", "status"]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How an environment stands."""
+
+    state: Literal["not built", "building", "ready", "out of date", "broken"]
+    reason: str = ""
+    build_id: str | None = None
+    """Of the build at work."""
+    phase: str = ""
+    percent: float | None = None
+
+
+class _Ready(msgspec.Struct, frozen=True):
+    """What is remembered of a successful build: which inputs its fingerprint is made of."""
+
+    fingerprint: str
+    inputs: tuple[str, ...]
+
+
+def status(entry: Record, paths: Paths, *, builds: Sequence[history.BuildRecord] | None = None) -> Status:
+    """How the environment *entry* stands: reads its spec, resolves nothing.
+
+    *builds*: what :func:`~.history.list_builds` gave, for a caller that asks of many environments.
+    """
+    for build in history.list_builds(paths) if builds is None else builds:
+        if build.name == entry.name and build.state == "running":
+            return Status(state="building", build_id=build.id, phase=build.phase, percent=build.percent)
+    if entry.image is None:
+        return Status(state="not built")
+    try:
+        Store(paths.store).image(entry.image)
+    except NotFoundError:
+        return Status(state="broken", reason=f"the image {entry.image[:19]}… is not in the store any more")
+    except ContainersError as error:
+        return Status(state="broken", reason=error.message)
+    if not entry.spec_file:
+        return Status(state="ready")
+    try:
+        loaded = load_spec(Path(entry.spec_file))
+        reason = find_outdated(loaded, entry, paths)
+    except ContainersError as error:
+        return Status(state="broken", reason=error.message)
+    return Status(state="out of date" if reason else "ready", reason=reason)
+
+
+def find_outdated(loaded: LoadedSpec, entry: Record, paths: Paths) -> str:
+    """Empty: the record's image is what a build would give now."""
+    ready = _read_ready(paths, entry.name)
+    if ready is None or ready.fingerprint != entry.spec_digest:
+        return "it was built by an earlier version of this program" if entry.spec_digest else "it is not built yet"
+    try:
+        lock = loaded.lock_file.read_bytes()
+    except FileNotFoundError:
+        return f"{loaded.lock_file.name} is missing"
+    if fingerprint(loaded, lock, hash_paths(loaded, ready.inputs, input_memory(paths)), paths) == ready.fingerprint:
+        return ""
+    return "the spec, the lock, or a file that the build takes in has changed"
+
+
+def spec_location(loaded: LoadedSpec, present: Record | None) -> str:
+    """What the catalog has as ``spec_file``: the spec's folder, or the file of a spec that has one to itself."""
+    if present is not None and is_of(present, loaded):
+        return present.spec_file
+    # A folder may be made of several files of other tools (apt.txt beside requirements.txt).
+    file = loaded.file
+    return str(file if file is not None and not is_standard(file.name) else loaded.folder)
+
+
+def is_of(entry: Record, loaded: LoadedSpec) -> bool:
+    """Whether the record is of this spec, and not of another that has the same name."""
+    if not entry.spec_file:
+        return False
+    path = Path(entry.spec_file)
+    if loaded.file is not None and path == loaded.file:
+        return True
+    return path == loaded.folder and (loaded.file is None or is_standard(loaded.file.name))
+
+
+def fingerprint(loaded: LoadedSpec, lock: bytes, inputs: dict[str, str], paths: Paths) -> str:
+    """What tells one build from another: of the spec, the *lock*'s bytes, the hashes of *inputs*, and the base."""
+    parts = [str(FORMAT).encode(), msgspec.json.encode(loaded.spec, order="sorted"), lock]
+    parts += [msgspec.json.encode(inputs, order="sorted"), _base_mark(loaded, paths).encode()]
+    digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+    return f"sha256:{hashlib.sha256(digests).hexdigest()}"
+
+
+def _base_mark(loaded: LoadedSpec, paths: Paths) -> str:
+    """Changes when a base that is not an archive's may have changed; whether it has is for the lock to say."""
+    base = loaded.spec.base
+    if base.startswith("debian:"):
+        return ""
+    if base.startswith("env:"):
+        try:
+            return find_record(paths, base.partition(":")[2]).image or ""
+        except NotFoundError:
+            return ""
+    from ..lock.fit import base_file  # late: seldom needed
+
+    try:
+        found = base_file(loaded, base).stat()
+    except OSError:
+        return ""
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def input_memory(paths: Paths) -> Path:
+    """Where :mod:`.inputs` remembers hashes."""
+    return paths.store / "cache" / "inputs"
+
+
+def _ready_file(paths: Paths, name: str) -> Path:
+    return paths.store / "cache" / "ready" / f"{name}.json"
+
+
+def _read_ready(paths: Paths, name: str) -> _Ready | None:
+    try:
+        return msgspec.json.decode(_ready_file(paths, name).read_bytes(), type=_Ready)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def remember(paths: Paths, name: str, ready: str, inputs: tuple[str, ...]) -> None:
+    """Keep that the environment *name* was built with the fingerprint *ready*, which is made of *inputs*."""
+    file = _ready_file(paths, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    temporary.write_bytes(msgspec.json.encode(_Ready(ready, inputs)))
+    temporary.replace(file)
