@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
@@ -38,12 +39,16 @@ from .views import (
 )
 
 if TYPE_CHECKING:
+    from .build.dockerfile.logged import BuiltDockerfile, Request
     from .build.ensure import Built
     from .image.gc import Collected
     from .image.model import Image
+    from .image.pull import Pulled
+    from .image.push import Pushed
     from .image.store import Store
     from .runtime.base import Container, ContainerState, Runtime
     from .sandbox.probe import Finding
+    from .shipping import Loaded, Shipping
     from .spec.model import LoadedSpec
 
 __all__ = ["Environments"]
@@ -114,6 +119,13 @@ class Environments:
             with self._guard:
                 self._runtime = self._runtime or made
         return self._runtime
+
+    @cached_property
+    def shipping(self) -> Shipping:
+        """Images to and from registries and files."""
+        from .shipping import Shipping
+
+        return Shipping(self.paths, self.store)
 
     # Environments
 
@@ -194,7 +206,7 @@ class Environments:
         else:
             entry = self._record(reference)
         if entry is None:
-            return Resolved(reference=reference, image=self.store.image(reference).digest)
+            return Resolved(reference=reference, image=self.shipping.find(reference).digest)
         if entry.image is None:
             raise NotFoundError(
                 f"the environment {entry.name} is not built yet", hint=f"`jupyter containers build {entry.name}`"
@@ -216,6 +228,12 @@ class Environments:
         return self._build_loaded(
             loaded, paths=self.paths, monitor=monitor, cancel=cancel, kernelspec=kernelspec, **options
         )
+
+    def build_dockerfile(self, request: Request, **options: Any) -> BuiltDockerfile:
+        """Build the image of a Dockerfile; *options* of :func:`.dockerfiles.build_dockerfile`."""
+        from .dockerfiles import build_dockerfile
+
+        return build_dockerfile(request, paths=self.paths, shipping=self.shipping, **options)
 
     def start_build(
         self, reference: str | Path, *, monitor: Monitor = silent, kernelspec: bool = True, **options: bool
@@ -281,6 +299,28 @@ class Environments:
         from .image.gc import collect
 
         return collect(self.store, unused_for=unused_for, dry_run=dry_run)
+
+    def pull(self, reference: str, **options: Any) -> Pulled:
+        """Take an image from a registry into the store; *options* of :meth:`.Shipping.pull`."""
+        return self.shipping.pull(reference, **options)
+
+    def push(self, reference: str, target: str = "", **options: Any) -> Pushed:
+        """Send the image of *reference* to *target* (default: the reference, which names a registry then);
+        *options* of :meth:`.Shipping.push`."""
+        image = self.store.image(self.resolve(reference).image)
+        return self.shipping.push(image, target or reference, **options)
+
+    def save(self, references: Sequence[str], path: Path, **options: Any) -> tuple[str, ...]:
+        """Write the images of *references* to a file or folder; *options* of :meth:`.Shipping.save`."""
+        return self.shipping.save([self.resolve(reference) for reference in references], path, **options)
+
+    def load(self, path: Path, **options: Any) -> tuple[Loaded, ...]:
+        """Take the images in a file or folder into the store; *options* of :meth:`.Shipping.load`."""
+        return self.shipping.load(path, **options)
+
+    def remove_image(self, reference: str) -> Image:
+        """Forget an image, or only its name *reference* where it has others; see :meth:`.Shipping.remove`."""
+        return self.shipping.remove(reference, {state.image: state.name for state in self.runtime.list(all=True)})
 
     def containers(self, *, all: bool = False) -> tuple[ContainerState, ...]:
         """Running ones, or all, newest first."""

@@ -51,7 +51,18 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "top": ("Containers", "containers_usage", "Top", "list the processes of a container"),
     "diff": ("Containers", "containers_usage", "Diff", "list the files a container changed"),
     "images": ("Store", "images", "Images", "list images"),
+    "history": ("Store", "images", "HistoryCommand", "show what an image is made of"),
+    "tag": ("Store", "images", "Tag", "give an image another name"),
+    "rmi": ("Store", "images", "Rmi", "remove images, or one of their names"),
+    "save": ("Store", "ship_files", "Save", "write images to a file or folder"),
+    "load": ("Store", "ship_files", "Load", "take images in from a file or folder"),
     "prune": ("Store", "images", "Prune", "remove what nothing refers to"),
+    "pull": ("Registries", "ship", "Pull", "take an image from a registry"),
+    "push": ("Registries", "ship", "Push", "send an image to a registry"),
+    "copy": ("Registries", "ship", "Copy", "copy an image from registry to registry"),
+    "search-tags": ("Registries", "ship", "SearchTags", "list the tags of an image in a registry"),
+    "login": ("Registries", "ship_login", "Login", "remember a login for a registry"),
+    "logout": ("Registries", "ship_login", "Logout", "forget a login for a registry"),
     "doctor": ("Host", "doctor", "Doctor", "try what this host can do, and name the remedies"),
 }
 

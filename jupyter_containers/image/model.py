@@ -116,9 +116,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     empty_layer: bool = False
 
 
-class ImageConfig(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"os_version": "os.version"}
-):
+class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"os_version": "os.version"}):
     """config.md: the document whose digest is the image's identity (the *image id* of other engines)."""
 
     created: str = ""
@@ -194,9 +192,7 @@ def decode(data: bytes, kind: type[_T], *, what: str, limit: int = LONGEST_DOCUM
     Raises :class:`UntrustedContentError` for size, encoding, syntax, types, and depth (the decoder's recursion bound).
     """
     if len(data) > limit:
-        raise UntrustedContentError(
-            f"{what}: {len(data)} bytes of JSON are more than the {limit} that are read"
-        )
+        raise UntrustedContentError(f"{what}: {len(data)} bytes of JSON are more than the {limit} that are read")
     try:
         data.decode("utf-8")  # properties that are skipped are not checked by the decoder
         return msgspec.json.decode(data, type=kind)

@@ -83,6 +83,11 @@ class Registry:
     def __exit__(self, *exception: object) -> None:
         self.transport.close()
 
+    @property
+    def asked_for_login(self) -> bool:
+        """Whether it asked for one up to now."""
+        return self._asked
+
     def ping(self) -> None:
         """Ask whether it is there and lets us in (distribution-spec, "Determining Support")."""
         with self.call("GET", "/v2/", what="its API"):

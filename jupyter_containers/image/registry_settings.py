@@ -59,8 +59,12 @@ def remote_reference(text: str) -> Reference:
 def host_of(registry: str) -> str:
     """The host (and port) that answers for *registry*. Raises :class:`ReferenceError` for what is none."""
     host = _API_HOSTS.get(registry, registry)
-    if parse_reference(f"{host}/x").registry != host:
-        raise ReferenceError(f"{registry!r} is not a registry", hint="write HOST or HOST:PORT, such as ghcr.io")
+    try:
+        well_formed = parse_reference(f"{host}/x").registry == host
+    except ReferenceError:
+        well_formed = False
+    if not well_formed:
+        raise ReferenceError(f"{registry[:200]!r} is not a registry", hint="write HOST or HOST:PORT, such as ghcr.io")
     return host
 
 

@@ -23,7 +23,10 @@ import msgspec
 from ..errors import InputError, Problem
 from . import sources
 
-__all__ = ["DEFAULT_ARCHIVE", "DEFAULT_SECURITY_ARCHIVE", "Settings", "config_file"]
+__all__ = [
+    "DEFAULT_ARCHIVE", "DEFAULT_SECURITY_ARCHIVE", "Config", "RegistryTable", "Settings", "config_file", "read_config",
+    "read_flag",
+]  # fmt: skip
 
 DEFAULT_ARCHIVE = "https://deb.debian.org/debian"
 DEFAULT_SECURITY_ARCHIVE = "https://deb.debian.org/debian-security"
@@ -48,9 +51,19 @@ class _Network(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     parallel: int = 8
 
 
-class _Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RegistryTable(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """One of ``[registries."HOST"]``; :mod:`.registries` makes settings of them."""
+
+    insecure: bool = False
+    mirrors: tuple[str, ...] = ()
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration file."""
+
     debian: _Debian = _Debian()
     network: _Network = _Network()
+    registries: dict[str, RegistryTable] = {}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The settings of the host and its user. :class:`InputError` for a file or variable that is not well formed."""
         env = os.environ if environ is None else environ
         file = config_file(env)
-        config = _read_config(file)
+        config = read_config(file)
         given = _split(env.get("JUPYTER_CONTAINERS_DEBIAN_MIRROR", ""))
         given_security = _split(env.get("JUPYTER_CONTAINERS_DEBIAN_SECURITY_MIRROR", ""))
         if given:
@@ -106,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             security=config.debian.security,
             strict_valid_until=config.debian.strict_valid_until,
             keyrings=tuple(str(Path(name).expanduser()) for name in config.debian.keyrings),
-            offline=_flag(env, "JUPYTER_CONTAINERS_OFFLINE", config.network.offline),
+            offline=read_flag(env, "JUPYTER_CONTAINERS_OFFLINE", config.network.offline),
             connect_timeout=config.network.connect_timeout,
             idle_timeout=config.network.idle_timeout,
             retries=config.network.retries,
@@ -122,11 +135,12 @@ def config_file(env: Mapping[str, str]) -> Path:
     return folder / "jupyter-containers" / "config.toml"
 
 
-def _read_config(file: Path) -> _Config:
+def read_config(file: Path) -> Config:
+    """The file's content, empty where there is none; :class:`InputError`."""
     try:
         text = file.read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        return _Config()
+        return Config()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {file}: {error}", hint="correct or remove the file") from error
     try:
@@ -136,9 +150,9 @@ def _read_config(file: Path) -> _Config:
             for key in ("archives", "security-archives", "keyrings", "components"):
                 if isinstance(debian.get(key), str):
                     debian[key] = _split(debian[key])
-        return msgspec.convert(document, _Config)
+        return msgspec.convert(document, Config)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        problem = Problem(str(file), str(error), "docs/lock.md lists the keys")
+        problem = Problem(str(file), str(error), "docs/lock.md and docs/images.md list the keys")
         raise InputError("the configuration file is not valid", problems=[problem]) from error
 
 
@@ -162,7 +176,8 @@ def _security_beside(archives: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*beside, DEFAULT_SECURITY_ARCHIVE]))
 
 
-def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:
+def read_flag(env: Mapping[str, str], name: str, default: bool) -> bool:
+    """A variable that says yes or no; *default* where it is not set."""
     value = env.get(name)
     if value is None:
         return default
