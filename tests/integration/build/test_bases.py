@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_containers.build.ensure import Built, ensure_built
 from jupyter_containers.build.monitor import Event
-from jupyter_containers.errors import BuildError, HashMismatchError, UntrustedContentError
+from jupyter_containers.errors import BuildError, LockError, UntrustedContentError
 from jupyter_containers.image.saving import save
 from jupyter_containers.image.store import Store
 from jupyter_containers.paths import Paths
@@ -32,7 +32,7 @@ def test_an_image_file_as_base_gets_packages_of_both_kinds(shared_home: Paths, s
     # Another image in the file than the one that was locked is not taken.
     other = Paths(folder / "home", folder / "run").made()
     save(Store(shared_home.store), built.image, folder / "base.tar", compression="none")
-    with pytest.raises(HashMismatchError, match="holds the image"):
+    with pytest.raises(LockError, match=r"base\.tar was changed"):
         ensure_built(folder, paths=other, locked=True)
 
 
