@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..lock.model import Lock
     from ..lock.settings import Settings
 
-__all__ = ["Built", "Status", "ensure_built", "spec_location", "status"]
+__all__ = ["Built", "Status", "ensure_built", "spec_location", "status", "with_inputs"]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _build(
     location = _check_name(loaded, paths)
     settings = settings or Settings.current()
     lock = _find_lock(loaded, paths, settings, recorder, locked=locked, upgrade=upgrade)
-    lock = msgspec.structs.replace(lock, inputs=hash_inputs(loaded, lock, input_memory(paths)))
+    lock = with_inputs(loaded, lock, paths)
     if not locked:
         write_lock(loaded.lock_file, lock)
     image = build(
@@ -148,6 +148,11 @@ def _build(
     remember(paths, spec.name, mark, input_paths(loaded, lock))
     record(paths, entry)
     return Built(loaded, image, entry, recorder.id)
+
+
+def with_inputs(loaded: LoadedSpec, lock: Lock, paths: Paths) -> Lock:
+    """*lock* with the hashes of the files that the build takes in as they are now: what is written beside the spec."""
+    return msgspec.structs.replace(lock, inputs=hash_inputs(loaded, lock, input_memory(paths)))
 
 
 def _find_lock(

@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-t", "--tag", action="append", default=[], metavar="NAME[:TAG]", help="name the image")
     group.add_argument("--build-arg", action="append", default=[], metavar="NAME[=VALUE]", help="set an ARG")
     group.add_argument("--target", default="", metavar="STAGE", help="build this stage, and what it needs")
-    group.add_argument("--secret", action="append", default=[], metavar="id=…,src=…", help="for RUN --mount=type=secret")
+    group.add_argument("--secret", action="append", default=[], metavar="id=…,src=…", help="for RUN --mount")
     group.add_argument("--platform", default="", metavar="OS/ARCH", help="build for another platform")
 
 

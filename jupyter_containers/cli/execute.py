@@ -43,6 +43,8 @@ class Execute(Command):
         add("--allow-errors", action="store_true", help="go on after a cell that fails")
         add("--memory", default="", metavar="SIZE", help="memory limit of each container, such as 2G")
         add("--cpus", type=float, metavar="N", help="CPU limit of each container")
+        add("--accept-unenforced", action="append", default=[], choices=("memory", "cpus", "pids", "disk", "gpus"),
+            metavar="LIMIT", help="run even if this host can't enforce it")  # fmt: skip
         add("--network", choices=("none", "full"), default="", help="instead of the spec's")
         add(
             "--pass-env", action="append", default=[], metavar="NAME", help="hand a variable on (* and ? are wildcards)"
@@ -59,6 +61,7 @@ class Execute(Command):
 
         values = {
             "memory": options.memory, "cpus": options.cpus, "network": options.network, "pass_env": options.pass_env,
+            "accept_unenforced": options.accept_unenforced,
         }  # fmt: skip
         settings = check_options(values, source="the command line", partial=True)
         quiet = options.quiet or options.json

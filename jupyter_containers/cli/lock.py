@@ -40,7 +40,7 @@ class LockCommand(Command):
         )
         parser.add_argument("--check", action="store_true", help="change nothing; tell whether the lock fits")
         parser.add_argument(
-            "--architecture", action="append", choices=["amd64", "arm64"],
+            "--architecture", action="append", default=[], choices=["amd64", "arm64"],
             help="lock Debian packages for it as well (repeatable; default: this machine's)",
         )  # fmt: skip
 
@@ -64,20 +64,22 @@ class LockCommand(Command):
 
     @staticmethod
     def _resolve(loaded: LoadedSpec, options: argparse.Namespace) -> int:
+        from ..build.ensure import with_inputs
         from ..lock.file import read_lock, write_lock
         from ..lock.resolve import resolve
         from ..lock.settings import Settings
         from ..paths import Paths
         from .progress import Transfer
 
+        paths = Paths.current()
         previous = read_lock(loaded.lock_file) if loaded.lock_file.exists() else None
         upgrade = False if options.upgrade is None else frozenset(options.upgrade) or True
-        more = {"architectures": tuple(options.architecture)} if options.architecture else {}
         with Transfer() as progress:
             lock = resolve(
-                loaded, paths=Paths.current(), settings=Settings.current(), previous=previous, upgrade=upgrade,
-                progress=progress, **more,
+                loaded, paths=paths, settings=Settings.current(), previous=previous, upgrade=upgrade,
+                architectures=options.architecture, progress=progress, warn=progress.say,
             )  # fmt: skip
+        lock = with_inputs(loaded, lock, paths)
         changed = write_lock(loaded.lock_file, lock)
         debs = sum(len(group) for group in lock.base.packages.values()) + sum(map(len, lock.apt.values()))
         wheels = len(lock.python.pylock.get("packages", ())) if lock.python else 0

@@ -31,6 +31,10 @@ class Transfer:
     def __call__(self, what: str, done: int, total: int) -> None:
         self._bars.update(what, done, total)
 
+    def say(self, text: str) -> None:
+        """A line that stays: a warning."""
+        self._bars.say(printable(text))
+
 
 class BuildProgress:
     """A build's monitor on a terminal: a line per step, output of the one at work, bars with an ETA below.

@@ -11,7 +11,15 @@ from ..errors import ResolutionError, SpecError
 from ..spec.model import EnvironmentSpec, LoadedSpec
 from ..spec.requirement import HASH, distribution_name, local_path, normalise_name
 
-__all__ = ["absolute", "check_folders", "given_hashes", "kernel_packages", "needs_ipykernel", "requirement_lines", "wants_python"]
+__all__ = [
+    "absolute",
+    "check_folders",
+    "given_hashes",
+    "kernel_packages",
+    "needs_ipykernel",
+    "requirement_lines",
+    "wants_python",
+]
 
 
 def wants_python(spec: EnvironmentSpec, *, adopted: bool = False) -> bool:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import HostError, InputError, ResolutionError, UnreachableError
+from ..errors import ContainersError, HostError, InputError, ResolutionError, UnreachableError
 from .indexes import trust_environment
 
 __all__ = ["NoWheelError", "explanation", "failure", "own_options", "run_uv", "uv_environment", "uv_path"]
@@ -91,7 +91,7 @@ class NoWheelError(ResolutionError):
         """Those that an index has; not those that were given as an address or a folder."""
 
 
-def failure(stderr: str) -> Exception:
+def failure(stderr: str) -> ContainersError:
     """The error that uv's output on a failed run stands for."""
     text = explanation(stderr)
     if "Failed to fetch" in text or "error sending request" in text:
