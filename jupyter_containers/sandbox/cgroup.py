@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HostError, LimitError
-from .controllers import Enforcement, Facts, decide, find_hierarchies, remedy
+from .controllers import Enforcement, Facts, acceptance, decide, find_hierarchies, remedy
 from .model import Limits
 from .usage import Usage, read, usage_v1, usage_v2
 
@@ -268,7 +268,7 @@ def make_group(
         for folder in folders.values():
             _remove(folder)
         raise LimitError(f"cannot set up the control group {error.filename or name}: {error.strerror}",
-                         hint="accept the limit as not enforced, or ask the administrator") from error  # fmt: skip
+                         hint=f"ask the administrator, {acceptance(enforcement.means)}") from error  # fmt: skip
     return Group(name, limits, enforcement, folders)
 
 

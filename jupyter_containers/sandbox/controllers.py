@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from .model import Limits
 
-__all__ = ["LIMITS", "Enforcement", "Facts", "Hierarchy", "decide", "find_hierarchies"]
+__all__ = [
+    "LIMITS",
+    "Enforcement",
+    "Facts",
+    "Hierarchy",
+    "acceptance",
+    "decide",
+    "find_hierarchies",
+    "remedy",
+]
 
 LIMITS = ("memory", "cpus", "pids")
 """The limits that control groups are for; open_files and file_size are rlimits by nature."""
@@ -161,17 +170,30 @@ def _why_not(controller: str, facts: Facts) -> str:
     return f"no group with the {controller} controller may be made here"
 
 
-def remedy(unenforced: Iterable[str], facts: Facts) -> str:
-    """How this host could enforce them."""
+def remedy(unenforced: Sequence[str], facts: Facts) -> str:
+    """How this host could enforce them, and how to do without."""
     controllers = " ".join(_CONTROLLER[limit] for limit in unenforced)
     if facts.scope:
-        return (
+        way = (
             f"let systemd delegate: a drop-in for user@.service with [Service] Delegate={controllers}, then log in "
-            "again; or accept the limit as not enforced"
+            "again"
         )
-    if os.geteuid() != 0 and any(h.version == 1 and h.controllers for h in facts.hierarchies):
-        return (
+    elif os.geteuid() != 0 and any(h.version == 1 and h.controllers for h in facts.hierarchies):
+        way = (
             "cgroup v1 has no safe delegation: ask the administrator for cgroup v2 "
-            "(systemd.unified_cgroup_hierarchy=1), or accept the limit as not enforced"
+            "(systemd.unified_cgroup_hierarchy=1)"
         )
-    return "start the program in a systemd user session, or accept the limit as not enforced"
+    else:
+        way = "start the program in a systemd user session"
+    return f"{way}; {acceptance(unenforced)}"
+
+
+def acceptance(unenforced: Iterable[str]) -> str:
+    """How to start without these limits, in the words of the command line and of Jupyter's configuration."""
+    names = list(unenforced)
+    options = " ".join(f"--accept-unenforced {name}" for name in names)
+    listed = ", ".join(f'"{name}"' for name in names)
+    return (
+        f"or go without: `{options}` (run, execute), or in jupyter_config.py "
+        f"`c.ContainerProvisioner.accept_unenforced = [{listed}]`"
+    )

@@ -97,7 +97,10 @@ def test_then_systemd_for_what_it_can_delegate() -> None:
     assert decision.means == {"memory": "cgroup v2 (systemd scope)", "pids": "cgroup v2 (systemd scope)"}
     assert decision.unenforced == ("cpus",)
     assert "no cpu controller" in decision.notes["cpus"]
-    assert "Delegate=cpu" in remedy(decision.unenforced, facts)
+    text = remedy(decision.unenforced, facts)
+    assert "Delegate=cpu" in text
+    assert "--accept-unenforced cpus" in text
+    assert 'c.ContainerProvisioner.accept_unenforced = ["cpus"]' in text
 
 
 def test_v1_beside_an_empty_v2() -> None:
