@@ -93,9 +93,8 @@ def _pull(
     image = store.put_document(plan.document, layers, manifest=plan.manifest, manifest_document=plan.manifest_document)
     store.tag(str(reference), image.digest)
     if repository.registry.name == reference.registry:
-        for _, entry, _ in plan.layers:
-            assert entry is not None
-            remember_place(store, entry.digest, what)
+        for digest in (image.digest, *(entry.digest for _, entry, _ in plan.layers if entry is not None)):
+            remember_place(store, digest, what)
     return Pulled(
         store.image(image.digest), str(reference), document.descriptor.digest, repository.registry.name, moved
     )

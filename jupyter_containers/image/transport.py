@@ -5,6 +5,7 @@ Proxies, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` come from the environment (httpx
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import threading
@@ -53,6 +54,8 @@ class Transport:
 
     def __init__(self, settings: RegistrySettings, *, stop: threading.Event) -> None:
         self.settings, self.stop = settings, stop
+        if _without_queries not in logging.getLogger("httpx").filters:
+            logging.getLogger("httpx").addFilter(_without_queries)
         self._lock = threading.Lock()
         self._clients: dict[tuple[bool, bool], httpx.Client] = {}
 
@@ -178,6 +181,13 @@ def shown(url: str) -> str:
     """The URL without what may be secret in it: user, password, query."""
     parts = _split(url)
     return f"{parts.scheme}://{netloc(url)}{parts.path}"[:200] if parts is not None else "an ill-formed URL"
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """httpx logs each URL that it asks for. Those that a registry redirects to have their signature in the query."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(shown(str(item)) if type(item).__name__ == "URL" else item for item in record.args)
+    return True
 
 
 def _split(url: str) -> SplitResult | None:

@@ -73,12 +73,9 @@ class Upload:
         self._count(0)
 
     def _patch(self) -> None:
-        headers = {"Content-Type": "application/octet-stream"}
-        if self._there:
-            headers["Content-Range"] = f"{self._there}-{self._entry.size - 1}"
         with self._registry.call(
-            "PATCH", self._location, what=self._what, scopes=self._scopes, headers=headers, body=self._rest(),
-            accept=(201, 202, 204), retry=False,
+            "PATCH", self._location, what=self._what, scopes=self._scopes, headers=self._headers(),
+            body=self._rest(), accept=(201, 202, 204), retry=False,
         ) as response:  # fmt: skip
             self._move(response)
         self._there = self._entry.size
@@ -87,10 +84,9 @@ class Upload:
         """The last request: the digest, and what was not sent yet."""
         parts = urlsplit(self._location)
         query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("digest", self._entry.digest)])
-        headers = {"Content-Type": "application/octet-stream"}
         with self._registry.call(
-            "PUT", parts._replace(query=query).geturl(), what=self._what, scopes=self._scopes, headers=headers,
-            body=self._rest(), accept=(201, 202, 204), retry=False,
+            "PUT", parts._replace(query=query).geturl(), what=self._what, scopes=self._scopes,
+            headers=self._headers(), body=self._rest(), accept=(201, 202, 204), retry=False,
         ):  # fmt: skip
             pass
 
@@ -113,6 +109,12 @@ class Upload:
             self._location, there = "", 0
         self._there = there
         self._count(there)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/octet-stream"}
+        if 0 < self._there < self._entry.size:
+            headers["Content-Range"] = f"{self._there}-{self._entry.size - 1}"
+        return headers
 
     def _rest(self) -> Body:
         start = self._there

@@ -19,6 +19,7 @@ import zstandard
 
 from jupyter_containers.errors import NotFoundError, UntrustedContentError
 from jupyter_containers.image import layout
+from jupyter_containers.image.blobs import layer_tar
 from jupyter_containers.image.bounds import Bounds
 from jupyter_containers.image.digest import sha256_of
 from jupyter_containers.image.model import (
@@ -31,7 +32,6 @@ from jupyter_containers.image.model import (
     ImageConfig,
     Layer,
 )
-from jupyter_containers.image.blobs import layer_tar
 from jupyter_containers.image.store import Store
 
 MakeTar = Callable[..., bytes]

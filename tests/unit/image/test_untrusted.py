@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_containers.errors import ContainersError, OutOfSpaceError, UntrustedContentError
+from jupyter_containers.image.blobs import layer_tar
 from jupyter_containers.image.bounds import Bounds
 from jupyter_containers.image.digest import sha256_of
 from jupyter_containers.image.facts import Facts
 from jupyter_containers.image.foreign import load_layer, load_root
 from jupyter_containers.image.model import Descriptor, Layer
-from jupyter_containers.image.blobs import layer_tar
 from jupyter_containers.image.store import Store
 from jupyter_containers.image.tar import FILE, Member, pack
 from jupyter_containers.image.tree import remove_tree
