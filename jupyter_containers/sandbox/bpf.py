@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .syscalls import ARCHITECTURES, number
 
@@ -44,8 +43,7 @@ _MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 _Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(NamedTuple):
     """A comparison of the low 32 bits of one argument.
 
     ``any``: a bit of *value* is set. ``equal`` / ``unequal``: the bits under *mask* are, or are not, *value*.
@@ -57,8 +55,7 @@ class Compare:
     mask: int = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """What becomes of one system call: *action* when all tests of any clause hold, else it is allowed.
 
     No clause at all: *action* always.
@@ -69,8 +66,7 @@ class Rule:
     clauses: tuple[tuple[Compare, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """The rules of one interface. ``unknown`` is the action for numbers above the newest one that is known."""
 
     architecture: str

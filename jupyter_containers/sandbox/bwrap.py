@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import HostError
 from . import terminal
 from .choice import Bwrap, find_bwrap
-from .model import Sandbox, Tmpfs
+from .model import NOTHING, Sandbox, Tmpfs
 from .preparation import by_depth
 
 __all__ = ["Bwrap", "Fds", "Host", "arguments", "find_bwrap", "options", "this_host"]
@@ -34,8 +34,7 @@ _MOUNT_OPTIONS = 4095
 """mount(2) copies one page of options; every layer's path is in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """What the kernel has of the optional parts."""
 
     masked: tuple[str, ...] = ()
@@ -46,8 +45,7 @@ class Host:
     cgroup_namespace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fds:
+class Fds(NamedTuple):
     """Descriptors that bwrap inherits."""
 
     filter: int | None = None
@@ -55,7 +53,7 @@ class Fds:
     block: int | None = None
     terminal: int | None = None
     """The program of :mod:`.terminal`."""
-    files: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, int] = NOTHING
     """By path in the sandbox, as in ``Sandbox.files``."""
 
     def all(self) -> list[int]:

@@ -9,9 +9,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import HostError, LimitError
 from .controllers import Enforcement, Facts, acceptance, decide, find_hierarchies, remedy
@@ -46,8 +45,7 @@ _SETTINGS_V1 = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     limit: str
     asked: float
     enforced_by: str
@@ -55,8 +53,7 @@ class Report:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """The control groups of one sandbox. Owned by who made it: :meth:`remove` when the sandbox is gone.
 
     ``folders`` are by v1 controller, or ``unified``. A systemd scope has none until :meth:`located`.
@@ -115,7 +112,7 @@ class Group:
                     f"systemd made the scope {path} without the {limit} limit",
                     hint=remedy([limit], with_scope()),
                 )
-        return replace(self, folders={"unified": folder})
+        return self._replace(folders={"unified": folder})
 
     def report(self) -> tuple[Report, ...]:
         """Each limit that was asked for, and what enforces it."""
@@ -188,7 +185,7 @@ class Group:
         """As JSON can hold it; :func:`restore_group` reads it."""
         return {
             "name": self.name,
-            "limits": {name: getattr(self.limits, name) for name in Limits.__slots__},
+            "limits": {name: getattr(self.limits, name) for name in Limits._fields},
             "folders": {name: str(folder) for name, folder in self.folders.items()},
             "means": dict(self.enforcement.means),
             "notes": dict(self.enforcement.notes),
@@ -328,7 +325,7 @@ def this_host() -> Facts:
 def with_scope() -> Facts:
     """The same, and whether systemd starts scopes for us: tried with an empty one."""
     scope, controllers = _systemd()
-    return replace(this_host(), scope=scope, scope_controllers=controllers)
+    return this_host()._replace(scope=scope, scope_controllers=controllers)
 
 
 def _systemd() -> tuple[tuple[str, ...], frozenset[str]]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import HostError
 from . import idmap, orders
@@ -22,8 +21,7 @@ _OLDEST = (0, 11)
 """The first version with overlays."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bwrap:
+class Bwrap(NamedTuple):
     path: Path
     version: str
     origin: Literal["bundled", "system"]

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from .model import Limits
+from .model import NOTHING, Limits
 
 __all__ = [
     "LIMITS",
@@ -35,8 +34,7 @@ _ACCOUNTING = ("memory", "cpuacct", "pids", "freezer", "blkio")
 """v1 controllers whose figures, or whose freezer, are of use without a limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
+class Hierarchy(NamedTuple):
     """One mounted tree and this process's own place in it."""
 
     version: Literal[1, 2]
@@ -46,8 +44,7 @@ class Hierarchy:
     writable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the decision stands on; :func:`.cgroup.this_host` gathers it."""
 
     hierarchies: tuple[Hierarchy, ...] = ()
@@ -59,14 +56,13 @@ class Facts:
     """RLIMIT_NPROC counts per user namespace (Linux 5.14)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enforcement:
+class Enforcement(NamedTuple):
     """What will enforce each limit."""
 
-    means: Mapping[str, str] = field(default_factory=dict)
+    means: Mapping[str, str] = NOTHING
     """limit → ``cgroup v2``, ``cgroup v2 (systemd scope)``, ``cgroup v1``, ``rlimit``; absent: nothing can."""
-    notes: Mapping[str, str] = field(default_factory=dict)
-    parents: Mapping[str, Path] = field(default_factory=dict)
+    notes: Mapping[str, str] = NOTHING
+    parents: Mapping[str, Path] = NOTHING
     """v1 controller (``unified`` for v2) → the folder in which a group is made."""
     scope: tuple[str, ...] = ()
     unenforced: tuple[str, ...] = ()

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from .model import Bind, Overlay, Sandbox
 
@@ -24,8 +24,7 @@ UNPRIVILEGED_ID = 1879048192
 subordinate ids use, below 2³¹."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clone:
+class Clone(NamedTuple):
     """A copy of a mount: *source*'s tree at *target*."""
 
     source: str
@@ -36,8 +35,7 @@ class Clone:
     folder: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """Where things lie for bwrap once the clones are made."""
 
     sandbox: Sandbox
@@ -85,10 +83,10 @@ def stage_sandbox(sandbox: Sandbox, bwrap: Path) -> Stage:
                 folder=stat.S_ISDIR(status.st_mode),
             )
         )
-        binds.append(replace(bind, source=Path(target), optional=False))
+        binds.append(bind._replace(source=Path(target), optional=False))
     path, more = stage_bwrap(bwrap)
     return Stage(
-        replace(sandbox, root=root, store=Path(folder, "store"), binds=tuple(binds)), path, (*clones, *more)
+        sandbox._replace(root=root, store=Path(folder, "store"), binds=tuple(binds)), path, (*clones, *more)
     )
 
 

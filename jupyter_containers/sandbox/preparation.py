@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ..errors import HostError
@@ -29,17 +28,17 @@ def prepare(sandbox: Sandbox) -> Sandbox:
     for each in by_depth(sandbox):
         target = View(mounts).resolve(each.target)
         if isinstance(each, Tmpfs):
-            folders.append(replace(each, target=target))
+            folders.append(each._replace(target=target))
             mounts[target] = ()
         elif not (each.optional and not each.source.exists()):
-            binds.append(replace(each, target=target))
+            binds.append(each._replace(target=target))
             mounts[target] = (each.source,)
     view = View(mounts)
     files = {view.resolve(target): content for target, content in sandbox.files.items()}
     targets = [*(bind.target for bind in binds), *(folder.target for folder in folders), *files]
     possible, _ = read_only_folders(layers, sandbox.read_only, targets=targets)
-    root = replace(sandbox.root, layers=layers, read_only=possible)
-    return replace(sandbox, root=root, binds=tuple(binds), tmpfs=tuple(folders), files=files)
+    root = sandbox.root._replace(layers=layers, read_only=possible)
+    return sandbox._replace(root=root, binds=tuple(binds), tmpfs=tuple(folders), files=files)
 
 
 def _check_system_folders(roots: Sequence[Path]) -> None:

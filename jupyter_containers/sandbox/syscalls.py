@@ -6,13 +6,12 @@ None: the architecture has no such call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["ARCHITECTURES", "Architecture", "number"]
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
+class Architecture(NamedTuple):
     """One system call interface, as seccomp tells them apart."""
 
     name: str

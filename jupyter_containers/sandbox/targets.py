@@ -11,8 +11,8 @@ import os
 import posixpath
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import HostError
 
@@ -34,8 +34,7 @@ def is_opaque(folder: str | Path) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What the sandbox will see, as mount points and the host folders behind them, topmost first.
 
     ``mounts`` has ``/`` with the root's upper folder and layers, a bind's target with its source, and an empty

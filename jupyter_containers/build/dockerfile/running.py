@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import stat
 from collections.abc import Mapping
@@ -95,8 +94,7 @@ def _execute(
             root=Overlay(tuple(layer.path for layer in step.state.layers), staging.upper, staging.work),
             store=build.store.root, network=network, binds=binds, limits=build.bounds.limits, cwd=cwd,
         )  # fmt: skip
-        sandbox = dataclasses.replace(
-            sandbox,
+        sandbox = sandbox._replace(
             env=_environment(step, env, account, mounts, network=network),
             tmpfs=tuple(mounts.tmpfs),
             files={**sandbox.files, **mounts.files, _APT_CONFIG: _APT_SETTINGS},

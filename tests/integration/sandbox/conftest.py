@@ -45,9 +45,7 @@ def make(store: Path) -> Make:
         if not prefix.is_relative_to("/usr") or prefix.is_relative_to("/usr/local"):
             binds = (*binds, Bind(prefix, str(prefix)))
         sandbox = host_sandbox(store, script, binds=binds, **options)
-        from dataclasses import replace
-
-        return replace(sandbox, argv=argv) if argv else sandbox
+        return sandbox._replace(argv=argv) if argv else sandbox
 
     return make
 
