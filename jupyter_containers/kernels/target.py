@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..build.monitor import Monitor, silent
+from ..build.state import find_outdated
 from ..errors import NotFoundError
 from ..paths import Paths
 from ..spec.catalog import Record, find_record, list_records
@@ -30,8 +30,7 @@ INPUTS = (
     "jupyter-container.toml", "jupyter-container.lock", "pyproject.toml", "requirements.txt", "environment.yml",
     "environment.yaml", "apt.txt", "runtime.txt", "postBuild", "start", "pylock.toml", "uv.lock",
 )  # fmt: skip
-"""Files whose change may make an image out of date. A look at their times is all that the start of a kernel can afford;
-what is really changed is then found out by the build, which does nothing where nothing is."""
+"""Files that a folder's spec may be made of: one of them, and the folder, are one spec."""
 
 
 def find_target(options: KernelOptions, paths: Paths, store: Store) -> Target | None:
@@ -49,9 +48,10 @@ def find_target(options: KernelOptions, paths: Paths, store: Store) -> Target | 
         image = store.image(entry.image)
     except NotFoundError:
         return _build_first(options)
-    if options.build == "changed" and _may_have_changed(entry):
+    loaded = _read_spec(entry)
+    if options.build == "changed" and loaded is not None and find_outdated(loaded, entry, paths):
         return None
-    return image_target(image, name=entry.name, loaded=read_spec(entry))
+    return image_target(image, name=entry.name, loaded=loaded)
 
 
 def build_target(
@@ -98,42 +98,13 @@ def _folder_or_file(spec: Path) -> Path:
     return spec.parent if spec.name in INPUTS else spec
 
 
-def read_spec(entry: Record) -> LoadedSpec | None:
-    """The spec of *entry*, read once as long as its files stay the same; None where it is gone."""
+def _read_spec(entry: Record) -> LoadedSpec | None:
+    """The spec of *entry* as it is now; None where it is gone."""
     if not entry.spec_file or not Path(entry.spec_file).exists():
         return None
-    key = _signature(Path(entry.spec_file))
-    known = _specs.get(entry.spec_file)
-    if known is None or known[0] != key:
-        from ..spec.load import load_spec
+    from ..spec.load import load_spec
 
-        known = _specs[entry.spec_file] = (key, load_spec(Path(entry.spec_file)))
-    return known[1]
-
-
-_Signature: TypeAlias = tuple[tuple[str, int, int], ...]
-_specs: dict[str, tuple[_Signature, LoadedSpec]] = {}
-
-
-def _signature(spec: Path) -> _Signature:
-    """Changes when one of the spec's files does: each one's time of change, by name."""
-    folder = spec if spec.is_dir() else spec.parent
-    files = {folder / name for name in INPUTS} | {folder / name for name in ("binder", ".binder")} | {spec}
-    return tuple(sorted((str(file), status.st_mtime_ns, status.st_size) for file in files if (status := _stat(file))))
-
-
-def _may_have_changed(entry: Record) -> bool:
-    if not entry.spec_file or entry.built_at is None:
-        return False
-    built_at = entry.built_at * 1e9
-    return any(changed > built_at for _, changed, _ in _signature(Path(entry.spec_file)))
-
-
-def _stat(file: Path) -> os.stat_result | None:
-    try:
-        return file.stat()
-    except OSError:
-        return None
+    return load_spec(Path(entry.spec_file))
 
 
 def _build_first(options: KernelOptions) -> Target | None:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from jupyter_containers.build.state import fingerprint, remember
 from jupyter_containers.errors import NotFoundError
 from jupyter_containers.kernels import host, provisioner, source, standalone
 from jupyter_containers.kernels.host import Host
@@ -21,6 +22,7 @@ from jupyter_containers.paths import Paths
 from jupyter_containers.runtime.base import ContainerConfig, ContainerState, Stats
 from jupyter_containers.runtime.fake import FakeContainer, FakeRuntime
 from jupyter_containers.spec.catalog import Record, record
+from jupyter_containers.spec.load import load_spec
 
 IMAGE = "sha256:" + "1" * 64
 
@@ -166,15 +168,26 @@ def folder(tmp_path) -> Path:
     return made
 
 
-@pytest.fixture
-def environment(paths, folder) -> Record:
+def write_built(paths: Paths, folder: Path, text: str) -> Record:
+    """Write the spec *text* into *folder* and tell the catalog that it is built as it stands."""
+    (folder / "jupyter-container.toml").write_text(text)
+    loaded = load_spec(folder)
+    loaded.lock_file.write_text("")
+    mark = fingerprint(loaded, b"", {}, paths)
     entry = Record(
-        name="small",
-        display_name="Small",
-        spec_file=str(folder),
-        image=IMAGE,
-        spec_digest="x",
-        built_at=time.time() + 60,
-    )
+        name="small", display_name="Small", spec_file=str(folder), image=IMAGE, spec_digest=mark, built_at=time.time(),
+    )  # fmt: skip
+    remember(paths, "small", mark, ())
     record(paths, entry)
     return entry
+
+
+@pytest.fixture
+def environment(paths, folder) -> Record:
+    return write_built(paths, folder, 'name = "small"\n')
+
+
+@pytest.fixture
+def change_spec(paths, folder, environment):
+    """Writes another spec, as built as the first."""
+    return lambda text: write_built(paths, folder, text)

@@ -81,10 +81,10 @@ def test_a_kernel_that_dies_is_told_with_its_cause(make):
     assert result.status == "died" and "cell 1: the kernel died: killed by SIGKILL" in result.error
 
 
-def test_a_kernel_that_does_not_start_is_a_result(make, folder):
+def test_a_kernel_that_does_not_start_is_a_result(make, folder, change_spec):
     path = make("a.ipynb", "1")
     argv = '["/usr/bin/python3", "-c", "raise SystemExit(\'broken\')", "{connection_file}"]'
-    (folder / "jupyter-container.toml").write_text(f'name = "small"\n[kernel]\nargv = {argv}\n')
+    change_spec(f'name = "small"\n[kernel]\nargv = {argv}\n')
     (result,) = execute_notebooks([path], env="small")
     assert result.status == "not started" and "| broken" in result.error and result.output == ""
 

@@ -148,10 +148,12 @@ def test_a_kept_container_goes_when_the_settings_change(start, processes, folder
         (["-c", "import os; os.kill(os.getpid(), 9)"], ["SIGKILL"], "jupyter containers run"),
     ],
 )
-def test_a_container_that_ends_at_once_is_an_error_with_its_last_output(manager, processes, folder, argv, words, hint):
+def test_a_container_that_ends_at_once_is_an_error_with_its_last_output(
+    manager, processes, argv, words, hint, change_spec
+):
     argv = ["/usr/bin/python3", *argv, "{connection_file}"]
     text = f'name = "small"\n[kernel]\nargv = {json.dumps(argv)}\n'
-    (folder / "jupyter-container.toml").write_text(text)
+    change_spec(text)
     made = manager()
     with pytest.raises(KernelError) as error:
         made.start_kernel(cwd=str(folder))
@@ -162,11 +164,11 @@ def test_a_container_that_ends_at_once_is_an_error_with_its_last_output(manager,
     assert not processes.runtime.containers and not list(processes.paths.runtime.glob("k/*"))
 
 
-def test_a_lack_of_memory_is_named(manager, processes, folder):
+def test_a_lack_of_memory_is_named(manager, processes, folder, change_spec):
     processes.runtime.cause = "out of memory (limit 64 MiB, peak 64 MiB)"
     argv = ["/usr/bin/python3", "-c", "import os; os.kill(os.getpid(), 9)", "{connection_file}"]
     text = f'name = "small"\n[kernel]\nargv = {json.dumps(argv)}\n'
-    (folder / "jupyter-container.toml").write_text(text)
+    change_spec(text)
     with pytest.raises(KernelError, match="out of memory") as error:
         manager().start_kernel(cwd=str(folder))
     assert "resources.memory" in error.value.hint

@@ -52,10 +52,10 @@ def test_a_client_talks_to_the_container_on_the_ports_it_chose(processes, folder
     assert not processes.runtime.containers and not list(processes.paths.runtime.glob("k/*"))
 
 
-def test_a_kernel_that_ends_at_once_is_told_with_its_output(processes, folder, monkeypatch, tmp_path):
+def test_a_kernel_that_ends_at_once_is_told_with_its_output(processes, folder, monkeypatch, tmp_path, change_spec):
     monkeypatch.chdir(folder)
     argv = '["/usr/bin/python3", "-c", "raise SystemExit(\'broken\')", "{connection_file}"]'
-    (folder / "jupyter-container.toml").write_text(f'name = "small"\n[kernel]\nargv = {argv}\n')
+    change_spec(f'name = "small"\n[kernel]\nargv = {argv}\n')
     write_connection_file(str(tmp_path / "c.json"), key=b"secret")
     with pytest.raises(KernelError, match="broken"):
         run_kernel(KernelOptions(environment="small"), tmp_path / "c.json")
