@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ...errors import BuildError, ContainerError
@@ -22,6 +20,7 @@ from .metadata import DEFAULT_PATH, DEFAULT_SHELL
 from .model import Run
 from .mounts import Mounted, missing_places, mount_key, mounted
 from .platform import debian_architecture
+from .runfolder import RunFolder, remove_unused
 from .work import Step, take_layer
 from .writing import Writer
 
@@ -31,7 +30,8 @@ _APT_SETTINGS = b'APT::Sandbox::User "root";\n'
 """apt can't become _apt with one user id, and must not try; in a file, since apt's methods read it as well."""
 _APT_CONFIG = "/run/jc/apt.conf"
 _SCRIPT = "/run/jc/script"
-_MADE_BY_SANDBOX = ("/proc", "/dev", "/sys", "/run", "/etc/hosts", "/etc/resolv.conf")
+_SYSTEM_FOLDERS = ("/proc", "/dev", "/sys", "/run")
+_OWNERS = re.compile(r"\b(chown|chgrp)\b")
 
 
 def run(step: Step, instruction: Run) -> None:
@@ -51,13 +51,19 @@ def run(step: Step, instruction: Run) -> None:
         check_architecture(debian_architecture(step.state.architecture))
         store = step.build.store
         with store.staging() as staging:
-            missing = _execute(step, instruction, argv, env, account, staging, reporter)
+            _execute(step, instruction, argv, env, account, staging, reporter)
             reporter.phase("committing")
-            with Tree(staging.upper) as tree:
-                for path in missing:
-                    _remove_empty(tree, path, staging.upper)
-            return store.commit_layer(staging.upper, created_by=instruction.text)
+            layer = store.commit_layer(staging.upper, created_by=instruction.text)
+        dropped = store.layer_record(layer.diff_id).facts.dropped
+        if dropped:
+            step.build.note(f"{step.place}: sockets and devices are left out of the layer: {', '.join(dropped[:5])}")
+        return layer
 
+    if _OWNERS.search(instruction.script or " ".join(argv)):
+        step.build.note(
+            f"{step.place}: changes of owners have no effect: a build without root has one user id, and all files of "
+            "the image belong to root"
+        )
     take_layer(step, key, make, phase="running")
 
 
@@ -77,8 +83,8 @@ def _account(step: Step) -> Account:
 def _execute(
     step: Step, instruction: Run, argv: tuple[str, ...], env: Mapping[str, str], account: Account, staging: Staging,
     reporter: Reporter,
-) -> tuple[str, ...]:  # fmt: skip
-    """Run it; returns the places that mounting has made in the upper folder."""
+) -> None:  # fmt: skip
+    """Run it, and take away what mounting has made in the upper folder."""
     build, config = step.build, step.state.execution
     network = instruction.network != "none"
     with mounted(step, instruction, staging) as mounts:
@@ -86,19 +92,21 @@ def _execute(
         if instruction.script:
             binds = (*binds, _script(instruction.script, staging))
         cwd = config.working_dir or "/"
-        missing = missing_places(step.below, [*_MADE_BY_SANDBOX, *mounts.targets])
+        below = step.below
+        folder = RunFolder(below, staging)
         _make_working_folder(step, cwd, staging)
         reporter.phase("running")
         sandbox = step_sandbox(
             argv,
             root=Overlay(tuple(layer.path for layer in step.state.layers), staging.upper, staging.work),
-            store=build.store.root, network=network, binds=binds, limits=build.bounds.limits, cwd=cwd,
+            store=build.store.root, network=network, binds=(folder.bind, *binds), limits=build.bounds.limits, cwd=cwd,
         )  # fmt: skip
         sandbox = sandbox._replace(
             env=_environment(step, env, account, mounts, network=network),
             tmpfs=tuple(mounts.tmpfs),
             files={**sandbox.files, **mounts.files, _APT_CONFIG: _APT_SETTINGS},
         )
+        made = missing_places(below, [*_SYSTEM_FOLDERS, *mounts.targets, *sandbox.files, _SCRIPT])
         command = instruction.script.splitlines()[0] if instruction.script else " ".join(argv)
         try:
             execute(sandbox, command=command, reporter=reporter, cancel=build.cancel, bounds=build.bounds)
@@ -108,7 +116,10 @@ def _execute(
             if type(error) is not BuildError:
                 raise  # cancelled
             raise _failure(step, error.message, error.output) from error
-    return missing
+    folder.finish(path for path in made if path.startswith("run/"))
+    with Tree(staging.upper) as tree:
+        for path in made:
+            remove_unused(tree, staging.upper, path)
 
 
 def _failure(step: Step, message: str, output: str) -> BuildError:
@@ -142,18 +153,4 @@ def _make_working_folder(step: Step, cwd: str, staging: Staging) -> None:
     if below.item(below.place(cwd)) is None:
         with Tree(staging.upper) as tree:
             Writer(tree, below).folder(cwd)
-
-
-def _remove_empty(tree: Tree, path: str, upper: Path) -> None:
-    """Remove a mount point that is as it was made: an empty file or folder."""
-    place = upper / path
-    try:
-        status = place.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    if stat.S_ISDIR(status.st_mode):
-        if not os.listdir(place):
-            tree.remove(path)
-    elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
-        tree.remove(path)
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from ...image.facts import Facts
 from ...image.model import ExecutionConfig, History, Image, Layer
 from ...image.store import Store
 from ...lock.fetch import Fetcher
@@ -108,8 +109,14 @@ class Step:
 
 
 def image_source(layers: Sequence[Layer], store: Store, *, name: str) -> ImageSource:
-    modes = {layer.path: store.layer_record(layer.diff_id).facts.modes for layer in layers}
+    modes = {layer.path: _true_modes(store.layer_record(layer.diff_id).facts) for layer in layers}
     return ImageSource([layer.path for layer in layers], name=name, modes=modes)
+
+
+def _true_modes(facts: Facts) -> Mapping[str, int]:
+    """Modes that are not the ones on disk, by every name of a file: facts have a mode under the first one."""
+    links = {name: facts.modes[first] for name, first in facts.links.items() if first in facts.modes}
+    return {**facts.modes, **links}
 
 
 def step_id(layers: Sequence[Layer], **parts: Any) -> str:
@@ -122,18 +129,17 @@ def step_id(layers: Sequence[Layer], **parts: Any) -> str:
 
 
 def take_layer(
-    step: Step, key: Mapping[str, Any], make: Callable[[Reporter], Layer], *, phase: Phase, always: bool = False
+    step: Step, key: Mapping[str, Any], make: Callable[[Reporter], Layer], *, phase: Phase
 ) -> None:
     """Add the step's layer to its stage: from the store, from another builder, or by *make*.
 
-    *key* is all that decides about the result. *always*: make it anew each time, as with ``--no-cache``.
+    *key* is all that decides about the result.
     """
     build, state = step.build, step.state
     identity = step_id(state.layers, instruction=step.instruction.keyword, **key)
     reporter = step.reporter(identity)
     check_cancelled(build.cancel)
-    anew = always or build.no_cache
-    layer = None if anew else build.store.step(identity)
+    layer = None if build.no_cache else build.store.step(identity)
     if layer is not None:
         reporter.cached()
     else:
@@ -149,7 +155,7 @@ def take_layer(
 
         with build.store.lock_step(identity, waiting=waiting):
             # Another may have finished it while we waited: then even --no-cache has a fresh one.
-            layer = build.store.step(identity) if told or not anew else None
+            layer = build.store.step(identity) if told or not build.no_cache else None
             if layer is None:
                 layer = make(reporter)
                 build.store.record_step(identity, layer)
