@@ -149,7 +149,7 @@ def test_a_kept_container_goes_when_the_settings_change(start, processes, folder
     ],
 )
 def test_a_container_that_ends_at_once_is_an_error_with_its_last_output(
-    manager, processes, argv, words, hint, change_spec
+    manager, processes, folder, argv, words, hint, change_spec
 ):
     argv = ["/usr/bin/python3", *argv, "{connection_file}"]
     text = f'name = "small"\n[kernel]\nargv = {json.dumps(argv)}\n'
