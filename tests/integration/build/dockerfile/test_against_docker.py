@@ -37,8 +37,12 @@ if cases is None:
     sys.modules["dockerfile_case"] = cases
     _SPEC.loader.exec_module(cases)
 
-COMPARED = [name for name in cases.case_names() if cases.read_case(name).docker and not cases.read_case(name).error]
-REFUSED = [name for name in cases.case_names() if cases.read_case(name).docker and cases.read_case(name).error]
+COMPARED = [
+    name for name in cases.case_names() if cases.read_case(name).docker and not cases.read_case(name).error
+]
+REFUSED = [
+    name for name in cases.case_names() if cases.read_case(name).docker and cases.read_case(name).error
+]
 
 MADE_BY_DOCKER = {
     ".dockerenv", "dev", "proc", "sys", "run", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab",
@@ -52,7 +56,9 @@ CONFIG = ("Cmd", "Entrypoint", "Env", "WorkingDir", "User", "ExposedPorts", "Vol
 
 def _docker(*words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "DOCKER_BUILDKIT": "0"}
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, env=environ, check=False, **options)
+    done = subprocess.run(
+        ["docker", *words], capture_output=True, text=True, env=environ, check=False, **options
+    )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -90,7 +96,10 @@ def test_same_tree_and_configuration(name: str, docker: None, base: Image, home:
         theirs = json.loads(_docker("image", "inspect", f"cases-{name}").stdout)[0]["Config"]
         config = msgspec.json.decode(msgspec.json.encode(ours.config.execution))
         # Nothing is written for "/" by the classic builder, and by BuildKit it is.
-        config["WorkingDir"], theirs["WorkingDir"] = config.get("WorkingDir") or "/", theirs["WorkingDir"] or "/"
+        config["WorkingDir"], theirs["WorkingDir"] = (
+            config.get("WorkingDir") or "/",
+            theirs["WorkingDir"] or "/",
+        )
         for key in CONFIG:
             assert (config.get(key) or None) == (theirs.get(key) or None), key
     finally:
@@ -116,7 +125,11 @@ def _our_tree(image: Image, store: Store) -> dict[str, tuple[str, int, str]]:
         elif stat.S_ISDIR(mode):
             result[entry.path] = ("folder", stat.S_IMODE(mode), "")
         else:
-            result[entry.path] = ("file", stat.S_IMODE(mode), hashlib.sha256(entry.item.file.read_bytes()).hexdigest())
+            result[entry.path] = (
+                "file",
+                stat.S_IMODE(mode),
+                hashlib.sha256(entry.item.file.read_bytes()).hexdigest(),
+            )
     return result
 
 
