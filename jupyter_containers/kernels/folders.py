@@ -8,6 +8,7 @@ message says what to do; ``mount_home`` is the user's explicit consent to the ho
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,11 @@ SYSTEM = frozenset(
 
 KERNEL_FILES = tuple(map(Path, ("/dev", "/proc", "/sys")))
 """Nothing below these either."""
+
+SETTINGS = tuple(map(Path, ("/boot", "/etc", "/root", "/run", "/var/lib/docker", "/var/lib/containers")))
+"""Nothing below these because a spec says so: keys, and sockets of programs that do what they are told."""
+REMOVABLE = Path("/run/media")
+"""Where desktops mount a user's disks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,8 @@ def check_mount(source: Path, guarded: Guarded, *, what: str, allow_home: bool =
                 "program's own files",
                 hint="use another folder; JUPYTER_CONTAINERS_HOME moves this program's files",
             )
+    if foreign:
+        _check_foreign(source, real, guarded, what=what)
     if foreign and not allow_home and real.is_relative_to(guarded.home):
         parts = real.relative_to(guarded.home).parts
         if parts and parts[0].startswith("."):
@@ -97,6 +105,24 @@ def check_mount(source: Path, guarded: Guarded, *, what: str, allow_home: bool =
                 hint="copy what is needed into the spec's folder, or set `mount_home` to true",
             )
     return real
+
+
+def _check_foreign(source: Path, real: Path, guarded: Guarded, *, what: str) -> None:
+    mode = real.stat().st_mode
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise InputError(
+            f"{what} {_named(source, real)} is a socket or a device: whoever can use it may be able to do more than "
+            "the container, and it is not mounted because a spec says so",
+            hint="mount it with `jupyter containers run -v`, if you know what is behind it",
+        )
+    own = (guarded.home, REMOVABLE)  # root's home is /root
+    for place in SETTINGS:
+        if real.is_relative_to(place) and not any(real.is_relative_to(each) for each in own):
+            raise InputError(
+                f"{what} {_named(source, real)} lies in {place}, whose keys, settings and sockets are not mounted "
+                "because a spec says so",
+                hint="copy what is needed into the spec's folder, or mount it with `jupyter containers run -v`",
+            )
 
 
 def _named(source: Path, real: Path) -> str:

@@ -13,6 +13,7 @@ from ..build.state import find_outdated
 from ..errors import NotFoundError
 from ..paths import Paths
 from ..spec.catalog import Record, find_record, list_records
+from ..spec.grants import check_granted
 from ..spec.model import Kernel, LoadedSpec
 from .launch import Target
 from .options import KernelOptions
@@ -49,6 +50,8 @@ def find_target(options: KernelOptions, paths: Paths, store: Store) -> Target | 
     except NotFoundError:
         return _build_first(options)
     loaded = _read_spec(entry)
+    if loaded is not None:
+        check_granted(entry, loaded)
     if options.build == "changed" and loaded is not None and find_outdated(loaded, entry, paths):
         return None
     return image_target(image, name=entry.name, loaded=loaded)
@@ -59,6 +62,7 @@ def build_target(
 ) -> Target:
     """Build what *options* name; blocks. Errors are those of :func:`..build.ensure.ensure_built`."""
     from ..build.ensure import ensure_built
+    from ..spec.load import load_spec
 
     entry = find_entry(options, paths)
     source = Path(entry.spec_file) if entry is not None else Path(options.spec_file).expanduser().absolute()
@@ -67,6 +71,8 @@ def build_target(
             f"the environment {entry.name} is not built, and its spec {source} is gone",
             hint=f"put the spec back, or `jupyter containers env remove {entry.name}`",
         )
+    if entry is not None:
+        check_granted(entry, load_spec(source))
     built = ensure_built(source, paths=paths, monitor=monitor, cancel=cancel)
     return image_target(built.image, name=built.loaded.spec.name, loaded=built.loaded)
 

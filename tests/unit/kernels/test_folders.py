@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,19 @@ def test_hidden_folders_of_the_home_are_not_for_foreign_specs(guarded):
 def test_a_missing_folder_is_named(guarded):
     with pytest.raises(InputError, match=r"the mount .*/nowhere does not exist"):
         check_mount(guarded.home / "nowhere", guarded, what="the mount")
+
+
+@pytest.mark.parametrize("place", ["/etc/hostname", "/proc/version", "/run/lock", "/etc/ssl"])
+def test_a_spec_does_not_get_the_hosts_settings_and_sockets(guarded, place):
+    if not Path(place).exists():
+        pytest.skip(f"no {place} here")
+    with pytest.raises(InputError):
+        check_mount(Path(place), guarded, what="the mount", foreign=True)
+
+
+def test_a_spec_does_not_get_a_socket(guarded):
+    place = guarded.home / "work" / "engine.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        with pytest.raises(InputError, match="socket"):
+            check_mount(place, guarded, what="the mount", foreign=True)
