@@ -5,7 +5,6 @@ What is kept of builds, those of other processes included, is :mod:`.build.histo
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -186,6 +185,8 @@ class Builds:
             self._change(job, state="failed", ended_at=time.time(), error=error.message, hint=error.hint)
         except Exception as error:
             # A bug. Nobody waits for this thread's result, so it is told as the build's end, and to the log.
+            import logging  # late: 3 ms, for what should not happen
+
             logging.getLogger(__name__).exception("the build %s failed", job.view.id)
             self._change(job, state="failed", ended_at=time.time(), error=f"{type(error).__name__}: {error}")
         else:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -147,6 +145,9 @@ class Environments:
 
         :class:`SpecError` with every problem of it, :class:`ConflictError` where the name is taken.
         """
+        import tempfile
+        from shutil import rmtree
+
         from .spec.load import load_spec
 
         folder = self.paths.home / "specs"

@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import HostError
 
 __all__ = ["Paths"]
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(NamedTuple):
     """The folders of one user. Use :meth:`current`; tests make their own."""
 
     home: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -81,6 +80,8 @@ def _main(argv: list[str]) -> int:
         return 0
     entry = COMMANDS.get(argv[0])
     if entry is None:
+        import difflib  # late: for mistakes only
+
         near = difflib.get_close_matches(argv[0], COMMANDS, 1)
         guess = f"did you mean `{near[0]}`?" if near else "`jupyter containers --help` lists the commands"
         print(f"error: no command {argv[0]!r}\nhint: {guess}", file=sys.stderr)

@@ -57,7 +57,8 @@ class Explain(Command):
         self.add_json(parser)
 
     def run(self, options: argparse.Namespace) -> int:
-        from ..spec.load import dump_spec, load_spec
+        from ..spec.dump import dump_spec
+        from ..spec.load import load_spec
 
         loaded = load_spec(options.path)
         if options.json:

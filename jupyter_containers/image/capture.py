@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..errors import StoreError
 from .facts import Facts, quote_name
@@ -28,22 +29,21 @@ _OPAQUE_XATTRS = (OPAQUE_XATTR, "trusted.overlay.opaque")
 _INCOMPLETE_XATTRS = ("overlay.metacopy", "overlay.redirect")
 
 
-@dataclass(slots=True)
-class Capture:
+class Capture(msgspec.Struct):
     """One tree on its way in. Iterate :meth:`items` to the end, then :meth:`finish`."""
 
     tree: bytes
     epoch: int
     plain_modes: bool = False
     """Files become 0644 or, with any execute bit, 0755, folders 0755: whatever umask they were made with."""
-    true_modes: Mapping[str, int] = field(default_factory=dict)
+    true_modes: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Where the tree's modes have been made harmless before, by quoted name."""
-    facts: Facts = field(default_factory=Facts)
+    facts: Facts = msgspec.field(default_factory=Facts)
     entries: int = 0
     size: int = 0
-    _links: dict[tuple[int, int], Member] = field(default_factory=dict)
+    _links: dict[tuple[int, int], Member] = msgspec.field(default_factory=dict)
     """The first entry of each file with several links, by device and inode."""
-    _folders: list[tuple[bytes, int]] = field(default_factory=list)
+    _folders: list[tuple[bytes, int]] = msgspec.field(default_factory=list)
     """Folders whose time is set at the end: removing a socket from one changes it."""
 
     def items(self) -> Iterator[Item]:

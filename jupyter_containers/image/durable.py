@@ -6,10 +6,8 @@ durable. A reader sees the old object or the whole new one.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +16,10 @@ from ..errors import OutOfSpaceError
 
 __all__ = ["fsync_folder", "full_disk_told", "sync_file_system", "write_atomically"]
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace *path* by a file of mode 0600 that holds *data*, durably."""
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    temporary = path.parent / f".{os.urandom(8).hex()}.tmp"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -53,10 +49,13 @@ def sync_file_system(path: Path) -> None:
     tells the truth; syncfs writes everything back and commits once. It also writes other programs' data of the
     same file system, which costs time and harms nothing.
     """
+    import ctypes  # late: 2 ms that only a commit needs
+
+    libc = ctypes.CDLL(None, use_errno=True)
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         # Since Linux 5.8 an error of writing back is reported here, too.
-        if _libc.syncfs(handle) != 0:
+        if libc.syncfs(handle) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(path))
     finally:

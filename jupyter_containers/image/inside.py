@@ -10,8 +10,9 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ..errors import NotFoundError, UntrustedContentError
 from .whiteout import is_opaque, is_whiteout
@@ -80,8 +81,7 @@ def resolve_in_root(layers: Sequence[Path], path: str) -> str:
         return "/" + os.fsdecode(b"/".join([*look.names, name] if name else look.names))
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(msgspec.Struct, frozen=True):
     """What is no folder, and the open part of the merged folder it is in."""
 
     folder: int

@@ -14,8 +14,9 @@ import queue
 import stat
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from ..errors import StoreError
 from .facts import Facts, quote_name, unquote_name
@@ -44,8 +45,7 @@ Item: TypeAlias = tuple[Member, bytes | None]
 """An entry, and the path of the file whose bytes follow it."""
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """Something in a tree."""
 
     name: bytes

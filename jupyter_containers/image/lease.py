@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,7 +23,7 @@ class Lease:
 
     def __init__(self, folder: Path) -> None:
         """The caller holds the store's lock, shared: no collector sees the file before it is locked."""
-        self._path = folder / secrets.token_hex(8)
+        self._path = folder / os.urandom(8).hex()
         self._handle = os.open(
             self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
         )

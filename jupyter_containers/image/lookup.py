@@ -13,7 +13,7 @@ from .reference import parse_reference
 
 __all__ = ["list_references", "name_of", "reference_file", "resolve"]
 
-_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{12,63})")
+_PREFIX = r"(?:sha256:)?[0-9a-f]{12,63}"
 
 
 def list_references(root: Path) -> dict[str, str]:
@@ -45,7 +45,7 @@ def resolve(root: Path, text: str, references: dict[str, str]) -> str:
         whole = (root / "images" / f"{hex_of(text)}.json").exists()
         found = text if whole else _by_manifest(root, text)
     else:
-        found = _by_prefix(root, text) if _PREFIX.fullmatch(text) else ""
+        found = _by_prefix(root, text) if re.fullmatch(_PREFIX, text) else ""
         if not found:
             reference = parse_reference(text)
             found = references.get(str(reference), "")

@@ -7,7 +7,6 @@ ignored (considerations.md, "Extensibility"). The bytes of a foreign document ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,8 +135,7 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         return self.config or ExecutionConfig()
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True):
     """One layer of the store, unpacked."""
 
     id: str
@@ -156,8 +154,7 @@ class Layer:
     """What made it, for people: the step's title, or the foreign history's text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """One image of the store."""
 
     digest: str

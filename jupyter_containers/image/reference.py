@@ -7,7 +7,8 @@ The first component is a registry when it has a dot, a colon or an upper-case le
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from ..errors import ReferenceError
 from .digest import parse_digest
@@ -15,16 +16,15 @@ from .digest import parse_digest
 __all__ = ["Reference", "parse_reference"]
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_REGISTRY = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _LONGEST = 255
 """Characters of registry and repository together."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True, order=True):
     """A name for an image. An environment's name is one: ``thesis`` stands for ``thesis:latest``."""
 
     registry: str
@@ -53,11 +53,11 @@ def parse_reference(text: str) -> Reference:
     registry = first if slash and _is_registry(first) else ""
     path = rest[len(registry) + 1 :] if registry else rest
     repository, colon, tag = path.partition(":")
-    if registry and not _REGISTRY.fullmatch(registry):
+    if registry and not re.fullmatch(_REGISTRY, registry):
         raise _refuse(text, f"{registry!r} is not a registry's host name")
-    if not _REPOSITORY.fullmatch(repository):
+    if not re.fullmatch(_REPOSITORY, repository):
         raise _refuse(text, f"{repository!r} is not a repository name")
-    if colon and not _TAG.fullmatch(tag):
+    if colon and not re.fullmatch(_TAG, tag):
         raise _refuse(text, f"{tag!r} is not a tag")
     if len(rest) - len(tag) > _LONGEST:
         raise _refuse(text, f"it is longer than {_LONGEST} characters")

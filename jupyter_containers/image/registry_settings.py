@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from ..errors import ReferenceError
 from .reference import Reference, parse_reference
@@ -53,7 +55,7 @@ def remote_reference(text: str) -> Reference:
     repository = reference.repository
     if registry == DEFAULT_REGISTRY and "/" not in repository:
         repository = f"library/{repository}"
-    return replace(reference, registry=registry, repository=repository)
+    return msgspec.structs.replace(reference, registry=registry, repository=repository)
 
 
 def host_of(registry: str) -> str:

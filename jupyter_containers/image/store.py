@@ -10,11 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,13 +50,12 @@ __all__ = ["EPOCH", "Staging", "Store"]
 
 _VERSION = "1\n"
 _FOLDERS = ("l", "layers", "blobs", "images", "refs", "pins", "steps", "locks", "leases", "tmp", "cache")
-_STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,199}")
-_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_CACHE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_STEP_ID = r"[A-Za-z0-9][A-Za-z0-9:._-]{0,199}"
+_OWNER = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+_CACHE_NAME = r"[a-z0-9][a-z0-9-]*"
 
 
-@dataclass(frozen=True, slots=True)
-class Staging:
+class Staging(msgspec.Struct, frozen=True):
     """A private folder in the store in which a layer is made, on the same mount as all layers."""
 
     path: Path
@@ -107,7 +104,7 @@ class Store:
 
     def cache_dir(self, name: str) -> Path:
         """``cache/<name>``, made where missing: for downloads and prepared packages, hard-linked into layers."""
-        if not _CACHE_NAME.fullmatch(name):
+        if not re.fullmatch(_CACHE_NAME, name):
             raise StoreError(f"{name!r} can't name a cache")
         path = self.root / "cache" / name
         path.mkdir(mode=0o700, exist_ok=True)
@@ -184,7 +181,7 @@ class Store:
         return {record.owner: record.image for _, record in list_records(self.root / "pins", PinRecord)}
 
     def _pin_file(self, owner: str) -> Path:
-        if not _OWNER.fullmatch(owner):
+        if not re.fullmatch(_OWNER, owner):
             raise StoreError(f"{owner[:80]!r} can't be the owner of a pin")
         return self.root / "pins" / f"{owner}.json"
 
@@ -193,7 +190,7 @@ class Store:
     @contextmanager
     def staging(self) -> Iterator[Staging]:
         """A folder to make a layer in; removed at the end, and by the collector when this process dies."""
-        path = self.root / "tmp" / secrets.token_hex(6)
+        path = self.root / "tmp" / os.urandom(6).hex()
         with self.sharing():
             path.mkdir(mode=0o700)
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -477,6 +474,6 @@ class Store:
 
 
 def _step_file(step_id: str, suffix: str = ".json") -> str:
-    if not _STEP_ID.fullmatch(step_id):
+    if not re.fullmatch(_STEP_ID, step_id):
         raise StoreError(f"{step_id[:80]!r} can't be a step's id")
     return sha256(step_id.encode()).hexdigest()[:40] + suffix

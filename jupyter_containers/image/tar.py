@@ -7,7 +7,8 @@ The reader of foreign tars is :mod:`.untrusted`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 __all__ = [
     "BLOCK", "DIRECTORY", "END", "FIFO", "FILE", "HARD_LINK", "SYMBOLIC_LINK", "XATTR", "Member", "pack",
@@ -28,8 +29,7 @@ _DEVICE = b"0000000\0" * 2
 _TAIL = bytes(155 + 12)
 
 
-@dataclass(slots=True)
-class Member:
+class Member(msgspec.Struct):
     """One entry. Names are bytes, as file systems have them, without a leading ``/`` or ``./``."""
 
     name: bytes
@@ -42,7 +42,7 @@ class Member:
     size: int = 0
     link: bytes = b""
     """A symbolic link's text, or the name of the entry that a hard link is another name for."""
-    xattrs: Mapping[bytes, bytes] = field(default_factory=dict)
+    xattrs: Mapping[bytes, bytes] = msgspec.field(default_factory=dict)
 
 
 def pack(member: Member) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from itertools import count
@@ -30,7 +29,7 @@ def remove_tree(path: Path) -> None:
         return
     try:
         # A name that nothing in the tree can have been given on purpose.
-        names = (f".removed-{token}-{number}" for token in (secrets.token_hex(8),) for number in count())
+        names = (f".removed-{token}-{number}" for token in (os.urandom(8).hex(),) for number in count())
         waiting = _empty(top, top, names)
         while waiting:
             name = waiting.pop()

@@ -100,7 +100,7 @@ def given_hashes(requirements: Sequence[str]) -> dict[str, frozenset[str]]:
         name = distribution_name(bare)
         if not hashes or name is None:
             continue
-        matches = [HASH.fullmatch(value.strip()) for value in hashes]
+        matches = [re.fullmatch(HASH, value.strip()) for value in hashes]
         sha256 = frozenset(match["digest"] for match in matches if match and match["algorithm"] == "sha256")
         if not sha256:
             raise ResolutionError(f"{bare}: none of its hashes is a sha256", hint="give `--hash=sha256:…`")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..sandbox.process import Process
 from .disk import DiskWatch
@@ -14,8 +15,7 @@ from .log import Log
 __all__ = ["Charge"]
 
 
-@dataclass(slots=True, eq=False)
-class Charge:
+class Charge(msgspec.Struct, eq=False):
     """What :class:`.keeper.Keeper` needs to look after one container; only it writes the fields."""
 
     folder: Folder
@@ -35,7 +35,7 @@ class Charge:
     """Why we ended it, where we did."""
     exit_code: int | None = None
     cause: str = ""
-    ended: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = msgspec.field(default_factory=threading.Event)
     """Set when the end is written (and the container removed, where that was asked for)."""
-    waits: set[int] = field(default_factory=set)
+    waits: set[int] = msgspec.field(default_factory=set)
     """Descriptors of its processes that have not ended yet."""

@@ -10,8 +10,8 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..spec.sizes import format_size
 from .removal import find_group, remove_container, write_end
@@ -22,8 +22,7 @@ _WATCHED = 2.0
 """Seconds that those who wait for a container's end have to read it before `--rm` removes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryEnd:
+class MemoryEnd(NamedTuple):
     """What the control group counted."""
 
     kills: int

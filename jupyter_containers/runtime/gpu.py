@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ..errors import LimitError
 from ..sandbox.model import Bind
@@ -19,11 +20,10 @@ __all__ = ["Gpus", "choose_gpus", "list_driver_libraries"]
 
 _INSIDE = "/run/nvidia"
 _CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
-_ENTRY = re.compile(r"^\s*(lib(?:cuda\.|cudadebugger|nvcuvid|nvidia-|nvoptix)\S*) \(([^)]*)\) => (\S+)$")
+_ENTRY = r"\s*(lib(?:cuda\.|cudadebugger|nvcuvid|nvidia-|nvoptix)\S*) \(([^)]*)\) => (\S+)"
 
 
-@dataclass(frozen=True, slots=True)
-class Gpus:
+class Gpus(msgspec.Struct, frozen=True):
     binds: tuple[Bind, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
 
@@ -71,7 +71,7 @@ def list_driver_libraries(cache: str | None = None) -> list[Path]:
             return []
     found: dict[str, Path] = {}
     for line in cache.splitlines():
-        entry = _ENTRY.match(line)
+        entry = re.fullmatch(_ENTRY, line)
         if entry and ("x86-64" in entry[2] or "AArch64" in entry[2]):
             found.setdefault(entry[1], Path(entry[3]))
     return list(found.values())

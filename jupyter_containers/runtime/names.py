@@ -26,7 +26,7 @@ plover pond poplar prairie quail quartz rapids raven reef ridge river robin rowa
 sparrow spruce stone summit swan thistle tide trout tulip valley violet walnut willow wren yarrow
 """
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}"
 
 
 def make_name(taken: Callable[[str], bool]) -> str:
@@ -48,7 +48,7 @@ def _choose(words: Sequence[str]) -> str:
 
 def check_container_name(name: str) -> str:
     """Return *name* if it is one: the grammar of Docker's names, at most 63 characters (it serves as host name)."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise ReferenceError(
             f"{name!r} is not a container name",
             hint="use 1 to 63 letters, digits, '_', '.' and '-', beginning with a letter or a digit",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["Inside", "find_main", "list_inside", "read_inside", "signal_inside"]
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
+class Inside(NamedTuple):
     """A process: its number on the host, its number in the container, its process group (host numbering)."""
 
     pid: int

@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -29,8 +28,7 @@ from .translate import ImageFacts, check_mounts, make_sandbox
 __all__ = ["Started", "start_sandbox"]
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     process: Process
     kept: Kept
 

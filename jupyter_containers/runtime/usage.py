@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from .base import Stats
 from .processes import list_inside
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Sample", "read_sample"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """Figures at one time."""
 
     time: float

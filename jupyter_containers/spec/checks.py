@@ -19,14 +19,12 @@ from .sizes import parse_size
 
 __all__ = ["CHECKS", "Wrong", "check_base", "check_mount_target", "is_inside"]
 
-_SUITE = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_APT = re.compile(
-    r"(?P<name>[a-z0-9][a-z0-9+.-]+)(?:=(?P<version>[0-9][A-Za-z0-9.+:~-]*)|/(?P<suite>[a-z][a-z0-9-]*))?"
-)
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_GROUP = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_VERSION = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,2}")
+_SUITE = r"[a-z][a-z0-9-]{0,31}"
+_APT = r"(?P<name>[a-z0-9][a-z0-9+.-]+)(?:=(?P<version>[0-9][A-Za-z0-9.+:~-]*)|/(?P<suite>[a-z][a-z0-9-]*))?"
+_ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_GROUP = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_MODULE = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_VERSION = r"\d{1,3}(?:\.\d{1,3}){0,2}"
 
 _SYSTEM_TREES = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys", "/usr"),
@@ -42,7 +40,7 @@ def check_base(text: str) -> str:
     """``debian:<suite>``, ``oci-archive:PATH``, ``oci:PATH``, ``env:NAME`` or ``scratch+PATH``."""
     kind, separator, rest = text.partition("+" if text.startswith("scratch+") else ":")
     if separator and kind == "debian":
-        if not _SUITE.fullmatch(rest):
+        if not re.fullmatch(_SUITE, rest):
             raise Wrong(f"{rest!r} is not a Debian suite", "Write `debian:trixie` or `debian:bookworm`")
     elif separator and kind in {"oci-archive", "oci", "scratch"}:
         if not rest.strip() or "\0" in rest:
@@ -87,10 +85,10 @@ def _check_name(text: str) -> str:
 
 
 def _check_python(text: str) -> str:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    if text == "none" or _VERSION.fullmatch(text):
+    if text == "none" or re.fullmatch(_VERSION, text):
         return text
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # late: it costs 15 ms
+
     try:
         # An empty set of specifiers would be "any version", which is said by leaving the key out.
         if text.strip() and SpecifierSet(text):
@@ -101,14 +99,14 @@ def _check_python(text: str) -> str:
 
 
 def _check_apt(text: str) -> str:
-    if _APT.fullmatch(text):
+    if re.fullmatch(_APT, text):
         return text
     name, colon, _ = text.partition(":")
-    if colon and _APT.fullmatch(name):
+    if colon and re.fullmatch(_APT, name):
         raise Wrong(f"{text!r}: packages of a foreign architecture are not installed", f"Write {name!r}")
     if " " in text.strip():
         raise Wrong(f"{text!r} holds a space", "Write each package as an item of its own")
-    if _APT.fullmatch(text.lower()):
+    if re.fullmatch(_APT, text.lower()):
         raise Wrong(f"{text!r} is not a Debian package name", f"Write {text.lower()!r}")
     raise Wrong(f"{text!r} is not a Debian package", "Write `name`, `name=version` or `name/suite`")
 
@@ -157,19 +155,19 @@ def _check_text(text: str) -> str:
 
 
 def _check_env_name(text: str) -> str:
-    if not _ENV_NAME.fullmatch(text):
+    if not re.fullmatch(_ENV_NAME, text):
         raise Wrong(f"{text!r} is not a variable name", "Use letters, digits and `_`, no digit first")
     return text
 
 
 def _check_group(text: str) -> str:
-    if not _GROUP.fullmatch(text):
+    if not re.fullmatch(_GROUP, text):
         raise Wrong(f"{text!r} is not a name of a dependency group or an extra", "Write it as pyproject.toml has it")
     return text
 
 
 def _check_module(text: str) -> str:
-    if not _MODULE.fullmatch(text):
+    if not re.fullmatch(_MODULE, text):
         raise Wrong(f"{text!r} is not a module name", "Write it as in an `import` statement")
     return text
 

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Match", "convert_version", "counterparts", "parse_match", "read_environment"]
 
 _KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms", "category")
-_MATCH = re.compile(
+_MATCH = (
     r"(?:[\w./:-]+::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)\s*"
     r"(?:\[(?P<bracket>[^\]]*)\]|(?P<version>[=<>!~\d*].*))?"
 )
-_OPERATOR = re.compile(r"(>=|<=|==|!=|~=|>|<|=)?\s*(\S+)")
+_OPERATOR = r"(>=|<=|==|!=|~=|>|<|=)?\s*(\S+)"
 
 
 class Debian(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +61,7 @@ def counterparts() -> Counterparts:
 
 def parse_match(text: str) -> Match:
     """The parts of *text*; :class:`Wrong` where it is none (conda's MatchSpec)."""
-    found = _MATCH.fullmatch(text.strip())
+    found = re.fullmatch(_MATCH, text.strip())
     if found is None:
         raise Wrong(f"{text!r} is not a conda package", "Write `name`, `name=1.2` or `name>=1.2,<2`")
     version = found["version"] or ""
@@ -93,7 +93,7 @@ def convert_version(match: Match) -> str:
 
 
 def _convert_part(part: str, exact: bool) -> str:
-    found = _OPERATOR.fullmatch(part)
+    found = re.fullmatch(_OPERATOR, part)
     if found is None:
         return part
     operator, version = found[1] or "", found[2]

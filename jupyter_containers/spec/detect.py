@@ -5,33 +5,31 @@
 3. other tools' files as repo2docker reads them: of ``binder/`` or ``.binder/`` where there is one, else of the folder.
    Python packages come from the first of environment.yml, pylock.toml, uv.lock, requirements.txt, pyproject.toml;
    apt.txt, runtime.txt, postBuild and start add to them.
+
+The third is :mod:`.foreign`. It and the modules of the formats are imported when there is a file of theirs: they take
+longer than reading a native spec, which every start of a container does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ..errors import Problem, SpecError
+from ..errors import SpecError
 from .assembly import Assembly
-from .conda import read_environment
-from .project import TABLE, Project
-from .reading import LOCK_LIMIT
-from .repo2docker import read_apt, read_post_build, read_runtime, read_start
-from .requirements import add_requirement, read_requirements
-from .walk import Key, Place
+from .walk import Key
 
-__all__ = ["NATIVE", "is_standard", "read_folder", "read_foreign", "read_native", "read_project", "read_pylock"]
+if TYPE_CHECKING:
+    from .project import Project
+
+__all__ = ["CONDA", "NATIVE", "PYLOCK", "SCRIPTS", "expand", "ignore_rest", "is_standard", "read_folder", "read_native"]
 
 NATIVE = "jupyter-container.toml"
-_CONDA = ("environment.yml", "environment.yaml")
-_PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
+CONDA = ("environment.yml", "environment.yaml")
+PYLOCK = r"pylock(\.[^.]+)?\.toml"
 """PEP 751, "File Name"."""
-_SCRIPTS: dict[str, Callable[[Assembly, str], None]] = {
-    "apt.txt": read_apt,
-    "postBuild": read_post_build,
-    "start": read_start,
-}
+SCRIPTS = ("apt.txt", "postBuild", "start")
+"""repo2docker's files beside the one of the Python packages, in the order in which they are read."""
 _UNREAD = {
     "Dockerfile": "Dockerfiles are not read",
     "Pipfile": "pipenv's files are not read; `pipenv requirements > requirements.txt` writes one that is",
@@ -48,25 +46,28 @@ _UNREAD = {
     "Project.toml": "Julia projects are not read",
     "REQUIRE": "Julia requirements are not read",
 }
-_READ = frozenset({*_CONDA, *_SCRIPTS, NATIVE, "pyproject.toml", "uv.lock", "requirements.txt", "runtime.txt"})
+_READ = frozenset({*CONDA, *SCRIPTS, NATIVE, "pyproject.toml", "uv.lock", "requirements.txt", "runtime.txt"})
 
 
 def is_standard(name: str) -> bool:
     """Whether *name* is looked for in a folder."""
-    return name in _READ or _PYLOCK.fullmatch(name) is not None
+    return name in _READ or re.fullmatch(PYLOCK, name) is not None
 
 
 def read_folder(assembly: Assembly) -> str:
     """Add what the folder's files ask for; the name of the file that won. :class:`SpecError` where there is none."""
     if assembly.folder.has(NATIVE):
         read_native(assembly, NATIVE)
-        _ignore_rest(assembly, f"{NATIVE} comes first")
+        ignore_rest(assembly, f"{NATIVE} comes first")
         return NATIVE
+    from .foreign import read_foreign, read_project
+    from .project import Project
+
     if assembly.folder.has("pyproject.toml"):
         project = Project(assembly)
         if project.table is not None:
             read_project(assembly, project)
-            _ignore_rest(assembly, "the table [tool.jupyter-containers] of pyproject.toml comes first")
+            ignore_rest(assembly, "the table [tool.jupyter-containers] of pyproject.toml comes first")
             return project.name
     return read_foreign(assembly)
 
@@ -75,66 +76,18 @@ def read_native(assembly: Assembly, name: str) -> None:
     document, text = assembly.folder.read_toml(name)
     assembly.start(document, assembly.folder.shown(name), text)
     assembly.use(name, "the spec")
-    _expand(assembly, name)
+    expand(assembly, name)
 
 
-def read_project(assembly: Assembly, project: Project) -> None:
-    """A pyproject.toml with a ``[tool.jupyter-containers]`` table, or with dependencies, or both."""
-    name, table = project.name, project.table
-    own_packages = False
-    if table is None and not project.has_packages:
-        place = Place(assembly.folder.shown(name))
-        assembly.report(place, "has neither [project] nor [tool.jupyter-containers]", "Add one of them")
-    elif isinstance(table, dict):
-        assembly.start(table, assembly.folder.shown(name), project.text, table=TABLE)
-        assembly.use(name, "the spec: [tool.jupyter-containers]")
-        packages = table.get("packages")
-        own_packages = isinstance(packages, dict) and bool(packages.get("pip"))
-    elif table is not None:
-        assembly.report(Place(assembly.folder.shown(name), key="tool.jupyter-containers"), "has to be a table")
-    _expand(assembly, name, project)
-    if project.has_packages:
-        project.add_project()
-        unread = "; [tool.uv] is not read" if project.has_uv_sources else ""
-        assembly.use(name, f"Python packages: the project's dependencies{unread}")
-    if not assembly.folder.has("uv.lock"):
-        return
-    if own_packages:
-        assembly.ignore("uv.lock", "it does not have what packages.pip of [tool.jupyter-containers] adds")
-    else:
-        _adopt(assembly, "uv.lock", "exact versions of the project's dependencies")
-
-
-def read_pylock(assembly: Assembly, name: str) -> None:
-    """A PEP 751 lock: looked at here, adopted whole by the resolver."""
-    document, _ = assembly.folder.read_toml(name, limit=LOCK_LIMIT)
-    place = Place(assembly.folder.shown(name))
-    version = document.get("lock-version")
-    if not isinstance(version, str) or version.partition(".")[0] != "1":
-        assembly.report(place, f"has the lock-version {version!r}, and only 1.x is known", "Export it anew (PEP 751)")
-    packages = document.get("packages")
-    if not isinstance(packages, list) or not all(
-        isinstance(item, dict) and isinstance(item.get("name"), str) for item in packages
-    ):
-        assembly.report(place, "is not a lock: `packages` has to be a list of tables with a `name` (PEP 751)")
-    if isinstance(document.get("requires-python"), str):
-        assembly.set(("python",), document["requires-python"], Place(place.file, key="requires-python"))
-    _adopt(assembly, name, "Python packages, exact (PEP 751)")
-
-
-def _adopt(assembly: Assembly, name: str, part: str) -> None:
-    assembly.folder.read(name, limit=LOCK_LIMIT)  # its owner reads it without the folder's checks
-    assembly.pylock = assembly.folder.file(name)
-    assembly.use(name, part)
-
-
-def _expand(assembly: Assembly, name: str, project: Project | None = None) -> None:
+def expand(assembly: Assembly, name: str, project: Project | None = None) -> None:
     """Put in what a native document only names: ``-r FILE`` lines, dependency groups, extras."""
     packages = assembly.document.get("packages")
     if not isinstance(packages, dict):
         return
     pip = packages.get("pip")
     if isinstance(pip, list) and any(isinstance(item, str) and item.startswith(_INCLUDES) for item in pip):
+        from .requirements import add_requirement
+
         key: Key = ("packages", "pip")
         items = [(item, assembly.locate((*key, at))) for at, item in enumerate(pip)]
         pip.clear()
@@ -153,6 +106,8 @@ def _expand(assembly: Assembly, name: str, project: Project | None = None) -> No
                 if not assembly.folder.has("pyproject.toml"):
                     assembly.report(asked, f"{item!r} is looked for in pyproject.toml, which does not exist", "Add it")
                     continue
+                from .project import Project
+
                 project = Project(assembly)
                 assembly.use(project.name, "dependency groups and extras")
             if field == "groups":
@@ -164,67 +119,7 @@ def _expand(assembly: Assembly, name: str, project: Project | None = None) -> No
 _INCLUDES = ("-r", "--requirement", "-c", "--constraint")
 
 
-def read_foreign(assembly: Assembly) -> str:
-    """Add what other tools' files ask for, as repo2docker reads them; the name of the file that won."""
-    folder = assembly.folder
-    configs = [name for name in ("binder", ".binder") if folder.file(name).is_dir()]
-    if len(configs) > 1:
-        # repo2docker refuses it too
-        assembly.report(Place(folder.shown("")), "has both binder/ and .binder/", "Remove one of them")
-    below = f"{configs[0]}/" if configs else ""
-    names = [f"{below}{name}" for name in folder.names(below or ".")]
-    present = {name.removeprefix(below): name for name in names}
-
-    if "runtime.txt" in present and not any(name in present for name in _CONDA):
-        read_runtime(assembly, present["runtime.txt"])
-    winner = _read_python(assembly, present, below)
-    if "runtime.txt" in present and any(name in present for name in _CONDA):
-        if "python" in assembly.document:
-            assembly.ignore(present["runtime.txt"], f"{winner} names the Python")
-        else:
-            read_runtime(assembly, present["runtime.txt"])
-    for name, read in _SCRIPTS.items():
-        if name in present and not folder.file(present[name]).is_dir():
-            read(assembly, present[name])
-            winner = winner or present[name]
-    if "runtime.txt" in present:
-        winner = winner or present["runtime.txt"]
-    _ignore_rest(assembly, f"{below} is read instead" if below else f"{winner} comes first")
-    if winner is None:
-        raise _nothing_found(assembly)
-    return winner
-
-
-def _read_python(assembly: Assembly, present: dict[str, str], below: str) -> str | None:
-    """Read the first source of Python packages; its name."""
-    for name in _CONDA:
-        if name in present:
-            read_environment(assembly, present[name])
-            return present[name]
-    locks = [name for name in present if _PYLOCK.fullmatch(name)]
-    if locks:
-        name = "pylock.toml" if "pylock.toml" in locks else locks[0]
-        if name != "pylock.toml" and len(locks) > 1:
-            place = Place(assembly.folder.shown(below))
-            remedy = "Name the one to use: jupyter containers build FILE"
-            assembly.report(place, f"has several locks and no pylock.toml: {', '.join(locks)}", remedy)
-        read_pylock(assembly, present[name])
-        return present[name]
-    # A project's files belong to the project's folder: binder/ holds only settings.
-    project = Project(assembly) if "pyproject.toml" in present and not below else None
-    if project is not None and project.has_packages and "uv.lock" in present:
-        read_project(assembly, project)
-        return "uv.lock"
-    if "requirements.txt" in present:
-        read_requirements(assembly, present["requirements.txt"])
-        return present["requirements.txt"]
-    if project is not None and project.has_packages:
-        read_project(assembly, project)
-        return project.name
-    return None
-
-
-def _ignore_rest(assembly: Assembly, reason: str) -> None:
+def ignore_rest(assembly: Assembly, reason: str) -> None:
     """List every file that could have had a part and had none."""
     told = {item.file for item in assembly.used} | {item.file for item in assembly.ignored}
     for below in ("", "binder/", ".binder/"):
@@ -247,20 +142,9 @@ def _own_reason(assembly: Assembly, path: str) -> str | None:
 
 
 def _has_packages(assembly: Assembly) -> bool:
+    from .project import Project
+
     try:
         return Project(assembly).has_packages
     except SpecError:  # another file won, so this one's errors are not the user's business now
         return True
-
-
-def _nothing_found(assembly: Assembly) -> SpecError:
-    folder = assembly.folder
-    unread = [
-        Problem(file=folder.shown(str(item.file.relative_to(folder.path))), cause=item.reason)
-        for item in assembly.ignored
-    ]
-    return SpecError(
-        f"no spec in {folder.given.absolute()}",
-        problems=[*assembly.problems, *unread],
-        hint="`jupyter containers init` writes one from the imports of the notebooks",
-    )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..errors import SpecError
 from .assembly import Assembly
-from .detect import NATIVE, read_foreign
+from .detect import NATIVE
 from .dump import dump_spec, quote
+from .foreign import read_foreign
 from .imports import Found, Needs, find_needs
 from .model import EnvironmentSpec, LoadedSpec
 from .names import make_name

@@ -14,7 +14,7 @@ from .sizes import write_size
 
 __all__ = ["dump_spec", "quote"]
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_BARE = r"[A-Za-z0-9_-]+"
 _SIZES = frozenset({"memory", "disk"})
 
 
@@ -86,7 +86,7 @@ def _value(value: Any) -> str:
 
 
 def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else quote(name)
+    return name if re.fullmatch(_BARE, name) else quote(name)
 
 
 def _path(parts: Iterable[str]) -> str:

@@ -7,17 +7,11 @@ from pathlib import Path
 
 from ..errors import Problem, SpecError
 from .assembly import Assembly
-from .conda import read_environment
-from .detect import NATIVE, is_standard, read_folder, read_native, read_project, read_pylock
-from .dump import dump_spec
+from .detect import is_standard, read_folder, read_native
 from .model import LoadedSpec
-from .project import Project
 from .reading import Folder
-from .repo2docker import read_apt, read_runtime
-from .requirements import read_requirements
-from .script import find_block, read_script
 
-__all__ = ["dump_spec", "load_spec"]
+__all__ = ["load_spec"]
 
 _SCRIPTS = frozenset({".ipynb", ".py"})
 
@@ -34,6 +28,8 @@ def load_spec(path: Path) -> LoadedSpec:
         raise SpecError("no spec", problems=[Problem(file=str(path), cause="does not exist")])
     folder = Folder(path.parent)
     if path.suffix in _SCRIPTS:
+        from .script import find_block, read_script
+
         block = find_block(folder, path.name)
         if block is None:
             return _load_folder_of(path)
@@ -67,22 +63,9 @@ def _load_folder_of(script: Path) -> LoadedSpec:
 
 def _read_file(assembly: Assembly, name: str) -> None:
     """One file by its name, without what lies beside it."""
-    suffix = Path(name).suffix
-    if name in {"pyproject.toml", "uv.lock"}:
-        read_project(assembly, Project(assembly))
-    elif name.startswith("pylock.") and suffix == ".toml":
-        read_pylock(assembly, name)
-    elif suffix == ".toml":
+    if name.endswith(".toml") and name != "pyproject.toml" and not name.startswith("pylock."):
         read_native(assembly, name)
-    elif suffix in {".yml", ".yaml"}:
-        read_environment(assembly, name)
-    elif name == "apt.txt":
-        read_apt(assembly, name)
-    elif name == "runtime.txt":
-        read_runtime(assembly, name)
-    elif suffix in {".txt", ".in"}:
-        read_requirements(assembly, name)
-    else:
-        remedy = f"Give a folder, or a file such as {NATIVE}, pyproject.toml, requirements.txt or a notebook"
-        problem = Problem(file=assembly.folder.shown(name), cause="is of no format that is read", remedy=remedy)
-        raise SpecError("no spec", problems=[problem])
+        return
+    from .foreign import read_file
+
+    read_file(assembly, name)

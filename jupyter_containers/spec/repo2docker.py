@@ -16,8 +16,8 @@ from .walk import Place
 
 __all__ = ["read_apt", "read_post_build", "read_runtime", "read_start"]
 
-_WORD = re.compile(r"[^\s\"'`;|&<>()$={}\[\]*?]+")
-_INSTALLS_FOLDER = re.compile(r"(?m)^[^#\n]*\bpip3?\s+install\b[^#\n;&|]*\s\.(?:\[[^\]]*\])?(?:\s|$)")
+_WORD = r"[^\s\"'`;|&<>()$={}\[\]*?]+"
+_INSTALLS_FOLDER = r"(?m)^[^#\n]*\bpip3?\s+install\b[^#\n;&|]*\s\.(?:\[[^\]]*\])?(?:\s|$)"
 
 
 def read_apt(assembly: Assembly, name: str) -> None:
@@ -91,7 +91,7 @@ def _copy_named(assembly: Assembly, name: str, text: str, place: Place) -> None:
     repo2docker copies the whole repository; then each edit of a notebook would build anew. The whole folder is
     copied only where the script installs it (``pip install .``).
     """
-    if _INSTALLS_FOLDER.search(text):
+    if re.search(_INSTALLS_FOLDER, text):
         assembly.use(name, "installs the folder: all of it becomes part of the image, and each edit builds anew")
         _copy(assembly, ".", place)
         return
@@ -99,7 +99,7 @@ def _copy_named(assembly: Assembly, name: str, text: str, place: Place) -> None:
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
             continue
-        for word in _WORD.findall(line):
+        for word in re.findall(_WORD, line):
             path = word.removeprefix("./").rstrip("/")
             if path and not path.startswith(("/", ".", "-")) and ".." not in path.split("/"):
                 names.update([path] if assembly.folder.has(path) else [])

@@ -7,6 +7,7 @@ import re
 
 __all__ = [
     "HASH",
+    "SIMPLE",
     "Wrong",
     "check_constraint",
     "check_requirement",
@@ -15,12 +16,16 @@ __all__ = [
     "normalise_name",
 ]
 
-HASH = re.compile(r"(?P<algorithm>[a-z0-9]+):(?P<digest>[0-9a-f]+)")
+HASH = r"(?P<algorithm>[a-z0-9]+):(?P<digest>[0-9a-f]+)"
 _DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 """Hash algorithms that pip accepts for `--hash` (pip: "Secure installs"), with their length in hex digits."""
-_HASH_OPTION = re.compile(r"\s--hash[=\s]\s*(\S+)")
-_PATH = re.compile(r"(?P<path>\.{1,2}(?:/[^\[;]*?)?)(?P<extras>\[[^\]]*\])?\s*(?:;(?P<marker>.*))?")
-_BARE_URL = re.compile(r"(?:[a-z]+\+)?[a-z]+://\S+")
+_HASH_OPTION = r"\s--hash[=\s]\s*(\S+)"
+_PATH = r"(?P<path>\.{1,2}(?:/[^\[;]*?)?)(?P<extras>\[[^\]]*\])?\s*(?:;(?P<marker>.*))?"
+_CLAUSE = r"(?:(?:>=|<=|==|!=|<|>) *[0-9]{1,9}(?:\.[0-9]{1,9})*|~= *[0-9]{1,9}(?:\.[0-9]{1,9})+)"
+SIMPLE = rf"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])? *(?:{_CLAUSE}(?: *, *{_CLAUSE})*)?"
+"""Requirements that are seen to be well formed without a parser: a name with plain versions (PEP 508, PEP 440). Most
+are, and importing packaging takes longer than all else of reading a spec."""
+_BARE_URL = r"(?:[a-z]+\+)?[a-z]+://\S+"
 
 
 class Wrong(ValueError):
@@ -42,7 +47,7 @@ def check_requirement(text: str) -> str:
         raise Wrong(f"{bare!r} is a path outside of the spec's folder", "Copy it into the folder and write `./NAME`")
     if bare == "." or bare.startswith(("./", "../", "..")):
         _check_path(bare)
-    elif _BARE_URL.fullmatch(bare):
+    elif re.fullmatch(_BARE_URL, bare):
         raise Wrong(f"{bare!r} does not say which package it is", f"Write `NAME @ {bare}`")
     else:
         _check_pep508(bare)
@@ -64,7 +69,7 @@ def local_path(requirement: str) -> str | None:
     """The path of a checked requirement that is a path: ``./pkg[x]; marker`` gives ``pkg``. Else None."""
     if not requirement.startswith("."):
         return None
-    found = _PATH.fullmatch(requirement.partition(" --hash=")[0].strip())
+    found = re.fullmatch(_PATH, requirement.partition(" --hash=")[0].strip())
     return posixpath.normpath(found["path"].strip()) if found else None
 
 
@@ -82,12 +87,12 @@ def normalise_name(name: str) -> str:
 def _split_hashes(text: str) -> tuple[str, list[str]]:
     if "\n" in text or "\r" in text or "\0" in text:
         raise Wrong(f"{text!r} holds a line break", "Write each requirement as an item of its own")
-    bare = _HASH_OPTION.sub("", text).strip()
-    hashes = _HASH_OPTION.findall(text)
+    bare = re.sub(_HASH_OPTION, "", text).strip()
+    hashes = re.findall(_HASH_OPTION, text)
     if not bare:
         raise Wrong("is empty", "Remove it")
     for item in hashes:
-        found = HASH.fullmatch(item)
+        found = re.fullmatch(HASH, item)
         if found is None or _DIGITS.get(found["algorithm"]) != len(found["digest"]):
             raise Wrong(f"{item!r} is not a hash", "Write `--hash=sha256:` and 64 hex digits")
     return bare, hashes
@@ -96,7 +101,7 @@ def _split_hashes(text: str) -> tuple[str, list[str]]:
 def _check_path(text: str) -> None:
     from packaging.markers import InvalidMarker, Marker
 
-    found = _PATH.fullmatch(text)
+    found = re.fullmatch(_PATH, text)
     if found is None:
         raise Wrong(f"{text!r} is neither a requirement nor a path", "Write `./PATH`, or a name with versions")
     if ".." in found["path"].split("/"):
@@ -109,6 +114,8 @@ def _check_path(text: str) -> None:
 
 
 def _check_pep508(text: str) -> None:
+    if re.fullmatch(SIMPLE, text):
+        return
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:

@@ -19,11 +19,11 @@ from .walk import Key, Place
 
 __all__ = ["add_requirement", "logical_lines", "name_url", "read_requirements"]
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
-_INLINE_OPTION = re.compile(r"\s(?=--?[A-Za-z])")
-_VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
+_COMMENT = r"(^|\s+)#.*$"
+_INLINE_OPTION = r"\s(?=--?[A-Za-z])"
+_VARIABLE = r"\$\{[A-Z0-9_]+\}"
 _OPTION = re.compile(r"(?P<name>--[a-z-]+|-[a-z])(?:=|\s*)(?P<value>.*)", re.DOTALL)
-_ARCHIVE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._]*(?:-[A-Za-z][A-Za-z0-9._]*)*)-\d[^/]*\.(?:whl|tar\.gz|zip)")
+_ARCHIVE = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._]*(?:-[A-Za-z][A-Za-z0-9._]*)*)-\d[^/]*\.(?:whl|tar\.gz|zip)"
 _MOST_FILES = 100
 
 _LONG = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
@@ -71,7 +71,7 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _content(number: int, line: str) -> Iterator[tuple[int, str]]:
-    bare = _COMMENT.sub("", line).strip()
+    bare = re.sub(_COMMENT, "", line).strip()
     if bare:
         yield number, bare
 
@@ -92,7 +92,7 @@ def name_url(text: str) -> str:
     address, _, fragment = url.strip().partition("#")
     parts = dict(part.partition("=")[::2] for part in fragment.split("&") if part)
     egg = parts.pop("egg", "")
-    archive = _ARCHIVE.fullmatch(address.rpartition("/")[2])
+    archive = re.fullmatch(_ARCHIVE, address.rpartition("/")[2])
     name = egg or (archive["name"] if archive else "")
     if not name:
         return text
@@ -123,7 +123,7 @@ def _require_hashes(assembly: Assembly, lines: list[tuple[int, str]], shown: str
 
 
 def _add(assembly: Assembly, line: str, place: Place, including: _Including) -> None:
-    variable = _VARIABLE.search(line)
+    variable = re.search(_VARIABLE, line)
     if variable:
         cause = f"{variable[0]} would be taken from the host's environment, and the result would depend on it"
         assembly.report(place, cause, "Write the value; a password belongs into ~/.netrc")
@@ -134,7 +134,7 @@ def _add(assembly: Assembly, line: str, place: Place, including: _Including) -> 
 
 
 def _add_package(assembly: Assembly, line: str, place: Place, including: _Including) -> None:
-    bare, *options = _INLINE_OPTION.split(line)
+    bare, *options = re.split(_INLINE_OPTION, line)
     kept = []
     for option in options:
         found = _OPTION.match(option)

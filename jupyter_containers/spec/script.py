@@ -16,7 +16,7 @@ from .walk import Key, Place, nearest, show_key
 
 __all__ = ["Block", "Cell", "find_block", "read_cells", "read_script"]
 
-_START = re.compile(r"# /// (?P<type>[a-zA-Z0-9-]+)")
+_START = r"# /// (?P<type>[a-zA-Z0-9-]+)"
 _END = "# ///"
 
 
@@ -86,7 +86,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
     lines = text.replace("\r\n", "\n").split("\n")
     at = 0
     while at < len(lines):
-        start = _START.fullmatch(lines[at])
+        start = re.fullmatch(_START, lines[at])
         at += 1
         if start is None:
             continue

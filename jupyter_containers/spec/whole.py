@@ -76,13 +76,21 @@ def _kernel(document: dict[str, Any]) -> Iterator[Conflict]:
 
 def _pins(document: dict[str, Any], show: Callable[[Key], str]) -> Iterator[Conflict]:
     """A package pinned to two versions under the same markers can't be installed."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    exact: dict[tuple[str, str], tuple[str, int]] = {}
+    pinned: dict[str, list[tuple[int, str]]] = {}
     for at, text in enumerate(_items(document, ("packages", "pip"))):
         name = distribution_name(text) if isinstance(text, str) else None
-        if name is None or "==" not in text:
-            continue
+        if name is not None and "==" in text:
+            pinned.setdefault(name, []).append((at, text))
+    for name, items in pinned.items():
+        if sum(text.count("==") for _, text in items) > 1:
+            yield from _unlike_pins(name, items, show)
+
+
+def _unlike_pins(name: str, items: list[tuple[int, str]], show: Callable[[Key], str]) -> Iterator[Conflict]:
+    from packaging.requirements import InvalidRequirement, Requirement  # late: it costs 15 ms
+
+    exact: dict[str, tuple[str, int]] = {}
+    for at, text in items:
         try:
             requirement = Requirement(text.partition(" --hash=")[0])
         except InvalidRequirement:
@@ -90,7 +98,7 @@ def _pins(document: dict[str, Any], show: Callable[[Key], str]) -> Iterator[Conf
         for part in requirement.specifier:
             if part.operator != "==" or "*" in part.version:
                 continue
-            first, where = exact.setdefault((name, str(requirement.marker)), (part.version, at))
+            first, where = exact.setdefault(str(requirement.marker), (part.version, at))
             if first != part.version:
                 other = show(("packages", "pip", where))
                 yield (

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from jupyter_containers.errors import SpecError
+from jupyter_containers.spec.dump import dump_spec
 from jupyter_containers.spec.inputs import find_missing_inputs, find_missing_mounts
-from jupyter_containers.spec.load import dump_spec, load_spec
+from jupyter_containers.spec.load import load_spec
 
 CASES = Path(__file__).parents[2] / "cases"
 NAMES = sorted(path.name for path in CASES.iterdir() if path.is_dir())

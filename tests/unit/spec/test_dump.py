@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jupyter_containers.spec.load import dump_spec, load_spec
+from jupyter_containers.spec.dump import dump_spec
+from jupyter_containers.spec.load import load_spec
 from jupyter_containers.spec.model import Build, Copy, EnvironmentSpec, Kernel, Mount, Packages, Resources
 from jupyter_containers.spec.schema import json_schema
 

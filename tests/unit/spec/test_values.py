@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 
 from jupyter_containers.errors import ReferenceError
 from jupyter_containers.spec.checks import CHECKS, Wrong, check_mount_target
 from jupyter_containers.spec.names import check_name, is_name, make_name
-from jupyter_containers.spec.requirement import distribution_name, local_path
+from jupyter_containers.spec.requirement import SIMPLE, check_requirement, distribution_name, local_path
 from jupyter_containers.spec.sizes import LARGEST, format_size, parse_size, write_size
 
 
@@ -124,3 +126,22 @@ def test_what_a_requirement_names(text: str, path: str | None, name: str | None)
 def test_requirements_that_are_refused(text: str) -> None:
     with pytest.raises(Wrong):
         CHECKS["requirement"](text)
+
+
+@given(st.from_regex(SIMPLE, fullmatch=True))
+def test_what_is_accepted_without_a_parser_is_a_requirement_of_a_name_and_versions(text: str) -> None:
+    assert check_requirement(text) == text.strip()
+    parsed = Requirement(text)
+    assert distribution_name(parsed.name) == distribution_name(text)
+    assert (parsed.url, parsed.marker, parsed.extras) == (None, None, set())
+
+
+@pytest.mark.parametrize("text", ["six", "numpy>=2", "numpy >=1.26, <3", "scipy~=1.11", "a==1", "A.b_c-d!=2.0"])
+def test_plain_requirements_need_no_parser(text: str) -> None:
+    assert re.fullmatch(SIMPLE, text)
+
+
+@pytest.mark.parametrize("text", ["six~=1", "six 1.0", "six=1", "-six", "six>=", "six,>=1", "six-", "six>=1 <2"])
+def test_what_is_no_requirement_is_left_to_the_parser(text: str) -> None:
+    with pytest.raises(Wrong):
+        check_requirement(text)
