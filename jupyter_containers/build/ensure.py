@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
 from ..spec.catalog import Record, find_record, record
+from ..spec.grants import grant_of
 from ..spec.load import load_spec
 from ..spec.model import LoadedSpec
 from . import history
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Built", "Status", "ensure_built", "spec_location", "status", "with_inputs"]
 
 
-@dataclass(frozen=True)
-class Built:
+class Built(msgspec.Struct, frozen=True, dict=True):
     """An environment that is ready."""
 
     loaded: LoadedSpec
@@ -104,7 +103,12 @@ def _find_ready(loaded: LoadedSpec, paths: Paths) -> Built | None:
         entry = find_record(paths, loaded.spec.name)
         if not is_of(entry, loaded) or entry.image is None or find_outdated(loaded, entry, paths):
             return None
-        return Built(loaded, Store(paths.store).image(entry.image), entry)
+        image = Store(paths.store).image(entry.image)
+        granted = grant_of(loaded.spec)
+        if entry.granted != granted:  # mounts and network change nothing of the image
+            entry = msgspec.structs.replace(entry, granted=granted)
+            record(paths, entry)
+        return Built(loaded, image, entry)
     except (NotFoundError, SpecError):
         return None  # what is wrong is told by the build that follows
 
@@ -144,6 +148,7 @@ def _build(
     entry = Record(
         name=spec.name, display_name=spec.display_name or spec.name, language=spec.kernel.language,
         spec_file=location, image=image.digest, spec_digest=mark, built_at=time.time(),
+        granted=grant_of(spec),
     )  # fmt: skip
     remember(paths, spec.name, mark, input_paths(loaded, lock))
     record(paths, entry)

@@ -33,7 +33,8 @@ def parse_mount(text: str) -> BindMount:
     if len(parts) != 2 or not all(parts):
         raise InputError(f"-v {text}: not of the form SRC:DST or SRC:DST:ro", hint='for example -v "$PWD:/work:ro"')
     source = Path(parts[0]).expanduser()
-    return BindMount(source=os.path.abspath(source), target=parts[1], mode="ro" if mode == "ro" else "rw")  # noqa: PTH100
+    # What the path means now: the runtime mounts that and follows no link any more.
+    return BindMount(source=os.path.realpath(source), target=parts[1], mode="ro" if mode == "ro" else "rw")
 
 
 def parse_env(text: str) -> tuple[str, str]:

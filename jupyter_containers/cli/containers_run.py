@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..environments import Environments
     from ..runtime.base import BindMount, Container
+    from ..spec.model import LoadedSpec
     from ..views import Resolved
 
 __all__ = ["Run"]
@@ -171,18 +172,33 @@ def read_defaults(resolved: Resolved) -> dict[str, Any]:
     if entry is None or not entry.spec_file or not Path(entry.spec_file).exists():
         return {}
     from ..runtime.base import BindMount
-    from ..spec.inputs import mount_source
+    from ..spec.grants import check_granted
     from ..spec.load import load_spec
 
     loaded = load_spec(Path(entry.spec_file))
+    check_granted(entry, loaded)
     spec = loaded.spec
     found: dict[str, Any] = {name: getattr(spec.resources, name) for name in _LIMITS}
     found["network"] = spec.network
     found["mounts"] = tuple(
-        BindMount(source=str(mount_source(loaded, mount)), target=mount.target, mode=mount.mode)
-        for mount in spec.mounts
+        BindMount(source=str(source), target=mount.target, mode=mount.mode)
+        for mount, source in zip(spec.mounts, checked_sources(loaded), strict=True)
     )
     return found
+
+
+def checked_sources(loaded: LoadedSpec) -> tuple[Path, ...]:
+    """The real sources of a spec's mounts. The spec may be a stranger's, so it gets no more here than in a kernel;
+    ``-v`` is the user's own word."""
+    if not loaded.spec.mounts:
+        return ()
+    from ..kernels.folders import Guarded, check_mount
+    from ..paths import Paths
+    from ..spec.inputs import mount_source
+
+    guarded = Guarded.current(Paths.current())
+    sources = (mount_source(loaded, mount) for mount in loaded.spec.mounts)
+    return tuple(check_mount(source, guarded, what="the spec's mount", foreign=True) for source in sources)
 
 
 def merged(defaults: dict[str, Any], asked: dict[str, Any], mounts: tuple[BindMount, ...]) -> dict[str, Any]:

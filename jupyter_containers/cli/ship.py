@@ -32,9 +32,7 @@ class Pull(Command):
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("image", metavar="NAME[:TAG|@DIGEST]")
-        parser.add_argument(
-            "--platform", default="", metavar="OS/ARCH", help="default: this machine's"
-        )
+        parser.add_argument("--platform", default="", metavar="OS/ARCH", help="default: this machine's")
         self.add_json(parser)
 
     def run(self, options: argparse.Namespace) -> int:

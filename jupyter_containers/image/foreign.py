@@ -48,9 +48,7 @@ class CheckedBlob:
             )
         found = f"sha256:{self._state.hexdigest()}"
         if found != self._descriptor.digest:
-            raise UntrustedContentError(
-                f"{self._what}: its digest is {found}, {self._descriptor.digest} is promised"
-            )
+            raise UntrustedContentError(f"{self._what}: its digest is {found}, {self._descriptor.digest} is promised")
 
 
 def load_layer(

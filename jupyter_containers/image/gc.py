@@ -112,9 +112,7 @@ def _mark(store: Store, since: float) -> _Marks:
     kept_layers.update(step.diff_id for path, step in steps if path.stat().st_mtime > since)
     marks.files += [path for path, step in steps if step.diff_id not in kept_layers]
     _mark_layers(store, kept_layers, marks)
-    marks.files += [
-        path for path in store.folder("blobs").glob("[!.]*") if f"sha256:{path.name}" not in kept_blobs
-    ]
+    marks.files += [path for path in store.folder("blobs").glob("[!.]*") if f"sha256:{path.name}" not in kept_blobs]
     for name in ("layers", "blobs", "images", "refs", "pins", "steps"):
         # Their writers hold the store's lock, shared: whoever left these is dead.
         marks.files += store.folder(name).glob(".*.tmp")
@@ -127,9 +125,7 @@ def _mark_layers(store: Store, kept: set[str], marks: _Marks) -> None:
         if layer.diff_id not in kept:
             marks.layers.append(layer)
             marks.files.append(path)
-            marks.items.append(
-                f"layer {layer.id} ({layer.created_by})" if layer.created_by else f"layer {layer.id}"
-            )
+            marks.items.append(f"layer {layer.id} ({layer.created_by})" if layer.created_by else f"layer {layer.id}")
     going = {layer.id for layer in marks.layers}
     for path in store.folder("l").iterdir():
         has_record = (store.folder("layers") / f"{path.name}.json").exists()

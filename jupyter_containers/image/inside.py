@@ -123,9 +123,7 @@ class _Look:
             if isinstance(found, _File) and stat.S_ISLNK(found.status.st_mode):
                 links += 1
                 if links > _LINKS:
-                    raise UntrustedContentError(
-                        f"{self._path} in the image leads through too many symbolic links"
-                    )
+                    raise UntrustedContentError(f"{self._path} in the image leads through too many symbolic links")
                 text = os.readlink(name, dir_fd=found.folder)
                 if text.startswith(b"/"):
                     del folders[1:]

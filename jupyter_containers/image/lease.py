@@ -24,9 +24,7 @@ class Lease:
     def __init__(self, folder: Path) -> None:
         """The caller holds the store's lock, shared: no collector sees the file before it is locked."""
         self._path = folder / os.urandom(8).hex()
-        self._handle = os.open(
-            self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._held: set[str] = set()
         self._guard = threading.Lock()

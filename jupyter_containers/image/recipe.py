@@ -88,9 +88,7 @@ def _content(path: bytes, size: int, name: bytes) -> Iterator[bytes]:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(handle).st_size != size:
-            raise StoreError(
-                f"{quote_name(name)} has not the size that it came with", hint="load the image again"
-            )
+            raise StoreError(f"{quote_name(name)} has not the size that it came with", hint="load the image again")
         while size:
             piece = os.read(handle, min(size, _PIECE))
             if not piece:

@@ -223,9 +223,7 @@ class Store:
         Raises :class:`StoreError` for what a layer can't hold and :class:`OutOfSpaceError`; nothing is taken in then.
         """
         if self.root / "tmp" not in tree.absolute().parents:
-            raise StoreError(
-                f"{tree} does not lie in a staging folder of the store, so it can't be moved into it"
-            )
+            raise StoreError(f"{tree} does not lie in a staging folder of the store, so it can't be moved into it")
         with full_disk_told(self.root):
             capture = Capture(os.fsencode(tree), epoch, plain_modes, true_modes or {})
             state, tar_size = sha256(), 0
@@ -359,9 +357,7 @@ class Store:
                 self.put_blob(manifest_document)
             present = read_record(path, ImageRecord)
             if present is None or (manifest is not None and present.manifest != manifest):
-                record = ImageRecord(
-                    digest=digest, layers=diff_ids, created_at=time.time(), manifest=manifest
-                )
+                record = ImageRecord(digest=digest, layers=diff_ids, created_at=time.time(), manifest=manifest)
                 write_atomically(path, msgspec.json.encode(record))
             self._used(digest)
             return self._image(digest, self.references())

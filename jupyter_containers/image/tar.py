@@ -60,9 +60,7 @@ def pack(member: Member) -> bytes:
             _header(b"././@PaxHeader", b"x", 0o644, len(body), 0, b""),
             body,
             pad(len(body)),
-            _header(
-                _shortened(name), member.kind, member.mode, _fitting(size), _fitting(mtime), _shortened(link)
-            ),
+            _header(_shortened(name), member.kind, member.mode, _fitting(size), _fitting(mtime), _shortened(link)),
         )
     )
 

@@ -65,9 +65,7 @@ def _ignore(data: bytes) -> None:
 
 
 class _Target:
-    def __init__(
-        self, reader: TarReader, tree: Path, room: Room, whiteouts: bool, recipe: Recipe | None
-    ) -> None:
+    def __init__(self, reader: TarReader, tree: Path, room: Room, whiteouts: bool, recipe: Recipe | None) -> None:
         self._reader, self._room, self._whiteouts, self._recipe = reader, room, whiteouts, recipe
         self._root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._open: OrderedDict[bytes, int] = OrderedDict()
@@ -179,11 +177,7 @@ class _Target:
             raise self._reader.error("names that begin with .wh. mean deletions in an image's layers")
         if any(part.startswith(_AUFS) and part != OPAQUE_MARKER for part in parts):
             return True  # aufs's own files, which all engines pass over
-        if (
-            any(part.startswith(PREFIX) for part in parts[:-1])
-            or member.kind not in (FILE, HARD_LINK)
-            or member.size
-        ):
+        if any(part.startswith(PREFIX) for part in parts[:-1]) or member.kind not in (FILE, HARD_LINK) or member.size:
             raise self._reader.error("a deletion that is no empty file")
         if base == OPAQUE_MARKER:
             if not folder:

@@ -64,11 +64,7 @@ def measure(store: Store) -> DiskUsage:
         if layer is not None:
             layers.append(LayerUsage(layer, measure_tree(layer.path)))
             trees += _unseen(layer.path, seen)
-    caches = {
-        path.name: measure_tree(path).size
-        for path in sorted(store.folder("cache").iterdir())
-        if path.is_dir()
-    }
+    caches = {path.name: measure_tree(path).size for path in sorted(store.folder("cache").iterdir()) if path.is_dir()}
     rest = _unseen(store.folder("cache"), seen)
     names = ("blobs", "layers", "images", "refs", "pins", "steps", "locks", "leases")
     documents = sum(_unseen(store.folder(name), seen) for name in names)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ..errors import ContainerError, InputError, Problem
 from ..image.model import ExecutionConfig
@@ -27,8 +28,7 @@ GENERATED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/passwd", "
 _TAKEN = ("/proc", "/dev", "/sys")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
+class ImageFacts(msgspec.Struct, frozen=True):
     """What of an image's files has a say."""
 
     layers: tuple[Path, ...]
@@ -38,8 +38,7 @@ class ImageFacts:
     group: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostFacts:
+class HostFacts(msgspec.Struct, frozen=True):
     """What of the host a container may know."""
 
     time_zone: str = ""
@@ -78,7 +77,10 @@ def make_sandbox(
         uid=0 if root else UID,
         gid=0 if root else GID,
         hostname=hostname,
-        binds=(*(Bind(Path(m.source), m.target, writable=m.mode == "rw") for m in config.mounts), *devices),
+        binds=(
+            *(Bind(Path(m.source), m.target, writable=m.mode == "rw", resolved=True) for m in config.mounts),
+            *devices,
+        ),
         files=_files(image, host, hostname, network=config.network, root=root),
         read_only=SYSTEM_FOLDERS if config.read_only_system and not root else (),
         network=config.network,

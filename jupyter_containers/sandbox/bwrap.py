@@ -55,10 +55,12 @@ class Fds(NamedTuple):
     """The program of :mod:`.terminal`."""
     files: Mapping[str, int] = NOTHING
     """By path in the sandbox, as in ``Sandbox.files``."""
+    sources: Mapping[str, int] = NOTHING
+    """Of binds whose source is already open, by target: bwrap makes sure that what it mounts is what is open."""
 
     def all(self) -> list[int]:
         single = (self.filter, self.status, self.block, self.terminal)
-        return [*(fd for fd in single if fd is not None), *self.files.values()]
+        return [*(fd for fd in single if fd is not None), *self.files.values(), *self.sources.values()]
 
 
 @functools.cache
@@ -66,9 +68,7 @@ def this_host() -> Host:
     def present(paths: Sequence[str], mode: int = 0) -> tuple[str, ...]:
         # Each mount costs a fifth of a millisecond (bwrap reads mountinfo again for each): what is closed to all but
         # root, as /proc/kmsg is, needs no cover.
-        return tuple(
-            path for path in paths if Path(path).exists() and Path(path).stat().st_mode & mode == mode
-        )
+        return tuple(path for path in paths if Path(path).exists() and Path(path).stat().st_mode & mode == mode)
 
     nodes = len(list(Path("/sys/devices/system/node").glob("node[0-9]*")))
 
@@ -174,6 +174,8 @@ def _mounts(sandbox: Sandbox, fds: Fds) -> list[str]:
         if isinstance(each, Tmpfs):
             size = ["--size", str(each.size)] if each.size is not None else []
             result += [*size, "--perms", f"{each.mode:04o}", "--tmpfs", each.target]
+        elif each.target in fds.sources:
+            result += ["--bind-fd" if each.writable else "--ro-bind-fd", str(fds.sources[each.target]), each.target]
         else:
             kind = "--dev-bind" if each.device else "--bind" if each.writable else "--ro-bind"
             result += [f"{kind}-try" if each.optional else kind, str(each.source), each.target]

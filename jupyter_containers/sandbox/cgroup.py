@@ -232,9 +232,7 @@ def find_group(name: str) -> Group | None:
     return next((group for group in find_groups(name) if group.name == name), None)
 
 
-def make_group(
-    name: str, limits: Limits, *, accept: Collection[str] = (), facts: Facts | None = None
-) -> Group | None:
+def make_group(name: str, limits: Limits, *, accept: Collection[str] = (), facts: Facts | None = None) -> Group | None:
     """Make a sandbox's control groups; None where none can be made and none is asked for.
 
     *accept* are names of limits that may go unenforced. Raises LimitError for the others, and then leaves nothing.
@@ -248,9 +246,7 @@ def make_group(
     refused = [limit for limit in enforcement.unenforced if limit not in accept]
     if refused:
         reasons = "; ".join(f"{limit}: {enforcement.notes[limit]}" for limit in refused)
-        raise LimitError(
-            f"this host can't enforce {', '.join(refused)} ({reasons})", hint=remedy(refused, facts)
-        )
+        raise LimitError(f"this host can't enforce {', '.join(refused)} ({reasons})", hint=remedy(refused, facts))
     if not enforcement.means and not enforcement.parents:
         return None
     folders: dict[str, Path] = {}

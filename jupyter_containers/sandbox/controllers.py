@@ -176,8 +176,7 @@ def remedy(unenforced: Sequence[str], facts: Facts) -> str:
         )
     elif os.geteuid() != 0 and any(h.version == 1 and h.controllers for h in facts.hierarchies):
         way = (
-            "cgroup v1 has no safe delegation: ask the administrator for cgroup v2 "
-            "(systemd.unified_cgroup_hierarchy=1)"
+            "cgroup v1 has no safe delegation: ask the administrator for cgroup v2 (systemd.unified_cgroup_hierarchy=1)"
         )
     else:
         way = "start the program in a systemd user session"

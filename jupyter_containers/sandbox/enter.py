@@ -133,9 +133,7 @@ def _enter(orders: Orders) -> None:
     for name in orders["groups"]:
         with open(name, "w") as file:
             file.write("0")
-    spaces = {
-        name: os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in (*_ORDER, "user")
-    }
+    spaces = {name: os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in (*_ORDER, "user")}
     with open(f"/proc/{pid}/stat") as file:
         if int(file.read().rpartition(")")[2].split()[19]) != orders["started"]:
             raise ProcessLookupError(3, "it has ended, and its process number is another's", f"/proc/{pid}")

@@ -36,9 +36,7 @@ _PRETEND = errno_action(0)
 
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _CREATES = 0o100 | 0o20000000  # O_CREAT | __O_TMPFILE: only then is the mode argument read
-_NEW_NAMESPACE = (
-    0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}; NEWTIME is for unshare and clone3 only
-)
+_NEW_NAMESPACE = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}; NEWTIME is for unshare and clone3 only
 _FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
 _PERSONALITIES = (0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)  # Docker's: Linux, 32-bit, UNAME26, both, "only tell"
 _TYPE = 0o170000  # S_IFMT, the file type bits of a mode
@@ -153,7 +151,5 @@ def filter_program(name: Literal["container", "build"], architecture: str = "") 
     machine = architecture or os.uname().machine
     if machine not in ARCHITECTURES or machine == "i386":
         known = ", ".join(each for each in ARCHITECTURES if each != "i386")
-        raise HostError(
-            f"no system call filter for the architecture {machine}", hint=f"use a machine of: {known}"
-        )
+        raise HostError(f"no system call filter for the architecture {machine}", hint=f"use a machine of: {known}")
     return assemble(sections(name, machine), foreign=KILL_PROCESS if name == "container" else ALLOW)

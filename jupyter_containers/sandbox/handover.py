@@ -86,9 +86,7 @@ def environment(group: Group | None) -> dict[str, str]:
     if group is None or not group.prefix:
         return {}
     return {
-        name: os.environ[name]
-        for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH")
-        if name in os.environ
+        name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH") if name in os.environ
     }
 
 

@@ -15,6 +15,7 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import HostError
 from .model import Bind, Overlay, Sandbox
 
 __all__ = ["UNPRIVILEGED_ID", "Clone", "Stage", "is_needed", "stage_bwrap", "stage_sandbox"]
@@ -33,6 +34,8 @@ class Clone(NamedTuple):
     """(uid, gid) on disk that are seen as UNPRIVILEGED_ID; None: as they are."""
     recursive: bool = False
     folder: bool = True
+    resolved: bool = False
+    """No symbolic link may be on the way to *source*."""
 
 
 class Stage(NamedTuple):
@@ -69,25 +72,31 @@ def stage_sandbox(sandbox: Sandbox, bwrap: Path) -> Stage:
     )
     binds: list[Bind] = []
     for index, bind in enumerate(sandbox.binds):
-        if bind.device or not bind.source.exists():
+        if bind.device or not (bind.resolved or bind.source.exists()):
             binds.append(bind)  # a device node works by its own mode; bwrap skips or reports what is missing
             continue
-        status = bind.source.stat()
+        status = _status(bind)
         target = f"{folder}/{index}"
         clones.append(
             Clone(
-                os.path.realpath(bind.source),
+                str(bind.source) if bind.resolved else os.path.realpath(bind.source),
                 target,
                 _owner(status) if bind.writable or not _open_to_all(status) else None,
                 recursive=True,
                 folder=stat.S_ISDIR(status.st_mode),
+                resolved=bind.resolved,
             )
         )
         binds.append(bind._replace(source=Path(target), optional=False))
     path, more = stage_bwrap(bwrap)
-    return Stage(
-        sandbox._replace(root=root, store=Path(folder, "store"), binds=tuple(binds)), path, (*clones, *more)
-    )
+    return Stage(sandbox._replace(root=root, store=Path(folder, "store"), binds=tuple(binds)), path, (*clones, *more))
+
+
+def _status(bind: Bind) -> os.stat_result:
+    try:
+        return bind.source.stat(follow_symlinks=not bind.resolved)
+    except OSError as error:
+        raise HostError(f"cannot mount {bind.source}: {error.strerror}", hint="make it, or correct the path") from error
 
 
 def stage_bwrap(bwrap: Path) -> tuple[str, tuple[Clone, ...]]:

@@ -9,6 +9,8 @@ import ctypes
 import os
 import struct
 
+from .sources import open_linkless
+
 __all__ = [
     "NAMESPACES",
     "bind_clone",
@@ -90,23 +92,26 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
     )
 
 
-def bind_clone(source: str, *, recursive: bool) -> int:
-    """A descriptor of a detached copy of the mount at *source*, seen from *source* down."""
+def bind_clone(source: str, *, recursive: bool, resolved: bool = False) -> int:
+    """A descriptor of a detached copy of the mount at *source*, seen from *source* down.
+
+    *resolved*: no link may be on the way (:mod:`.sources`).
+    """
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
-    return _checked(
-        _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(source), ctypes.c_uint(flags)), source
-    )
+    if not resolved:
+        return _checked(_libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(source), ctypes.c_uint(flags)), source)
+    fd = open_linkless(source)
+    try:
+        return _checked(_libc.syscall(_SYS_OPEN_TREE, fd, b"", ctypes.c_uint(flags | _AT_EMPTY_PATH)), source)
+    finally:
+        os.close(fd)
 
 
-def set_mount_attributes(
-    fd: int, attributes: int, *, user_namespace: int = 0, recursive: bool, what: str
-) -> None:
+def set_mount_attributes(fd: int, attributes: int, *, user_namespace: int = 0, recursive: bool, what: str) -> None:
     """``struct mount_attr {attr_set, attr_clr, propagation, userns_fd}``."""
     record = struct.pack("QQQQ", attributes, 0, 0, user_namespace)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
-    _checked(
-        _libc.syscall(_SYS_MOUNT_SETATTR, fd, b"", ctypes.c_uint(flags), record, ctypes.c_size_t(32)), what
-    )
+    _checked(_libc.syscall(_SYS_MOUNT_SETATTR, fd, b"", ctypes.c_uint(flags), record, ctypes.c_size_t(32)), what)
 
 
 def move_mount(fd: int, target: str) -> None:

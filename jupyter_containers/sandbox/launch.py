@@ -61,16 +61,16 @@ def _launch(orders: Orders) -> None:
 
 
 def _make_stage(
-    stage: str, clones: list[tuple[str, str, tuple[int, int] | None, bool, bool]], identity: int
+    stage: str, clones: list[tuple[str, str, tuple[int, int] | None, bool, bool, bool]], identity: int
 ) -> None:
     kernel.unshare("mnt")
     kernel.mount("none", "/", None, kernel.MS["private"] | kernel.MS["rec"])
     namespaces: dict[tuple[int, int], int] = {}
     ready: list[tuple[int, str, bool]] = []
     # All sources are cloned before the stage's tmpfs may hide one of them.
-    for source, target, shift, recursive, folder in clones:
+    for source, target, shift, recursive, folder, resolved in clones:
         try:
-            fd = kernel.bind_clone(source, recursive=recursive)
+            fd = kernel.bind_clone(source, recursive=recursive, resolved=resolved)
         except OSError as error:
             raise _Failure(f"cannot mount {source}: {error.strerror}", "") from error
         if shift is not None:
@@ -91,9 +91,7 @@ def _make_stage(
 def _shift(fd: int, source: str, namespace: int, recursive: bool) -> None:
     attributes = kernel.MOUNT_ATTR["idmap"] | kernel.MOUNT_ATTR["nosuid"] | kernel.MOUNT_ATTR["nodev"]
     try:
-        kernel.set_mount_attributes(
-            fd, attributes, user_namespace=namespace, recursive=recursive, what=source
-        )
+        kernel.set_mount_attributes(fd, attributes, user_namespace=namespace, recursive=recursive, what=source)
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
             raise _Failure(

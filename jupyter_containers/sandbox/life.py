@@ -141,9 +141,7 @@ class Process:
                 return
             if time.monotonic() > deadline:
                 self.kill()
-                raise HostError(
-                    f"the sandbox was not set up within {_PATIENCE:.0f} s", hint="look at the host's load"
-                )
+                raise HostError(f"the sandbox was not set up within {_PATIENCE:.0f} s", hint="look at the host's load")
             time.sleep(_STEP)
         self.check()
 
@@ -212,18 +210,14 @@ def _not_executed(command: str, *, missing: bool) -> ContainerError:
 
 
 def setup_error(text: str, code: int) -> ContainersError:
-    cause = "; ".join(
-        line.removeprefix("bwrap: ") for line in text.splitlines() if line.startswith("bwrap: ")
-    )
+    cause = "; ".join(line.removeprefix("bwrap: ") for line in text.splitlines() if line.startswith("bwrap: "))
     if "execvp" in cause:
         command = cause.partition("execvp ")[2]
         failure = _not_executed(command, missing="No such file" in cause)
         failure.output = text
         return failure
     if "Can't chdir" in cause:
-        return ContainerError(
-            cause, output=text, exit_code=126, hint="choose a working directory that the image has"
-        )
+        return ContainerError(cause, output=text, exit_code=126, hint="choose a working directory that the image has")
     return HostError(
         f"the sandbox could not be set up: {cause or f'bwrap ended with status {code}'}",
         hint="`jupyter containers doctor` tells what this host can do",

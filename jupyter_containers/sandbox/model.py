@@ -26,6 +26,8 @@ class Bind(NamedTuple):
     writable: bool = False
     device: bool = False
     optional: bool = False
+    resolved: bool = False
+    """``source`` has been checked and holds no symbolic link; one that has come since refuses the start."""
 
 
 class Tmpfs(NamedTuple):

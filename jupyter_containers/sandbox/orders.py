@@ -25,7 +25,7 @@ class Orders(TypedDict):
     rlimits: list[tuple[int, int]]
     identity: int | None
     stage: str
-    clones: list[tuple[str, str, tuple[int, int] | None, bool, bool]]
+    clones: list[tuple[str, str, tuple[int, int] | None, bool, bool, bool]]
     parent: int
     argv: list[str]
     status: int
@@ -50,7 +50,7 @@ def pack(
         "rlimits": list(rlimits),
         "identity": identity,
         "stage": stage,
-        "clones": [(c.source, c.target, c.shift, c.recursive, c.folder) for c in clones],
+        "clones": [(c.source, c.target, c.shift, c.recursive, c.folder, c.resolved) for c in clones],
         "parent": parent,
     }
     return marshal.dumps(orders)  # type: ignore[arg-type]  # a TypedDict is a dict

@@ -48,9 +48,7 @@ def changes(layers: Sequence[Path], upper: Path, *, mounts: Collection[str] = ()
 _ALWAYS = ("/dev", "/proc", "/run", "/sys")
 
 
-def _compare(
-    roots: Sequence[Path], upper: Path, inside: str, mounts: frozenset[str]
-) -> list[tuple[Kind, str]]:
+def _compare(roots: Sequence[Path], upper: Path, inside: str, mounts: frozenset[str]) -> list[tuple[Kind, str]]:
     found: list[tuple[Kind, str]] = []
     seen: set[str] = set()
     for entry in os.scandir(upper / inside):

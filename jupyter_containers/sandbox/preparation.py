@@ -45,9 +45,7 @@ def _check_system_folders(roots: Sequence[Path]) -> None:
     """bwrap would follow a link at one of these while the host is still in reach, and mount it somewhere else."""
     for name in _SYSTEM:
         if View({"/": roots}).resolve(name) != name:
-            raise HostError(
-                f"the image has a symbolic link at {name}", hint=f"make {name} a folder in the image"
-            )
+            raise HostError(f"the image has a symbolic link at {name}", hint=f"make {name} a folder in the image")
 
 
 def read_only_folders(

@@ -83,18 +83,14 @@ def _bwrap() -> Finding:
         bwrap = choice.find_bwrap()
     except HostError as error:
         return Finding("user namespaces", "failed", error.message, error.hint)
-    return Finding(
-        "user namespaces", "ok", f"bubblewrap {bwrap.version}, {bwrap.origin}, {bwrap.path}: {bwrap.why}"
-    )
+    return Finding("user namespaces", "ok", f"bubblewrap {bwrap.version}, {bwrap.origin}, {bwrap.path}: {bwrap.why}")
 
 
 def _disk(home: Path) -> Iterator[Finding]:
     kind = _file_system(home)
     move = "set JUPYTER_CONTAINERS_HOME to a folder on a local disk (ext4, xfs, btrfs)"
     if kind == "overlay":
-        yield Finding(
-            "file system", "failed", f"{home} is on overlayfs, which can't lie below another overlay", move
-        )
+        yield Finding("file system", "failed", f"{home} is on overlayfs, which can't lie below another overlay", move)
     elif kind.startswith(("nfs", "cifs", "smb", "fuse", "9p", "lustre", "gpfs", "ceph")):
         yield Finding(
             "file system", "warning", f"{home} is on {kind}: slow, and often without what overlays need", move
@@ -155,9 +151,7 @@ def _sandboxes(home: Path) -> Iterator[Finding]:
     yield _try(home, "sandbox", "true", "starts, and ends, in {:.0f} ms", _hint_sandbox)
     yield _try(home, "overlay", _OVERLAY_SCRIPT, "removed, replaced and moved files behave", _hint_overlay)
     yield _try(home, "system call filter", _FILTER_SCRIPT, "in force; no capability is left", _hint_filter)
-    yield _try(
-        home, "network namespace", _NETWORK_SCRIPT, "a container sees its loopback only", _hint_network
-    )
+    yield _try(home, "network namespace", _NETWORK_SCRIPT, "a container sees its loopback only", _hint_network)
     if idmap.is_needed():
         yield _idmapped(home)
 
@@ -218,9 +212,7 @@ def _idmapped(home: Path) -> Finding:
         shared.mkdir()
         _fill(store)
         try:
-            sandbox = host_sandbox(
-                store, "touch /shared/file", binds=[Bind(shared, "/shared", writable=True)]
-            )
+            sandbox = host_sandbox(store, "touch /shared/file", binds=[Bind(shared, "/shared", writable=True)])
             code = process.run(sandbox, on_output=lambda data: None, timeout=30)
         except ContainersError as error:
             return Finding(name, "failed", error.message, error.hint)
@@ -231,9 +223,7 @@ def _idmapped(home: Path) -> Finding:
             return Finding(
                 name, "failed", "a file made in a mounted folder has another owner", "run as an ordinary user"
             )
-    return Finding(
-        name, "ok", f"containers run as {idmap.UNPRIVILEGED_ID}, their files belong to the folder's owner"
-    )
+    return Finding(name, "ok", f"containers run as {idmap.UNPRIVILEGED_ID}, their files belong to the folder's owner")
 
 
 def _limits() -> Iterator[Finding]:
@@ -261,9 +251,7 @@ def _mandatory_access() -> Finding:
             parts.append("user namespaces of unknown programs are restricted")
     enforcing = _read("/sys/fs/selinux/enforce")
     if enforcing:
-        parts.append(
-            f"SELinux {'enforcing' if enforcing == '1' else 'permissive'}, this process is {profile}"
-        )
+        parts.append(f"SELinux {'enforcing' if enforcing == '1' else 'permissive'}, this process is {profile}")
     return Finding("mandatory access control", "ok", "; ".join(parts) or "none")
 
 
@@ -274,9 +262,7 @@ def _tracing() -> Finding:
         return Finding(
             "debugger", "warning", f"kernel.yama.ptrace_scope is {scope}: native debuggers can't attach", hint
         )
-    return Finding(
-        "debugger", "ok", f"kernel.yama.ptrace_scope is {scope}" if scope else "attaching is not restricted"
-    )
+    return Finding("debugger", "ok", f"kernel.yama.ptrace_scope is {scope}" if scope else "attaching is not restricted")
 
 
 def _surroundings() -> Finding:

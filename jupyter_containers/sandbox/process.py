@@ -24,8 +24,9 @@ from .choice import expect_bwrap
 from .filters import filter_program
 from .handover import environment, memory_file, pids_by_rlimit, rlimits, shell_prefix, status_file
 from .life import Process, Tail, readable, setup_error
-from .model import Sandbox
+from .model import Bind, Sandbox
 from .preparation import prepare
+from .sources import open_linkless
 from .terminal import command as through_terminal
 from .terminal import program as terminal_program
 
@@ -97,10 +98,12 @@ def _start(
     with ExitStack() as stack:
         files = {target: memory_file(stack, "file", content) for target, content in sandbox.files.items()}
         status_fd = status_file(status)
+        # As root the launcher opens them, before it becomes another user.
+        sources = {} if as_root else {bind.target: _open_source(bind, stack) for bind in sandbox.binds if bind.resolved}
         block, release = pids_by_rlimit(stack, group)
         helper = memory_file(stack, "terminal", terminal_program()) if terminal else None
         fds = Fds(
-            memory_file(stack, "seccomp", filter_program(sandbox.filter)), status_fd, block, helper, files
+            memory_file(stack, "seccomp", filter_program(sandbox.filter)), status_fd, block, helper, files, sources
         )
         given = options(sandbox, fds=fds, host=this_host())
         args = memory_file(stack, "args", b"\0".join(map(os.fsencode, given)) + b"\0")
@@ -134,15 +137,24 @@ def _start(
         except OSError as error:
             os.close(status_fd)
             raise HostError(f"cannot start {argv[0]}: {error.strerror}") from error
-        process = Process(
-            popen, status_fd, sandbox.argv[0], pid_1=sandbox.pid_1, error_output=Tail(stderr, stdout)
-        )
+        process = Process(popen, status_fd, sandbox.argv[0], pid_1=sandbox.pid_1, error_output=Tail(stderr, stdout))
         try:
             process.await_start(release)
         except BaseException:
             process.kill()
             raise
     return process
+
+
+def _open_source(bind: Bind, stack: ExitStack) -> int:
+    try:
+        fd = open_linkless(str(bind.source))
+    except OSError as error:
+        raise HostError(
+            f"cannot mount {bind.source}: {error.strerror}", hint="look at who else can write its parent folders"
+        ) from error
+    stack.callback(os.close, fd)
+    return fd
 
 
 def run(
@@ -182,9 +194,7 @@ def run(
             deadline = None if timeout is None else time.monotonic() + timeout
             while True:
                 if cancel is not None and cancel.is_set():
-                    raise CancelledError(
-                        f"{sandbox.argv[0]} was stopped", output=kept.decode(errors="replace")
-                    )
+                    raise CancelledError(f"{sandbox.argv[0]} was stopped", output=kept.decode(errors="replace"))
                 if deadline is not None and time.monotonic() > deadline:
                     raise ContainerError(
                         f"{sandbox.argv[0]} did not end within {timeout:g} s",

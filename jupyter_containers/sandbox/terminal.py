@@ -64,9 +64,7 @@ def program(machine: str = "") -> bytes:
     """The ELF file for a machine as ``uname -m`` names it; empty: this one. HostError where there is none."""
     name = machine or os.uname().machine
     if name not in _CODE:
-        raise HostError(
-            f"no terminal program for the architecture {name}", hint="run it without a terminal (no -t)"
-        )
+        raise HostError(f"no terminal program for the architecture {name}", hint="run it without a terminal (no -t)")
     number, text = _CODE[name]
     code = bytes.fromhex(text)
     size = _HEADERS + len(code)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +35,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Of the spec, the lock and the build inputs that ``image`` was built from: tells *ready* from *out of date*."""
     built_at: float | None = None
     """Seconds since the epoch."""
+    granted: str | None = None
+    """What the spec took of the host then, as :func:`.grants.grant_of` tells it."""
 
 
 def list_records(paths: Paths) -> tuple[Record, ...]:
@@ -109,6 +110,8 @@ def _file(paths: Paths, name: str) -> Path:
 
 
 def _write(file: Path, data: bytes) -> None:
+    import tempfile  # late: 2 ms that those who look things up need not pay
+
     handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".record-")
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -94,9 +94,7 @@ def _unpack_root(step: Step, archive: Picked, reporter: Reporter) -> Layer:
     with step.build.store.staging() as staging:
         modes = _unpack(step, archive, staging.fs)
         reporter.phase("committing")
-        return step.build.store.commit_layer(
-            staging.fs, created_by=step.instruction.text, true_modes=modes
-        )
+        return step.build.store.commit_layer(staging.fs, created_by=step.instruction.text, true_modes=modes)
 
 
 def _unpack(step: Step, archive: Picked, folder: Path) -> Mapping[str, int]:

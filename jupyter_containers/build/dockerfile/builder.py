@@ -189,6 +189,10 @@ def _carry_out(step: Step) -> None:
             for cause in refused.causes
         ]
         raise InputError(f"{step.build.dockerfile.file} is not valid", problems=where) from refused
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise problem(step, f"{error.filename or 'a file'}: {error.strerror or error}") from error
     except StoreError as error:
         if isinstance(error, OutOfSpaceError):
             raise

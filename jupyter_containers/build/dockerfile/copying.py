@@ -190,9 +190,13 @@ def write_picked(
         for name, content in files.items():
             writer.file(posixpath.join(target.path, name) if into else target.path, content, 0o644)
     except OSError as error:
-        raise problem(step, f"cannot copy: {error.strerror or error}") from error
+        raise problem(step, f"cannot copy {error.filename or _names(picked)}: {error.strerror}") from error
     except BuildError as error:
         raise problem(step, error.message) from error
+
+
+def _names(picked: Iterable[Picked]) -> str:
+    return ", ".join(item.named for item in picked)
 
 
 def _hash(item: Picked) -> str:

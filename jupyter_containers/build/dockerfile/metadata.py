@@ -127,4 +127,3 @@ def _healthcheck(instruction: HealthcheckInstruction, shell: tuple[str, ...]) ->
         # CMD-SHELL is run by the engine's own default shell: what SHELL names is written out.
         return Healthcheck(test=("CMD", *shell, command.line), retries=instruction.retries, **times)
     return Healthcheck(test=("CMD-SHELL", command.line), retries=instruction.retries, **times)
-

@@ -189,5 +189,3 @@ def missing_places(below: ImageSource, targets: Sequence[str]) -> tuple[str, ...
             missing[path] = None
             path = posixpath.dirname(path)
     return tuple(sorted(missing, key=lambda path: -path.count("/")))
-
-

@@ -43,9 +43,7 @@ def parse_trigger(trigger: str, *, escape: str, file: str, line: int) -> Instruc
     return dataclasses.replace(instruction, line=line)
 
 
-def _build(
-    statement: Statement, directives: Directives, file: str, problems: list[Problem]
-) -> Instruction | None:
+def _build(statement: Statement, directives: Directives, file: str, problems: list[Problem]) -> Instruction | None:
     builder: Callable[[Statement, str], Instruction] | None = BUILDERS.get(statement.keyword)
     if builder is None:
         near = difflib.get_close_matches(statement.keyword, BUILDERS, 1)

@@ -31,7 +31,7 @@ _APT_SETTINGS = b'APT::Sandbox::User "root";\n'
 _APT_CONFIG = "/run/jc/apt.conf"
 _SCRIPT = "/run/jc/script"
 _SYSTEM_FOLDERS = ("/proc", "/dev", "/sys", "/run")
-_OWNERS = re.compile(r"\b(chown|chgrp)\b")
+_OWNERS = re.compile(r"\b(chown|chgrp)\b|\binstall\b[^;&|]*\s-[a-z]*[og]\b")
 
 
 def run(step: Step, instruction: Run) -> None:
@@ -153,4 +153,3 @@ def _make_working_folder(step: Step, cwd: str, staging: Staging) -> None:
     if below.item(below.place(cwd)) is None:
         with Tree(staging.upper) as tree:
             Writer(tree, below).folder(cwd)
-

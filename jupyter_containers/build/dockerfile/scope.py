@@ -19,9 +19,7 @@ from .words import ExpansionError, expand
 __all__ = ["PROXIES", "Scope", "declare_global", "expand_in", "unused_arguments"]
 
 PROXIES = frozenset(
-    name
-    for scheme in ("http", "https", "ftp", "no", "all")
-    for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+    name for scheme in ("http", "https", "ftp", "no", "all") for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
 )
 _PREDEFINED = PROXIES | {"SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SYNTAX"}
 

@@ -6,6 +6,7 @@ where it is the source itself or on the way to it, and never out of the root; li
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import posixpath
@@ -239,7 +240,7 @@ def list_items(source: Source, path: str, *, exclude: Ignore | None = None) -> I
         elif excluded or kind == stat.S_IFSOCK:
             continue
         elif kind not in {stat.S_IFREG, stat.S_IFLNK}:
-            raise OSError(f"{source.name}: /{whole} is neither a file, a folder nor a link")
+            raise OSError(errno.EINVAL, "it is neither a file, a folder nor a link", f"/{whole} of {source.name}")
         yield from held
         held.clear()
         yield Entry(inner, item)
@@ -267,5 +268,5 @@ def open_regular(file: Path) -> BufferedReader:
     handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError(f"{file} is not a regular file any more")
+        raise OSError(errno.EINVAL, "it is not a regular file any more", str(file))
     return os.fdopen(handle, "rb")

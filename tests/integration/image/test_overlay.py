@@ -16,10 +16,7 @@ from jupyter_containers.image.model import ImageConfig, Layer
 from jupyter_containers.image.store import Store
 from jupyter_containers.image.tree import remove_tree
 
-LISTING = (
-    "cd /mnt && find . -mindepth 1 ! -type d -printf '%P %y %m %s %l\\n' | sort;"
-    "find . -mindepth 1 -type d | sort"
-)
+LISTING = "cd /mnt && find . -mindepth 1 ! -type d -printf '%P %y %m %s %l\\n' | sort;find . -mindepth 1 -type d | sort"
 
 
 @pytest.fixture
@@ -28,9 +25,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     remove_tree(tmp_path / "s")
 
 
-def in_overlay(
-    script: str, layers: list[Layer], *, upper: Path | None = None, work: Path | None = None
-) -> str:
+def in_overlay(script: str, layers: list[Layer], *, upper: Path | None = None, work: Path | None = None) -> str:
     """Run a shell script with the layers mounted at /mnt, as an unprivileged user would."""
     lower = ":".join(str(layer.path) for layer in reversed(layers))
     options = f"userxattr,lowerdir={lower}"

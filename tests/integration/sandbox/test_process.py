@@ -206,9 +206,7 @@ def test_descriptors_are_given_back(make: Make) -> None:
 def test_a_terminal_of_its_own(make: Make) -> None:
     """Ctrl-C on the pseudo-terminal interrupts the foreground job, and only that."""
     master, slave = pty.openpty()
-    sandbox = make(
-        "trap 'echo interrupted; exit 3' INT; tty >/dev/null && echo ready; while :; do sleep 0.05; done"
-    )
+    sandbox = make("trap 'echo interrupted; exit 3' INT; tty >/dev/null && echo ready; while :; do sleep 0.05; done")
     process = spawn(sandbox, stdin=slave, stdout=slave, stderr=slave, terminal=True)
     os.close(slave)
 
@@ -273,9 +271,7 @@ class TestEnter:
     def test_exit_codes(self, make: Make, argv: list[str], code: int) -> None:
         with spawn(make("sleep 60")) as process:
             command = arguments(process.child_pid, argv, env={"PATH": "/usr/bin:/bin"})
-            assert (
-                subprocess.run(command, stderr=subprocess.DEVNULL, timeout=30, check=False).returncode == code
-            )
+            assert subprocess.run(command, stderr=subprocess.DEVNULL, timeout=30, check=False).returncode == code
 
     def test_the_container_cannot_bring_its_modules(self, make: Make, store: Path) -> None:
         """The joining process runs Python in the container's mounts: it must import nothing from there."""

@@ -163,9 +163,7 @@ def test_a_tree_comes_back_from_its_tar(tmp_path: Path, tree: Path, snapshot: Sn
     target = tmp_path / "back"
     target.mkdir()
     unpacked = unpack(io.BytesIO(data), target, what="back", bounds=BOUNDS, whiteouts=True)
-    assert {
-        key: value for key, value in unpacked.facts.modes.items() if key not in facts.links
-    } == facts.modes
+    assert {key: value for key, value in unpacked.facts.modes.items() if key not in facts.links} == facts.modes
     assert is_whiteout(os.lstat(target / "etc/gone"))
     assert is_opaque(os.fsencode(target / "var"))
     assert os.stat(target / "usr/bin/perl").st_ino == os.stat(target / "usr/bin/perl5").st_ino
@@ -297,9 +295,7 @@ nodes = st.one_of(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.lists(st.tuples(names, nodes), max_size=12))
-def test_any_tree_comes_back(
-    snapshot: Snapshot, content: list[tuple[list[bytes], tuple[str, bytes, int]]]
-) -> None:
+def test_any_tree_comes_back(snapshot: Snapshot, content: list[tuple[list[bytes], tuple[str, bytes, int]]]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         tree, back = Path(scratch, "tree"), Path(scratch, "back")
         tree.mkdir()
@@ -345,9 +341,7 @@ def make_node(path: bytes, kind: str, data: bytes) -> None:
 
 members = st.builds(
     Member,
-    name=st.binary(min_size=1, max_size=400).filter(
-        lambda name: b"\0" not in name and not name.endswith(b"/")
-    ),
+    name=st.binary(min_size=1, max_size=400).filter(lambda name: b"\0" not in name and not name.endswith(b"/")),
     kind=st.sampled_from([FILE, DIRECTORY, SYMBOLIC_LINK]),
     mode=st.integers(0, 0o7777),
     mtime=st.integers(0, 1 << 40),

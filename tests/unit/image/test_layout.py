@@ -97,18 +97,14 @@ def tar_of(files: dict[str, bytes]) -> bytes:
 @pytest.fixture
 def tars(make_tar: MakeTar) -> list[bytes]:
     return [
-        make_tar(
-            ("etc/passwd", {"data": b"root", "uid": 7}), ("usr/bin/su", {"data": b"su", "mode": 0o4755})
-        ),
+        make_tar(("etc/passwd", {"data": b"root", "uid": 7}), ("usr/bin/su", {"data": b"su", "mode": 0o4755})),
         make_tar(("etc/.wh.passwd", {}), ("etc/motd", {"data": b"hello"})),
     ]
 
 
 @pytest.mark.parametrize("suffix", PACK)
 @pytest.mark.parametrize("outer", ["folder", "tar", "gzip", "xz"])
-def test_oci_images_are_loaded(
-    store: Store, tmp_path: Path, tars: list[bytes], suffix: str, outer: str
-) -> None:
+def test_oci_images_are_loaded(store: Store, tmp_path: Path, tars: list[bytes], suffix: str, outer: str) -> None:
     parts = Parts(tars, suffix=suffix)
     path = parts.folder(tmp_path / "layout") if outer == "folder" else parts.tar(tmp_path / "image.tar")
     if outer == "gzip":
@@ -180,9 +176,7 @@ def test_saved_images_are_the_same_image_elsewhere(
 ) -> None:
     base = layout.load(store, Parts(tars[:1]).tar(tmp_path / "base.tar"), bounds=SMALL).layers
     top = commit({"work/a": b"x" * 3_000_000, "work/b": b""})
-    config = ImageConfig(
-        architecture="amd64", config=ExecutionConfig(cmd=("sh",), labels={"z": "1", "a": "2"})
-    )
+    config = ImageConfig(architecture="amd64", config=ExecutionConfig(cmd=("sh",), labels={"z": "1", "a": "2"}))
     image = store.put_image(config, [*base, top])
     target = tmp_path / "saved.tar"
     entry = layout.save(store, image, target, reference="thesis:1")
@@ -232,9 +226,7 @@ def test_platforms_and_names_choose(store: Store, tmp_path: Path, tars: list[byt
         )
         entries.append(manifest | {"platform": {"os": "linux", "architecture": architecture}})
     attestation = {"mediaType": MANIFEST_TYPE, "digest": sha256_of(b""), "size": 0, "platform": {"os": "unknown", "architecture": "unknown"}}  # fmt: skip
-    nested = parts.blob(
-        {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [*entries, attestation]}, INDEX_TYPE
-    )
+    nested = parts.blob({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [*entries, attestation]}, INDEX_TYPE)
     parts.index |= {"manifests": [nested | {"annotations": {"org.opencontainers.image.ref.name": "v1"}}]}
     path = parts.tar(tmp_path / "image.tar")
     for architecture in ("amd64", "arm64"):
@@ -294,12 +286,7 @@ def test_hostile_images_are_one_clear_error(
     assert store.images() == ()
     assert os.listdir(store.root / "tmp") == os.listdir(store.root / "leases") == []
     store.collect()
-    assert (
-        os.listdir(store.root / "l")
-        == os.listdir(store.root / "layers")
-        == os.listdir(store.root / "blobs")
-        == []
-    )
+    assert os.listdir(store.root / "l") == os.listdir(store.root / "layers") == os.listdir(store.root / "blobs") == []
 
 
 def test_indexes_that_nest_without_end(store: Store, tmp_path: Path, tars: list[bytes]) -> None:
@@ -349,9 +336,7 @@ def test_a_bomb_as_an_archive(store: Store, tmp_path: Path, make_tar: MakeTar) -
         layout.load(store, tmp_path / "bomb", bounds=Bounds(reserve=0, ratio_from=1 << 20))
     layer = make_tar(("zeros", {"data": bytes(32 << 20)}))
     with pytest.raises(UntrustedContentError, match=r"layer 1.*bomb"):
-        layout.load(
-            store, Parts([layer]).tar(tmp_path / "image"), bounds=Bounds(reserve=0, ratio_from=1 << 20)
-        )
+        layout.load(store, Parts([layer]).tar(tmp_path / "image"), bounds=Bounds(reserve=0, ratio_from=1 << 20))
     assert os.listdir(store.root / "tmp") == os.listdir(store.root / "l") == []
 
 

@@ -97,9 +97,7 @@ component = st.from_regex(r"[a-z0-9]{1,8}([._-][a-z0-9]{1,8}){0,2}", fullmatch=T
     tag=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True),
     digest=st.sampled_from(["", DIGEST]),
 )
-def test_references_are_written_as_they_are_read(
-    registry: str, path: list[str], tag: str, digest: str
-) -> None:
+def test_references_are_written_as_they_are_read(registry: str, path: list[str], tag: str, digest: str) -> None:
     if not registry and len(path) > 1 and ("." in path[0] or path[0] == "localhost"):
         return  # reads as a registry, rightly
     text = "/".join([*([registry] if registry else []), *path]) + f":{tag}" + (f"@{digest}" if digest else "")

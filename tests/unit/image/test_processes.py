@@ -109,12 +109,7 @@ def test_a_store_survives_kill_9_at_any_moment(store: Store) -> None:
             assert all((layer.path / "folder0/file0").exists() for layer in image.layers)
     store.collect()
     assert store.verify() == ()
-    assert (
-        os.listdir(store.root / "tmp")
-        == os.listdir(store.root / "locks")
-        == os.listdir(store.root / "leases")
-        == []
-    )
+    assert os.listdir(store.root / "tmp") == os.listdir(store.root / "locks") == os.listdir(store.root / "leases") == []
     assert not list(store.root.rglob(".*.tmp"))
     kept = {layer.id for image in store.images() for layer in image.layers}
     assert set(os.listdir(store.root / "l")) == kept
@@ -180,9 +175,7 @@ def test_a_child_that_inherits_a_lease_prolongs_it(store: Store) -> None:
         layer = store.commit_layer(staging.fs, created_by="x")
     image = store.put_image(ImageConfig(architecture="amd64"), [layer])
     with store.lease([image.digest]) as lease:
-        child = subprocess.Popen(
-            ["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[lease.fileno()]
-        )
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[lease.fileno()])
         lease.leave_to_children()
     try:
         assert Store(store.root).collect().items == ()

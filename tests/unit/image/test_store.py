@@ -97,9 +97,7 @@ def test_files_linked_from_a_cache_keep_what_they_are(store: Store) -> None:
             for name in ("six.py", "tool"):
                 os.link(wheel / name, staging.fs / name)
             (staging.fs / extra).write_text(extra)
-            layers.append(
-                store.commit_layer(staging.fs, created_by=extra, epoch=EPOCH + 10**9, plain_modes=True)
-            )
+            layers.append(store.commit_layer(staging.fs, created_by=extra, epoch=EPOCH + 10**9, plain_modes=True))
     first, second = layers
     assert (first.path / "six.py").stat().st_ino == (second.path / "six.py").stat().st_ino
     assert (first.path / "six.py").stat().st_mtime == EPOCH

@@ -103,8 +103,7 @@ def test_hostile_entries_are_refused(store: Store, make_tar: MakeTar, case: str)
 
 def assert_nothing_left(store: Store) -> None:
     left = {
-        name: os.listdir(store.folder(name))
-        for name in ("l", "layers", "blobs", "images", "tmp", "leases", "locks")
+        name: os.listdir(store.folder(name)) for name in ("l", "layers", "blobs", "images", "tmp", "leases", "locks")
     }
     assert not any(left.values()), left
 
@@ -147,9 +146,7 @@ def test_malformed_tars_are_refused(store: Store, case: str) -> None:
 
 
 def test_absolute_names_stay_in_the_layer(store: Store, make_tar: MakeTar) -> None:
-    layer = load(
-        store, make_tar(("/etc/motd", {"data": b"hello"}), ("//a", HARD | {"linkname": "/etc/motd"}))
-    )
+    layer = load(store, make_tar(("/etc/motd", {"data": b"hello"}), ("//a", HARD | {"linkname": "/etc/motd"})))
     assert (layer.path / "etc/motd").read_bytes() == b"hello"
     assert (layer.path / "a").stat().st_nlink == 2
 
@@ -302,9 +299,7 @@ def test_an_endless_stream_is_read_no_further_than_promised(store: Store) -> Non
     stream = Endless()
     descriptor = Descriptor(media_type="", digest=sha256_of(b""), size=4096)
     with pytest.raises(UntrustedContentError):
-        load_layer(
-            store, stream, sha256_of(b""), what="layer", created_by="", descriptor=descriptor, bounds=SMALL
-        )
+        load_layer(store, stream, sha256_of(b""), what="layer", created_by="", descriptor=descriptor, bounds=SMALL)
     assert stream.given <= 4096
 
 
@@ -319,9 +314,7 @@ def test_many_open_folders_are_not_needed(store: Store, make_tar: MakeTar) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_bytes_are_a_tree_or_a_told_error(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_any_bytes_are_a_tree_or_a_told_error(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Fuzzing: a good tar with some bytes changed. Nothing but our own errors, nothing outside of the target."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:

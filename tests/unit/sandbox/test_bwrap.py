@@ -60,9 +60,7 @@ def test_parents_are_mounted_before_what_lies_in_them() -> None:
     binds = (Bind(Path("/h/deep"), "/data/in/deep"), Bind(Path("/h/data"), "/data", writable=True))
     argv = options(make(binds=binds, tmpfs=(Tmpfs("/data/in", size=4096, mode=0o700),)), fds=Fds())
     text = " ".join(argv)
-    assert (
-        text.index("--bind /h/data /data") < text.index("--tmpfs /data/in") < text.index("--ro-bind /h/deep")
-    )
+    assert text.index("--bind /h/data /data") < text.index("--tmpfs /data/in") < text.index("--ro-bind /h/deep")
     assert "--size 4096 --perms 0700 --tmpfs /data/in" in text
 
 

@@ -46,12 +46,8 @@ def everywhere(path: Path) -> bool:
 
 def test_v2() -> None:
     texts = {"/sys/fs/cgroup/user.slice/cgroup.subtree_control": "cpu memory pids\n"}
-    (found,) = find_hierarchies(
-        DEBIAN_12, "0::/user.slice\n", read=lambda path: texts[str(path)], writable=everywhere
-    )
-    assert found == Hierarchy(
-        2, Path("/sys/fs/cgroup/user.slice"), frozenset({"cpu", "memory", "pids"}), True
-    )
+    (found,) = find_hierarchies(DEBIAN_12, "0::/user.slice\n", read=lambda path: texts[str(path)], writable=everywhere)
+    assert found == Hierarchy(2, Path("/sys/fs/cgroup/user.slice"), frozenset({"cpu", "memory", "pids"}), True)
 
 
 def test_hybrid() -> None:
@@ -104,9 +100,7 @@ def test_then_systemd_for_what_it_can_delegate() -> None:
 
 
 def test_v1_beside_an_empty_v2() -> None:
-    decision = decide(
-        ALL, Facts((v2(), *v1("memory", "cpu", "cpuacct", "pids", "freezer", "blkio", "devices")))
-    )
+    decision = decide(ALL, Facts((v2(), *v1("memory", "cpu", "cpuacct", "pids", "freezer", "blkio", "devices"))))
     assert decision.means == dict.fromkeys(("memory", "cpus", "pids"), "cgroup v1")
     assert set(decision.parents) == {"memory", "cpu", "cpuacct", "pids", "freezer", "blkio"}
 
@@ -133,9 +127,7 @@ def test_the_scope_has_the_limits_and_a_name() -> None:
     group = cgroup.make_group("jc-0123", ALL, facts=facts)
     assert group is not None
     prefix = " ".join(group.prefix)
-    assert prefix.startswith(
-        "/usr/bin/systemd-run --user --scope --quiet --unit jupyter-containers-jc-0123.scope "
-    )
+    assert prefix.startswith("/usr/bin/systemd-run --user --scope --quiet --unit jupyter-containers-jc-0123.scope ")
     for text in ("MemoryMax=536870912", "MemorySwapMax=0", "CPUQuota=150%", "TasksMax=100"):
         assert f"-p {text}" in prefix
     assert group.joins == ()
@@ -162,9 +154,7 @@ class TestFiles:
     def test_v1(self, tmp_path: Path) -> None:
         for name in ("memory", "cpu", "pids"):
             (tmp_path / name).mkdir()
-        facts = Facts(
-            tuple(Hierarchy(1, tmp_path / n, frozenset({n}), True) for n in ("memory", "cpu", "pids"))
-        )
+        facts = Facts(tuple(Hierarchy(1, tmp_path / n, frozenset({n}), True) for n in ("memory", "cpu", "pids")))
         group = cgroup.make_group("jc-1", ALL, facts=facts)
         assert group is not None
         own = {name: tmp_path / name / "jupyter-containers/jc-1" for name in ("memory", "cpu", "pids")}

@@ -163,9 +163,7 @@ def test_pipes_sockets_and_files_are_made(kind: int) -> None:
     [(1, True), (2, True), (10, True), (16, True), (17, False), (38, False), (40, False)],
 )
 def test_socket_families(family: int, allowed: bool) -> None:
-    assert answer("container", "socket", family, 1) == (
-        ALLOW if allowed else errno_action(errno.EAFNOSUPPORT)
-    )
+    assert answer("container", "socket", family, 1) == (ALLOW if allowed else errno_action(errno.EAFNOSUPPORT))
 
 
 @pytest.mark.parametrize("command", [0x5412, 0x541C, 1 << 32 | 0x5412])
@@ -231,9 +229,7 @@ def test_an_unknown_machine_is_a_clear_error() -> None:
 
 
 def test_clauses_are_alternatives_and_their_tests_all_hold() -> None:
-    rule = Rule(
-        "openat", REFUSED, ((Compare(0, "equal", 7), Compare(1, "unequal", 8)), (Compare(2, "any", 0b110),))
-    )
+    rule = Rule("openat", REFUSED, ((Compare(0, "equal", 7), Compare(1, "unequal", 8)), (Compare(2, "any", 0b110),)))
     program = assemble([Section("x86_64", (rule,), ABSENT)], foreign=KILL_PROCESS)
 
     def result(*args: int) -> int:

@@ -38,9 +38,7 @@ class TestStage:
         for folder, mode in ((shared, 0o755), (private, 0o700), (public, 0o755)):
             folder.mkdir()
             folder.chmod(mode)
-        sandbox = self.make(
-            tmp_path, Bind(shared, "/s", writable=True), Bind(private, "/p"), Bind(public, "/q")
-        )
+        sandbox = self.make(tmp_path, Bind(shared, "/s", writable=True), Bind(private, "/p"), Bind(public, "/q"))
         stage = self.stage(sandbox)
         shifted = {clone.source: clone.shift is not None for clone in stage.clones}
         assert shifted[str(shared)] and shifted[str(private)] and not shifted[str(public)]
@@ -118,9 +116,7 @@ def test_no_bwrap_at_all_is_told_with_each_ones_reason(monkeypatch: pytest.Monke
     monkeypatch.setattr(choice, "try_bwrap", lambda path: ("", f"{path} is forbidden"))
     with pytest.raises(HostError, match="/a/bwrap is forbidden; system /usr/bin/bwrap"):
         choice.find_bwrap.__wrapped__()
-    monkeypatch.setattr(
-        choice, "try_bwrap", lambda path: ("0.11.0", "" if "usr" in str(path) else "forbidden")
-    )
+    monkeypatch.setattr(choice, "try_bwrap", lambda path: ("0.11.0", "" if "usr" in str(path) else "forbidden"))
     found = choice.find_bwrap.__wrapped__()
     assert found.origin == "system"
     assert "forbidden" in found.why
