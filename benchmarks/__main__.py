@@ -32,13 +32,17 @@ def main(names: list[str]) -> int:
 
 def _page(rows: list[Row]) -> str:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 30
+    machine = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {memory} GiB of memory, "
+        f"Linux {platform.release().split('-')[0]}, CPython {platform.python_version()}, "
+        f"{'as root' if os.geteuid() == 0 else 'as an ordinary user'}"
+    )
     return f"""# Benchmarks
 
 Written by `scripts/bench`; run it on your own machine, its figures count for you. Each row compares two sides in one
 run, in turns; the ratio is the median over the pairs (ours / peer, under 1 is quicker than the peer).
 
-This table: {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {memory} GiB of memory, Linux {platform.release().split("-")[0]}, CPython {platform.python_version()},
-{"as root" if os.geteuid() == 0 else "as an ordinary user"}.
+This table: {machine}.
 
 {table(rows)}
 
