@@ -125,7 +125,7 @@ def _execute(
 def _failure(step: Step, message: str, output: str) -> BuildError:
     text = message.removeprefix(f"step {step.title!r}: ")
     return BuildError(
-        f"{step.place}: step {step.title!r}: {text}", step=step.title, output=output, log=step.build.log,
+        f"{step.place}: {text}", step=step.title, output=output, log=step.build.log,
         hint="correct the instruction and build again: the steps before it are cached",
     )  # fmt: skip
 
