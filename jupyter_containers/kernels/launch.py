@@ -28,6 +28,11 @@ tokens there. ``JPY_PARENT_PID`` above all is left out: ipykernel would look for
 not find it, and exit within seconds (ipykernel/parentpoller.py)."""
 
 
+QUIET = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+"""Without it debugpy writes three lines about frozen modules under the first cell (CPython >= 3.11); they matter only
+to who debugs the standard library's import system."""
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What a kernel's container is made of."""
 
@@ -101,7 +106,7 @@ def kernel_config(
         image=target.image,
         image_name=target.name,
         argv=kernel_argv(target, connection.file, extra, kept=options.restart == "keep"),
-        env={**target.kernel.env, **env},
+        env={**(QUIET if not target.kernel.argv else {}), **target.kernel.env, **env},
         cwd=str(folder) if seen else "",
         mounts=tuple(mounts),
         network=options.network or spec.network,
