@@ -103,7 +103,12 @@ def _start(
         block, release = pids_by_rlimit(stack, group)
         helper = memory_file(stack, "terminal", terminal_program()) if terminal else None
         fds = Fds(
-            memory_file(stack, "seccomp", filter_program(sandbox.filter)), status_fd, block, helper, files, sources
+            memory_file(stack, "seccomp", filter_program(sandbox.filter)),
+            status_fd,
+            block,
+            helper,
+            files,
+            sources,
         )
         given = options(sandbox, fds=fds, host=this_host())
         args = memory_file(stack, "args", b"\0".join(map(os.fsencode, given)) + b"\0")
@@ -151,7 +156,8 @@ def _open_source(bind: Bind, stack: ExitStack) -> int:
         fd = open_linkless(str(bind.source))
     except OSError as error:
         raise HostError(
-            f"cannot mount {bind.source}: {error.strerror}", hint="look at who else can write its parent folders"
+            f"cannot mount {bind.source}: {error.strerror}",
+            hint="look at who else can write its parent folders",
         ) from error
     stack.callback(os.close, fd)
     return fd

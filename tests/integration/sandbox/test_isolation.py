@@ -297,12 +297,11 @@ def test_a_checked_source_is_mounted_or_nothing_is(make: Callable[..., Any], tmp
     said: list[bytes] = []
     assert run(sandbox, on_output=said.append, timeout=60) == 0
     assert b"".join(said) == b"mine"
-    source.rename(parent / "old")
     for swapped in (source, parent):
-        if swapped.exists():
-            swapped.rename(tmp_path / "aside")
-        swapped.symlink_to(secret)
+        swapped.rename(tmp_path / "aside")
+        swapped.symlink_to(secret if swapped == source else tmp_path / "aside")
         with pytest.raises(HostError, match="symbolic link"):
             run(sandbox, on_output=said.append, timeout=60)
         swapped.unlink()
+        (tmp_path / "aside").rename(swapped)
     assert b"".join(said) == b"mine"

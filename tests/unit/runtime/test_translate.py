@@ -98,7 +98,10 @@ def test_an_image_that_has_the_user_keeps_its_own_files() -> None:
 
 def test_mounts_become_binds() -> None:
     made = sandbox(mounts=(BindMount(source="/data", target="/in"), BindMount(source="/out", target="/out", mode="rw")))
-    assert made.binds == (Bind(Path("/data"), "/in"), Bind(Path("/out"), "/out", writable=True))
+    assert made.binds == (
+        Bind(Path("/data"), "/in", resolved=True),
+        Bind(Path("/out"), "/out", writable=True, resolved=True),
+    )
 
 
 def test_no_command_is_an_error() -> None:

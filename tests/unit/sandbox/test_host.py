@@ -144,7 +144,7 @@ def test_orders_survive_the_way(tmp_path: Path) -> None:
     clone = idmap.Clone("/a", "/b", (1, 2), recursive=True)
     found = marshal.loads(orders.pack(["bwrap", "x"], status=3, clones=[clone], parent=7))
     assert found["argv"] == ["bwrap", "x"]
-    assert found["clones"] == [("/a", "/b", (1, 2), True, True)]
+    assert found["clones"] == [("/a", "/b", (1, 2), True, True, False)]
 
 
 @pytest.mark.parametrize(("machine", "number"), [("x86_64", 62), ("aarch64", 183)])

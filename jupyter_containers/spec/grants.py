@@ -1,0 +1,60 @@
+"""What a spec takes of the host, and whether the user has agreed to it.
+
+The spec lies in the notebook's folder, and a kernel can write there. A kernel without network could put
+``network = "full"``, or a mount of another folder, into its own spec and have it at the next start. So what the user's
+own build (a command, a request to the server) saw is remembered, and a kernel that starts by itself gets no more.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..errors import InputError, Problem
+from .catalog import Record
+from .model import EnvironmentSpec, LoadedSpec, Mount
+
+__all__ = ["Grant", "check_granted", "grant_of"]
+
+
+class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The parts of a spec that reach out of the container. Steps of a build run with the host's network."""
+
+    network: str = "none"
+    mounts: tuple[Mount, ...] = ()
+    gpus: int = 0
+    run: tuple[str, ...] = ()
+
+
+def grant_of(spec: EnvironmentSpec) -> str:
+    """The spec's :class:`Grant` as the text that a record keeps."""
+    grant = Grant(spec.network, spec.mounts, spec.resources.gpus or 0, spec.build.run)
+    return msgspec.json.encode(grant).decode()
+
+
+def check_granted(entry: Record, loaded: LoadedSpec) -> None:
+    """:class:`InputError` where *loaded* takes something of the host that it did not take when *entry* was built.
+
+    A record from before grants were kept agrees to everything.
+    """
+    if entry.granted is None:
+        return
+    known = msgspec.json.decode(entry.granted, type=Grant)
+    wanted = msgspec.json.decode(grant_of(loaded.spec), type=Grant)
+    asked: list[tuple[str, str]] = []
+    if wanted.network != known.network and wanted.network != "none":
+        asked.append(("network", f"network = {wanted.network!r}"))
+    asked += [
+        ("mounts", f"{mount.source} at {mount.target} ({mount.mode})")
+        for mount in wanted.mounts
+        if mount not in known.mounts
+    ]
+    if wanted.gpus > known.gpus:
+        asked.append(("resources.gpus", f"{wanted.gpus} GPUs"))
+    asked += [("build.run", f"the step {line!r}, which has network") for line in wanted.run if line not in known.run]
+    if asked:
+        file = str(loaded.file or loaded.folder)
+        raise InputError(
+            f"the spec of {entry.name} asks for more of this host than when it was built last",
+            problems=[Problem(file, cause, "", key) for key, cause in asked],
+            hint=f"a notebook can write its own spec: look at it, then `jupyter containers build {entry.name}` agrees",
+        )
