@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -53,7 +52,7 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):
 def new_build_id() -> str:
     """An id that sorts by time: ``20260131-101500-123-a1b2`` (UTC)."""
     now = time.time()
-    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"-{int(now * 1000) % 1000:03d}-{secrets.token_hex(2)}"
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"-{int(now * 1000) % 1000:03d}-{os.urandom(2).hex()}"
 
 
 def list_builds(paths: Paths) -> tuple[BuildRecord, ...]:

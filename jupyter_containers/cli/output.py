@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -26,6 +25,8 @@ def print_error(error: ContainersError) -> None:
 
 def print_json(value: object) -> None:
     """*value* (msgspec structs and what they hold included) as indented JSON."""
+    import json
+
     import msgspec
 
     sys.stdout.write(json.dumps(msgspec.to_builtins(value, enc_hook=str), indent=2, ensure_ascii=False) + "\n")

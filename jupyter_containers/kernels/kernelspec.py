@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +133,8 @@ def _kernels_folder(*, user: bool, prefix: str | Path | None) -> Path:
 
 
 def _write(folder: Path, content: dict[str, Any]) -> None:
+    import tempfile  # late: a kernelspec that is as it should be is not written
+
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".jc-", dir=folder.parent))

@@ -6,24 +6,26 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from ..errors import ConflictError, ContainerError, NotFoundError
 from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
 from .base import Change, ContainerConfig, ContainerState, Stats, Stdio
-from .charge import Charge
 from .facts import read_host, read_image
 from .folder import Folder, Kept
 from .identity import kill_process
 from .keeper import Keeper
 from .logs import follow_log, read_log
-from .owned import start_owned
 from .processes import signal_inside
 from .removal import end_processes, find_group, remove_container
 from .translate import GENERATED, make_sandbox
 from .usage import Sample, read_sample
 from .waiting import wait_for_end
+
+if TYPE_CHECKING:
+    from .charge import Charge
 
 __all__ = ["BundledContainer"]
 
@@ -53,7 +55,10 @@ class BundledContainer:
         if self._folder.is_running(self._folder.kept()):
             raise ConflictError(f"container {self.config.name} runs already")
         self._charge, self._ended, self.cause = None, None, ""
+        # late, the two: all that starts a sandbox comes with them, and most commands start none
         if self.config.die_with_parent:
+            from .owned import start_owned
+
             self._charge = start_owned(
                 self._folder, self.config, paths=self._paths, store=self._store, image=self._image(),
                 stdin=stdin, stdout=stdout, stderr=stderr,

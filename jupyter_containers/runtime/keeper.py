@@ -16,13 +16,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from .charge import Charge
 from .ending import finish
 from .identity import kill_process
 from .log import Log
 from .reaping import Reaper
+
+if TYPE_CHECKING:
+    from .charge import Charge
 
 __all__ = ["Keeper"]
 

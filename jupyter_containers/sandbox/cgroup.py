@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -325,7 +324,8 @@ def with_scope() -> Facts:
 
 
 def _systemd() -> tuple[tuple[str, ...], frozenset[str]]:
-    import shutil  # late: it costs 8 ms, and few starts come here
+    import shutil  # late, the two: they cost 8 ms, and few starts come here
+    import subprocess
 
     program = shutil.which("systemd-run")
     if program is None or not Path("/run/systemd/system").is_dir():

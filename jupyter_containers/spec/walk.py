@@ -7,7 +7,6 @@ converted by msgspec.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, TypeVar
@@ -66,6 +65,8 @@ def show_key(key: Key) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Text that proposes the one of *known* that is most like *word*, or lists them all."""
+    import difflib  # late: for mistakes only
+
     choices = sorted(known)
     lowered = word.lower().replace("_", "-")
     found = [lowered] if lowered in choices else difflib.get_close_matches(lowered, choices, n=1, cutoff=0.6)

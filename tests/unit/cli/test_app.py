@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -46,6 +47,52 @@ def test_help_lists_every_command_and_imports_nothing_slow():
     assert "imported:\n" in result.stdout
     for name in COMMANDS:
         assert f"\n  {name} " in result.stdout
+
+
+# What takes longest to import of what some commands need. None of it may come in by an import at a module's head.
+SLOW = {
+    "asyncio", "ctypes", "httpx", "jupyter_client", "jupyter_core", "jupyter_server", "logging", "packaging", "psutil",
+    "rich", "secrets", "tempfile", "tomlkit", "yaml", "jupyter_containers.build.builder",
+    "jupyter_containers.lock.fetch", "jupyter_containers.lock.file", "jupyter_containers.sandbox.probe",
+    "jupyter_containers.spec.foreign", "jupyter_containers.spec.positions",
+}  # fmt: skip
+STARTS = {"jupyter_containers.sandbox.process", "jupyter_containers.sandbox.bwrap", "jupyter_containers.runtime.owned"}
+SPEC = 'name = "plain"\npython = "3.13"\n[packages]\npip = ["numpy>=2", "six"]\napt = ["tree"]\n'
+
+
+def imported(home: Path, program: str) -> set[str]:
+    """The modules that *program* needs besides Python's start; a home of its own, so that no folder is looked for."""
+    code = f"import sys\nbefore = set(sys.modules)\n{program}\nprint(*sorted(set(sys.modules) - before))"
+    env = {**os.environ, "JUPYTER_CONTAINERS_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_listing_containers_imports_nothing_that_starts_one(tmp_path):
+    found = imported(tmp_path, "from jupyter_containers.cli.app import _main\n_main(['ps'])")
+    assert "jupyter_containers.runtime.bundled" in found
+    assert not found & (SLOW | STARTS)
+
+
+def test_reading_a_plain_spec_imports_no_other_format(tmp_path):
+    (tmp_path / "jupyter-container.toml").write_text(SPEC)
+    program = (
+        "from pathlib import Path\nfrom jupyter_containers.spec.load import load_spec\n"
+        f"load_spec(Path({str(tmp_path)!r}))"
+    )
+    found = imported(tmp_path, program)
+    assert "jupyter_containers.spec.detect" in found
+    assert not found & SLOW
+
+
+def test_a_start_imports_only_what_starts(tmp_path):
+    modules = (
+        "cli.containers_run", "environments", "build.ensure", "image.store", "runtime.bundled", "runtime.owned",
+        "spec.load", "spec.inputs",
+    )  # fmt: skip
+    found = imported(tmp_path, "\n".join(f"import jupyter_containers.{name}" for name in modules))
+    assert found >= STARTS
+    assert not found & SLOW
 
 
 def test_version():
