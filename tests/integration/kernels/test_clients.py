@@ -188,3 +188,18 @@ def test_a_build_does_not_time_a_kernels_start_out(user, folder):
     ).execute()
     assert time.monotonic() - started > 6
     assert made.cells[0].outputs[0].text == f"{name}\n\n"
+
+
+def test_ctrl_c_ends_the_kernels_and_keeps_what_was_executed(environment, folder, user):
+    cells = [nbformat.v4.new_code_cell("print('done')"), nbformat.v4.new_code_cell("import time; time.sleep(600)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "a.ipynb")
+    command = [sys.executable, "-m", "jupyter_containers", "execute", "a.ipynb", "--env", environment]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    while "1 of 2 cells" not in (line := process.stderr.readline()):
+        assert line
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in errors
+    first, second = nbformat.read(folder / "a.executed.ipynb", as_version=4).cells
+    assert first.outputs[0].text == "done\n" and not second.outputs
+    assert not list(user.runtime.glob("k/*"))
