@@ -13,13 +13,27 @@ from urllib.parse import unquote, urlsplit
 
 from ...errors import ArchiveError, StoreError
 from ...image.model import Layer
+from ...lock.fetch import Fetcher
+from ...lock.resolve import archive_cache
+from ...lock.settings import Settings
 from ..report import Reporter
 from ..tree import Tree
 from .archives import is_archive, unpack_archive
-from .copying import Picked, copy_layer, note_owner, pick, problem, read_mode, read_target, shared_key, write_picked
+from .copying import (
+    Picked,
+    copy_layer,
+    note_owner,
+    pick,
+    problem,
+    read_mode,
+    read_target,
+    shared_key,
+    write_picked,
+)
 from .copying import heredoc_text as text_of
 from .model import Copy
-from .sources import LocalSource, fingerprint, list_items, open_regular
+from .selection import fingerprint, list_items
+from .sources import LocalSource, open_regular
 from .work import Step, take_layer
 from .writing import Writer
 
@@ -45,14 +59,18 @@ def add(step: Step, instruction: Copy) -> None:
     texts = [step.expand(text) for text in instruction.sources]
     for text in texts:
         if _GIT.match(text):
-            raise problem(step, f"ADD {text}: git repositories are not cloned", "Clone in a RUN, or COPY a checkout")
+            raise problem(
+                step, f"ADD {text}: git repositories are not cloned", "Clone in a RUN, or COPY a checkout"
+            )
     urls = [text for text in texts if _URL.match(text)]
     checksum = step.expand(instruction.checksum)
     if checksum and (len(urls) != 1 or len(texts) != 1):
         raise problem(step, "--checksum is for one source that is an address")
     if checksum and not re.fullmatch(r"sha256:[0-9a-f]{64}", checksum):
         raise problem(step, f"--checksum={checksum} is not sha256: and 64 hexadecimal digits")
-    local = [text for text, written in zip(texts, instruction.sources, strict=True) if text not in urls and written]
+    local = [
+        text for text, written in zip(texts, instruction.sources, strict=True) if text not in urls and written
+    ]
     picked = pick(step, instruction, step.build.context, local) if local else []
     archives = [item for item in picked if not item.is_folder and is_archive(_file(item))]
     digest = checksum.removeprefix("sha256:")
@@ -147,18 +165,26 @@ def _name(step: Step, instruction: Copy, url: str) -> str:
 
 def _fetch(step: Step, item: _Download, reporter: Reporter) -> Path:
     try:
-        progress = reporter.progress("downloading", "bytes")
-        return step.build.fetcher.fetch([item.url], item.digest, progress=progress)
+        with _fetcher(step) as fetcher:
+            progress = reporter.progress("downloading", "bytes")
+            return fetcher.fetch([item.url], item.digest, progress=progress)
     except ArchiveError as error:
         raise problem(step, f"ADD {item.url}: {error.message}") from error
+
+
+def _fetcher(step: Step) -> Fetcher:
+    return Fetcher(archive_cache(step.build.paths), step.build.settings or Settings.current())
 
 
 def _ask(step: Step, url: str) -> _Download:
     """Download what has no checksum; the server is asked each time whether it has changed."""
     try:
-        document = step.build.fetcher.document([url], max_bytes=_LARGEST)
+        with _fetcher(step) as fetcher:
+            document = fetcher.document([url], max_bytes=_LARGEST)
     except ArchiveError as error:
-        raise problem(step, f"ADD {url}: {error.message}", "With --checksum=sha256:… it is downloaded once") from error
+        raise problem(
+            step, f"ADD {url}: {error.message}", "With --checksum=sha256:… it is downloaded once"
+        ) from error
     if document is None:
         raise problem(step, f"ADD {url}: the server has no such file")
     return _Download(url, hashlib.sha256(document.content).hexdigest(), document.content)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,15 +17,10 @@ from ...errors import CancelledError, InputError, OutOfSpaceError, Problem, Stor
 from ...image.model import Image, ImageConfig
 from ...image.reference import parse_reference
 from ...image.store import Store
-from ...lock.fetch import Fetcher
-from ...lock.resolve import archive_cache
-from ...lock.settings import Settings
 from ...paths import Paths
 from ..bounds import read_bounds
-from ..emulation import usable_cores
 from ..monitor import Event, Monitor, silent
 from ..report import Reporter, check_cancelled
-from .adding import add
 from .bases import begin
 from .configuring import configure
 from .context import open_context
@@ -37,6 +33,9 @@ from .running import run
 from .scope import Scope, declare_global, unused_arguments
 from .stages import Job, lay_out
 from .work import Build, Pull, StageState, Step, step_id
+
+if TYPE_CHECKING:
+    from ...lock.settings import Settings
 
 __all__ = ["Request", "build_dockerfile"]
 
@@ -95,11 +94,12 @@ def build_dockerfile(
     monitor(Event(kind="phase", phase="planning"))
     store = Store(paths.store)
     try:
-        with store.lease(), Fetcher(archive_cache(paths), settings or Settings.current()) as fetcher:
+        with store.lease():
             build = Build(
                 dockerfile=dockerfile, folder=request.context.absolute(), context=context, store=store,
-                fetcher=fetcher, secrets=dict(request.secrets), target=target, pull=pull, monitor=monitor,
-                note=told, cancel=cancel, bounds=read_bounds(os.environ), no_cache=request.no_cache, log=log,
+                paths=paths, settings=settings, secrets=dict(request.secrets), target=target, pull=pull,
+                monitor=monitor, note=told, cancel=cancel, bounds=read_bounds(os.environ),
+                no_cache=request.no_cache, log=log,
             )  # fmt: skip
             _build_stages(jobs, build, scope)
             image = _put_image(build.stages[jobs[-1].stage.index], store)
@@ -108,11 +108,14 @@ def build_dockerfile(
             return store.image(image.digest)
     except KeyboardInterrupt:
         cancel.set()
-        raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept") from None
+        raise CancelledError(
+            "the build was cancelled", hint="build again to go on: finished steps are kept"
+        ) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise OutOfSpaceError(
-                f"no space left in {paths.store}", hint="free disk space (`jupyter containers prune`), and build again"
+                f"no space left in {paths.store}",
+                hint="free disk space (`jupyter containers prune`), and build again",
             ) from error
         raise
 
@@ -134,7 +137,7 @@ def _build_stages(jobs: Iterable[Job], build: Build, scope: Scope) -> None:
     """All stages, each as soon as those that it needs are there. One that fails stops the others."""
     waiting = {job.stage.index: job for job in jobs}
     running: dict[Future[StageState], int] = {}
-    with ThreadPoolExecutor(max(1, min(usable_cores(), len(waiting))), "stage") as pool:
+    with ThreadPoolExecutor(max(1, min(len(os.sched_getaffinity(0)), len(waiting))), "stage") as pool:
         try:
             while waiting or running:
                 for index in [index for index, job in waiting.items() if job.needs <= build.stages.keys()]:
@@ -162,7 +165,9 @@ def _build_stage(job: Job, build: Build, scope: Scope) -> StageState:
     triggers = state.execution.on_build or ()
     state.execution = msgspec.structs.replace(state.execution, on_build=None)
     for trigger in triggers:
-        instruction = parse_trigger(trigger, escape=dockerfile.escape, file=dockerfile.file, line=stage.base.line)
+        instruction = parse_trigger(
+            trigger, escape=dockerfile.escape, file=dockerfile.file, line=stage.base.line
+        )
         _carry_out(Step(instruction, f"[{stage.title} 1/{total}] ONBUILD {instruction.text}", state, build))
     for number, instruction in enumerate(stage.instructions, 2):
         _carry_out(Step(instruction, f"[{stage.title} {number}/{total}] {instruction.text}", state, build))
@@ -178,6 +183,8 @@ def _carry_out(step: Step) -> None:
             case Run():
                 run(step, instruction)
             case Copy() if instruction.add:
+                from .adding import add  # late: few Dockerfiles need what downloads and unpacks
+
                 add(step, instruction)
             case Copy():
                 copy(step, instruction)

@@ -16,7 +16,8 @@ from .accounts import find_owner
 from .bases import find_source
 from .model import Copy, Heredoc
 from .patterns import Ignore, has_wildcards, make_ignore
-from .sources import Entry, Source, fingerprint, list_items, match
+from .selection import fingerprint, list_items, match
+from .sources import Entry, Source
 from .words import expand
 from .work import Step, take_layer
 from .writing import Writer
@@ -58,7 +59,9 @@ def copy(step: Step, instruction: Copy) -> None:
     picked = pick(step, instruction, source)
     key: dict[str, Any] = {
         # Layers have a name for all that is in them; a folder of the host has to be read.
-        "sources": [item.named for item in picked] + [origin] if origin else [[p.named, _hash(p)] for p in picked],
+        "sources": [item.named for item in picked] + [origin]
+        if origin
+        else [[p.named, _hash(p)] for p in picked],
         "exclude": instruction.exclude if origin else (),
     }
     heredocs = [(heredoc.name, heredoc_text(step, heredoc)) for heredoc in instruction.heredocs]
@@ -66,7 +69,9 @@ def copy(step: Step, instruction: Copy) -> None:
     note_owner(step, instruction)
 
     def make(reporter: Reporter) -> Layer:
-        return copy_layer(step, instruction, picked, {name: text.encode() for name, text in heredocs}, reporter)
+        return copy_layer(
+            step, instruction, picked, {name: text.encode() for name, text in heredocs}, reporter
+        )
 
     take_layer(step, key, make, phase="copying")
 
@@ -80,7 +85,9 @@ def shared_key(step: Step, instruction: Copy) -> dict[str, Any]:
     }
 
 
-def pick(step: Step, instruction: Copy, source: Source, patterns: Iterable[str] | None = None) -> list[Picked]:
+def pick(
+    step: Step, instruction: Copy, source: Source, patterns: Iterable[str] | None = None
+) -> list[Picked]:
     """What the sources name. :class:`BuildError` where one names nothing, or is left out by .dockerignore."""
     exclude = None
     if instruction.exclude:
@@ -123,7 +130,11 @@ def read_target(step: Step, instruction: Copy) -> Target:
     if not text:
         raise InputError(
             f"{step.build.dockerfile.file} is not valid",
-            problems=[Problem(step.build.dockerfile.file, "the target is empty once expanded", line=instruction.line)],
+            problems=[
+                Problem(
+                    step.build.dockerfile.file, "the target is empty once expanded", line=instruction.line
+                )
+            ],
         )
     path = posixpath.normpath(posixpath.join("/", step.state.execution.working_dir, text)).replace("//", "/")
     return Target(path, text.endswith("/") or text.split("/")[-1] in {".", ".."})

@@ -103,7 +103,13 @@ def _label(statement: Statement, escape: str) -> Label:
 
 def _copy(statement: Statement, escape: str) -> Copy:
     add = statement.keyword == "ADD"
-    known = ("chown", "chmod", "link", "exclude", *(("checksum", "keep-git-dir") if add else ("from", "parents")))
+    known = (
+        "chown",
+        "chmod",
+        "link",
+        "exclude",
+        *(("checksum", "keep-git-dir") if add else ("from", "parents")),
+    )
     flags = Flags(statement, *known)
     words = _items(statement.rest)
     refuse_unless(len(words) >= 2, "it takes at least one source and a target")
@@ -125,7 +131,9 @@ def _copy(statement: Statement, escape: str) -> Copy:
 
 
 def _stage_name(text: str) -> str:
-    refuse_unless("$" not in text, f"--from={text}: variables mean nothing here; name a stage `FROM {text} AS …`")
+    refuse_unless(
+        "$" not in text, f"--from={text}: variables mean nothing here; name a stage `FROM {text} AS …`"
+    )
     return text
 
 
@@ -216,7 +224,11 @@ def _healthcheck(statement: Statement, escape: str) -> Healthcheck:
     retries = flags.one("retries", "0")
     refuse_unless(retries.isdigit(), f"--retries={retries} is not a number")
     return Healthcheck(
-        line=statement.line, text=statement.text, command=_command(rest.strip()), times=times, retries=int(retries)
+        line=statement.line,
+        text=statement.text,
+        command=_command(rest.strip()),
+        times=times,
+        retries=int(retries),
     )
 
 

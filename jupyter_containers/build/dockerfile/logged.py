@@ -41,9 +41,17 @@ def build_logged(
     with recorder:
         try:
             image = build_dockerfile(
-                request, paths=paths, monitor=recorder, note=note, pull=pull, cancel=cancel, log=str(recorder.log)
+                request,
+                paths=paths,
+                monitor=recorder,
+                note=note,
+                pull=pull,
+                cancel=cancel,
+                log=str(recorder.log),
             )
         except KeyboardInterrupt:
-            raise CancelledError("the build was cancelled", hint="build again: finished steps are kept") from None
+            raise CancelledError(
+                "the build was cancelled", hint="build again: finished steps are kept"
+            ) from None
         recorder.finish(image.digest)
         return BuiltDockerfile(image, recorder.id)

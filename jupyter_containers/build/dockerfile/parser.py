@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import re
 from collections.abc import Callable, Sequence
+
+import msgspec
 
 from ...errors import InputError, Problem
 from .instructions import BUILDERS, Refused
@@ -29,7 +29,9 @@ def parse(text: str, file: str = "Dockerfile") -> Dockerfile:
     found = [instruction for instruction in instructions if instruction is not None]
     arguments, stages = _part(found, file, problems, complete=len(found) == len(instructions))
     if problems:
-        raise InputError(f"{file} is not valid", problems=sorted(problems, key=lambda problem: problem.line or 0))
+        raise InputError(
+            f"{file} is not valid", problems=sorted(problems, key=lambda problem: problem.line or 0)
+        )
     return Dockerfile(file, directives.escape, arguments, stages, _notes(directives, found))
 
 
@@ -40,15 +42,21 @@ def parse_trigger(trigger: str, *, escape: str, file: str, line: int) -> Instruc
     instruction = _build(statements[0], Directives(escape), file, problems) if len(statements) == 1 else None
     if problems or instruction is None:
         raise InputError(f"the ONBUILD trigger {trigger!r} is not valid", problems=problems)
-    return dataclasses.replace(instruction, line=line)
+    return msgspec.structs.replace(instruction, line=line)
 
 
-def _build(statement: Statement, directives: Directives, file: str, problems: list[Problem]) -> Instruction | None:
+def _build(
+    statement: Statement, directives: Directives, file: str, problems: list[Problem]
+) -> Instruction | None:
     builder: Callable[[Statement, str], Instruction] | None = BUILDERS.get(statement.keyword)
     if builder is None:
+        import difflib
+
         near = difflib.get_close_matches(statement.keyword, BUILDERS, 1)
         remedy = f"Did you mean {near[0]}?" if near else ""
-        problems.append(Problem(file, f"unknown instruction {statement.keyword!r}", remedy, line=statement.line))
+        problems.append(
+            Problem(file, f"unknown instruction {statement.keyword!r}", remedy, line=statement.line)
+        )
         return None
     try:
         instruction = builder(statement, directives.escape)
@@ -57,7 +65,8 @@ def _build(statement: Statement, directives: Directives, file: str, problems: li
         return instruction
     except Refused as refused:
         problems += [
-            Problem(file, cause, refused.remedy, key=statement.keyword, line=statement.line) for cause in refused.causes
+            Problem(file, cause, refused.remedy, key=statement.keyword, line=statement.line)
+            for cause in refused.causes
         ]
         return None
 
@@ -94,7 +103,9 @@ def _part(
             problems.append(Problem(file, cause, "Only ARG may stand there", line=instruction.line))
     if not stages and complete:
         problems.append(Problem(file, "it has no FROM: there is nothing to build", "Begin with FROM"))
-    return tuple(arguments), tuple(Stage(index, base, tuple(inner)) for index, (base, inner) in enumerate(stages))
+    return tuple(arguments), tuple(
+        Stage(index, base, tuple(inner)) for index, (base, inner) in enumerate(stages)
+    )
 
 
 def _check_name(base: From, taken: Sequence[str], file: str, problems: list[Problem]) -> None:

@@ -9,7 +9,14 @@ from ...image.layout import host_architecture
 
 __all__ = ["Platform", "debian_architecture", "host_platform", "parse_platform"]
 
-_ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386", "armhf": "arm"}
+_ALIASES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
+    "i386": "386",
+    "i686": "386",
+    "armhf": "arm",
+}
 _DEBIAN = {"arm": "armhf", "ppc64le": "ppc64el", "386": "i386"}
 
 
@@ -43,7 +50,9 @@ def parse_platform(text: str) -> Platform:
     if len(parts) > 3 or not all(part.isalnum() or "_" in part or "-" in part for part in parts):
         raise InputError(f"{text!r} is not a platform", hint="write linux/amd64, linux/arm64 or linux/arm/v7")
     if parts[0] != "linux":
-        raise InputError(f"platform {text}: only linux images are built here", hint="write linux/amd64 or its like")
+        raise InputError(
+            f"platform {text}: only linux images are built here", hint="write linux/amd64 or its like"
+        )
     return Platform(parts[0], _ALIASES.get(parts[1], parts[1]), parts[2] if len(parts) == 3 else "")
 
 

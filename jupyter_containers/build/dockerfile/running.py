@@ -10,9 +10,6 @@ from ...errors import BuildError, ContainerError
 from ...image.model import Layer
 from ...image.store import Staging
 from ...sandbox.model import Bind, Overlay
-from ..emulation import check_architecture, step_sandbox
-from ..execution import execute
-from ..network import host_network
 from ..report import Reporter
 from ..tree import Tree
 from .accounts import Account, find_account
@@ -48,6 +45,8 @@ def run(step: Step, instruction: Run) -> None:
     }  # fmt: skip
 
     def make(reporter: Reporter) -> Layer:
+        from ..emulation import check_architecture
+
         check_architecture(debian_architecture(step.state.architecture))
         store = step.build.store
         with store.staging() as staging:
@@ -56,7 +55,9 @@ def run(step: Step, instruction: Run) -> None:
             layer = store.commit_layer(staging.upper, created_by=instruction.text)
         dropped = store.layer_record(layer.diff_id).facts.dropped
         if dropped:
-            step.build.note(f"{step.place}: sockets and devices are left out of the layer: {', '.join(dropped[:5])}")
+            step.build.note(
+                f"{step.place}: sockets and devices are left out of the layer: {', '.join(dropped[:5])}"
+            )
         return layer
 
     if _OWNERS.search(instruction.script or " ".join(argv)):
@@ -85,6 +86,11 @@ def _execute(
     reporter: Reporter,
 ) -> None:  # fmt: skip
     """Run it, and take away what mounting has made in the upper folder."""
+    from ..emulation import (
+        step_sandbox,
+    )  # late, as what it brings: a build with all in the cache starts nothing
+    from ..execution import execute
+
     build, config = step.build, step.state.execution
     network = instruction.network != "none"
     with mounted(step, instruction, staging) as mounts:
@@ -134,6 +140,8 @@ def _environment(
     step: Step, env: Mapping[str, str], account: Account, mounts: Mounted, *, network: bool
 ) -> dict[str, str]:
     """As other builders have it: PATH, HOME, arguments, the image's variables. Proxies are the host's, and go."""
+    from ..network import host_network
+
     settings = host_network().env if network else {}
     user = {} if account.uid == 0 else {"USER": account.name, "LOGNAME": account.name}
     defaults = {"PATH": DEFAULT_PATH, "HOME": account.home, "APT_CONFIG": _APT_CONFIG, **user}

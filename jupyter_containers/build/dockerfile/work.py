@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from ...image.facts import Facts
 from ...image.model import ExecutionConfig, History, Image, Layer
 from ...image.store import Store
-from ...lock.fetch import Fetcher
+from ...paths import Paths
 from ..bounds import Bounds
 from ..monitor import Monitor, Phase, Progress
 from ..report import Reporter, check_cancelled
@@ -24,6 +24,9 @@ from .platform import Platform
 from .scope import Scope, expand_in
 from .sources import ImageSource, LocalSource
 from .version import FORMAT
+
+if TYPE_CHECKING:
+    from ...lock.settings import Settings
 
 __all__ = ["Build", "Pull", "StageState", "Step", "image_source", "step_id", "take_layer"]
 
@@ -40,7 +43,9 @@ class Build:
     """The build context."""
     context: LocalSource
     store: Store
-    fetcher: Fetcher
+    paths: Paths
+    settings: Settings | None
+    """For downloads; None: the user's."""
     secrets: Mapping[str, bytes]
     target: Platform
     pull: Pull | None
@@ -128,7 +133,9 @@ def step_id(layers: Sequence[Layer], **parts: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
 
 
-def take_layer(step: Step, key: Mapping[str, Any], make: Callable[[Reporter], Layer], *, phase: Phase) -> None:
+def take_layer(
+    step: Step, key: Mapping[str, Any], make: Callable[[Reporter], Layer], *, phase: Phase
+) -> None:
     """Add the step's layer to its stage: from the store, from another builder, or by *make*.
 
     *key* is all that decides about the result.

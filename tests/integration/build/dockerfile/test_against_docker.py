@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from jupyter_containers.build.dockerfile.builder import build_dockerfile
-from jupyter_containers.build.dockerfile.sources import list_items
+from jupyter_containers.build.dockerfile.selection import list_items
 from jupyter_containers.build.dockerfile.work import image_source
 from jupyter_containers.image.model import Image
 from jupyter_containers.image.saving import save_images
