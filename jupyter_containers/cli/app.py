@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -68,6 +69,10 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script; never returns."""
+    # Python has no stream for a descriptor that the caller closed (`>&-`), and prints would fail.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     sys.exit(_main(list(sys.argv[1:] if argv is None else argv)))
 
 

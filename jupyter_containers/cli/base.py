@@ -8,6 +8,7 @@ extension are traitlets, as anywhere in Jupyter.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -78,5 +79,16 @@ def execute(command: Command, argv: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader (`| head`) has gone; without this the interpreter complains again while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 128 + 13
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise  # a defect: what may go wrong with files is told where it happens
+        _discard_output()
+        print(f"error: cannot write: {error.strerror}", file=sys.stderr)
+        print("hint: make room on the disk, or where standard output goes to", file=sys.stderr)
+        return EXIT_ERROR
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,14 +5,27 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from ..runtime.base import BindMount
 
-__all__ = ["is_path", "parse_env", "parse_limit_size", "parse_mount", "parse_pair", "without_separator"]
+__all__ = [
+    "above_zero",
+    "is_path",
+    "parse_env",
+    "parse_environment",
+    "parse_limit_size",
+    "parse_mount",
+    "parse_pair",
+    "without_separator",
+]
+
+_Number = TypeVar("_Number", int, float)
 
 
 def is_path(text: str) -> bool:
@@ -37,12 +50,19 @@ def parse_mount(text: str) -> BindMount:
     return BindMount(source=os.path.realpath(source), target=parts[1], mode="ro" if mode == "ro" else "rw")
 
 
-def parse_env(text: str) -> tuple[str, str]:
-    """``K=V``, or ``K`` for the value that this process has."""
+def parse_env(text: str) -> tuple[str, str] | None:
+    """``K=V``, or ``K`` for the value that this process has; None where it has none, as docker does."""
     key, separator, value = text.partition("=")
     if not key or "\0" in text:
         raise InputError(f"-e {text}: not of the form NAME=VALUE or NAME")
-    return key, value if separator else os.environ.get(key, "")
+    if separator:
+        return key, value
+    return (key, os.environ[key]) if key in os.environ else None
+
+
+def parse_environment(texts: Iterable[str]) -> dict[str, str]:
+    """All ``-e`` of a command line; the last one of a name counts."""
+    return dict(pair for text in texts if (pair := parse_env(text)) is not None)
 
 
 def parse_pair(text: str) -> tuple[str, str]:
@@ -50,6 +70,21 @@ def parse_pair(text: str) -> tuple[str, str]:
     if not key or not separator:
         raise InputError(f"--label {text}: not of the form KEY=VALUE")
     return key, value
+
+
+def above_zero(kind: type[_Number]) -> Callable[[str], _Number]:
+    """Reads a number that makes sense above 0 only, for argparse."""
+
+    def read(text: str) -> _Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(0)
+        if not 0 < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+        return number
+
+    return read
 
 
 def parse_limit_size(text: str) -> int:

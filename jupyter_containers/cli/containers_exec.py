@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import InputError
 from .base import Command
-from .container_options import parse_env, without_separator
+from .container_options import parse_environment, without_separator
 
 if TYPE_CHECKING:
     from .terminal import Terminal
@@ -37,7 +37,7 @@ class Exec(Command):
         command = without_separator(options.command)
         if not command:
             raise InputError("no command to run was given", hint="write it after the container's name")
-        env = dict(parse_env(text) for text in options.env)
+        env = parse_environment(options.env)
         container = Environments().container(options.name)
         if options.tty:
             env.setdefault("TERM", os.environ.get("TERM", "xterm"))

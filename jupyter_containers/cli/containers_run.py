@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError
 from .base import Command
-from .container_options import is_path, parse_env, parse_limit_size, parse_mount, parse_pair, without_separator
+from .container_options import (
+    above_zero,
+    is_path,
+    parse_environment,
+    parse_limit_size,
+    parse_mount,
+    parse_pair,
+    without_separator,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,8 +63,8 @@ class Run(Command):
         add("--hostname", default="")
         add("--network", choices=["none", "full"], help="full: that of the host (default: the spec's, else none)")
         add("--memory", type=parse_limit_size, metavar="SIZE", help="such as 512M or 2G")
-        add("--cpus", type=float, metavar="N", help="such as 1.5")
-        add("--pids-limit", type=int, metavar="N", dest="pids", help="processes and threads at once")
+        add("--cpus", type=above_zero(float), metavar="N", help="such as 1.5")
+        add("--pids-limit", type=above_zero(int), metavar="N", dest="pids", help="processes and threads at once")
         add("--disk", type=parse_limit_size, metavar="SIZE", help="of the writable layer")
         add("--gpus", type=int, metavar="N")
         add("--accept-unenforced", action="append", default=[], choices=_LIMITS, metavar="LIMIT",
@@ -69,7 +77,7 @@ class Run(Command):
         from ..environments import Environments
 
         mounts = tuple(parse_mount(text) for text in options.volume)
-        env = dict(parse_env(text) for text in options.env)
+        env = parse_environment(options.env)
         labels = dict(parse_pair(text) for text in options.label)
         environments = Environments()
         environments.reap()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .base import Command
+from .container_options import above_zero
 from .output import print_json, print_table, printable
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ class Execute(Command):
         add = parser.add_argument
         add("notebooks", nargs="+", type=Path, metavar="NOTEBOOK", help="an .ipynb file")
         add("--env", default="", metavar="ENV", help="environment, or path of a spec, for all notebooks")
-        add("-j", "--jobs", type=int, default=0, metavar="N", help="notebooks at a time (default: one per CPU)")
+        add("-j", "--jobs", type=above_zero(int), default=0, metavar="N",
+            help="notebooks at a time (default: one per CPU)")  # fmt: skip
         add("--output-dir", type=Path, metavar="DIR", help="write the executed copies there, under their own names")
         add("--inplace", action="store_true", help="write over the notebooks themselves")
-        add("--timeout", type=float, metavar="S", help="seconds that a cell may take (default: no limit)")
+        add("--timeout", type=above_zero(float), metavar="S", help="seconds that a cell may take (default: no limit)")
         add("--allow-errors", action="store_true", help="go on after a cell that fails")
         add("--memory", default="", metavar="SIZE", help="memory limit of each container, such as 2G")
-        add("--cpus", type=float, metavar="N", help="CPU limit of each container")
+        add("--cpus", type=above_zero(float), metavar="N", help="CPU limit of each container")
         add("--accept-unenforced", action="append", default=[], choices=("memory", "cpus", "pids", "disk", "gpus"),
             metavar="LIMIT", help="run even if this host can't enforce it")  # fmt: skip
         add("--network", choices=("none", "full"), default="", help="instead of the spec's")

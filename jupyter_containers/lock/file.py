@@ -27,7 +27,6 @@ _HEADER = (
     "# Written by `jupyter containers lock`. Keep it under version control; do not edit it by hand.\n"
     "# `jupyter containers lock --upgrade [NAME]` takes newer versions.\n\n"
 )
-_REMEDY = "Run `jupyter containers lock`"
 _LARGEST = 64 << 20
 
 
@@ -36,33 +35,33 @@ def read_lock(path: Path) -> Lock:
     try:
         content = path.read_bytes()
         if len(content) > _LARGEST:
-            raise _damaged(path, [Problem(str(path), f"is larger than {_LARGEST >> 20} MiB", _REMEDY)])
+            raise _damaged(path, [Problem(str(path), f"is larger than {_LARGEST >> 20} MiB")])
         text = content.decode("utf-8")
     except FileNotFoundError as error:
         raise LockError(f"there is no {path}", hint="run `jupyter containers lock`") from error
     except OSError as error:
         raise LockError(f"cannot read {path}: {error.strerror}", hint="correct its owner or mode") from error
     except UnicodeDecodeError as error:
-        raise _damaged(path, [Problem(str(path), f"is not UTF-8 text: {error.reason}", _REMEDY)]) from error
+        raise _damaged(path, [Problem(str(path), f"is not UTF-8 text: {error.reason}")]) from error
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         cause = f"is not TOML: {error}" + (" (a merge conflict?)" if "<<<<<<<" in text else "")
-        raise _damaged(path, [Problem(str(path), cause, _REMEDY, line=int(place[1]) if place else None)]) from error
+        raise _damaged(path, [Problem(str(path), cause, line=int(place[1]) if place else None)]) from error
     version = document.get("version")
     if version != VERSION:
         cause = f"version {version!r} of the lock format is not known; this program reads {VERSION}"
-        remedy = "Update jupyter_containers" if isinstance(version, int) and version > VERSION else _REMEDY
+        remedy = "Update jupyter_containers" if isinstance(version, int) and version > VERSION else ""
         raise _damaged(path, [Problem(str(path), cause, remedy, "version", _line(text, ("version",)))])
     try:
         lock = msgspec.convert(_to_model(document), Lock)
     except msgspec.ValidationError as error:
         cause, _, where = str(error).partition(" - at `$")
         key = _key_of(where.rstrip("`"))
-        problem = Problem(str(path), cause, _REMEDY, _dotted(key), _line(text, key))
+        problem = Problem(str(path), cause, key=_dotted(key), line=_line(text, key))
         raise _damaged(path, [problem]) from error
-    problems = [Problem(str(path), cause, _REMEDY, _dotted(key), _line(text, key)) for key, cause in find_wrong(lock)]
+    problems = [Problem(str(path), cause, key=_dotted(key), line=_line(text, key)) for key, cause in find_wrong(lock)]
     if problems:
         raise _damaged(path, problems)
     return lock
@@ -129,7 +128,9 @@ def _to_model(document: dict[str, Any]) -> dict[str, Any]:
 
 def _damaged(path: Path, problems: list[Problem]) -> LockError:
     return LockError(
-        f"{path.name} is damaged", problems=problems, hint="run `jupyter containers lock` to write it anew"
+        f"{path.name} is damaged",
+        problems=problems,
+        hint="take it from version control again; or remove it: `jupyter containers lock` writes one of newest versions",
     )
 
 

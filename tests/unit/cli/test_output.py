@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import msgspec
 from hypothesis import given
@@ -40,3 +42,12 @@ def test_json_of_structs(capsys):
 
 def test_ages():
     assert [age(value) for value in (-1, 5, 61, 7300, 90000)] == ["0s", "5s", "1m", "2h", "1d"]
+
+
+def test_a_full_disk_and_a_closed_stream_give_no_traceback():
+    full = subprocess.run(f"{sys.executable} -m jupyter_containers schema > /dev/full", shell=True, capture_output=True)
+    assert full.returncode == 1
+    assert full.stderr.startswith(b"error: cannot write: No space left on device\n")
+    assert b"Traceback" not in full.stderr
+    closed = subprocess.run(f"{sys.executable} -m jupyter_containers schema >&-", shell=True, capture_output=True)
+    assert (closed.returncode, closed.stderr) == (0, b"")

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import argparse
 import signal
 from pathlib import Path
 
 import pytest
 
-from jupyter_containers.cli.container_options import parse_env, parse_mount, without_separator
+from jupyter_containers.cli.container_options import (
+    above_zero,
+    parse_env,
+    parse_environment,
+    parse_mount,
+    without_separator,
+)
 from jupyter_containers.cli.containers_control import parse_signal
 from jupyter_containers.cli.containers_run import merged
 from jupyter_containers.errors import InputError
@@ -27,6 +34,18 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_env("A=1=2") == ("A", "1=2") and parse_env("B") == ("B", "of the host")
     with pytest.raises(InputError):
         parse_env("=x")
+
+
+def test_a_variable_that_the_host_lacks_is_not_set(monkeypatch):
+    monkeypatch.delenv("C", raising=False)
+    assert parse_environment(["A=1", "C", "A=2"]) == {"A": "2"}
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "nan", "inf"])
+def test_numbers_that_make_sense_above_0_only(text):
+    assert above_zero(float)("1.5") == 1.5
+    with pytest.raises(argparse.ArgumentTypeError, match="above 0"):
+        above_zero(float)(text)
 
 
 def test_signals() -> None:
