@@ -7,7 +7,6 @@ registry can be asked for it before it is made, and which repositories were seen
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Literal, TypeAlias, TypeVar
 import msgspec
 
 from ..errors import StoreError
-from .deflate import gzip_pieces
+from .deflate import deflater, gzip_pieces
 from .durable import write_atomically
 from .layer import stream_tar, tar_items
 from .model import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE, Descriptor, Image, Layer, Manifest, encode
@@ -143,8 +142,8 @@ def remember_place(store: Store, digest: str, place: str) -> None:
 
 
 def _blob_file(store: Store, layer: Layer, compression: Compression) -> Path:
-    # Another zlib or zstd may give other bytes for the same tar.
-    maker = zlib.ZLIB_RUNTIME_VERSION
+    # Another library may give other bytes for the same tar.
+    maker = deflater()
     if compression == "zstd":
         import zstandard
 

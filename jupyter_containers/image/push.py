@@ -125,6 +125,8 @@ class _Push:
         """With layers compressed here."""
         layers = {layer.diff_id: layer for layer in self._image.layers}
         registry = self._repository.registry
+        # Until a blob's size is known, that of the tar stands for it: a bar that only grows would tell nothing.
+        self._counter.add(0, total=sum(layer.tar_size for layer in layers.values()))
         with full_disk_told(self._store.root), self._store.staging() as staging:
             jobs = [partial(self._send_layer, layer, compression, staging.path) for layer in layers.values()]
             entries = run_all(jobs, parallel=registry.settings.parallel, stop=registry.stop)
@@ -137,6 +139,7 @@ class _Push:
     def _finish(self, config: Descriptor, manifest: Document, *, original: bool) -> Pushed:
         if not self._is_there(config):
             data = self._store.blob_path(config.digest).read_bytes()
+            self._counter.add(0, total=config.size)
             self._upload(config, lambda start: iter([data[start:]]))
         self._repository.put_manifest(manifest, self._reference.tag)
         return Pushed(
@@ -146,12 +149,15 @@ class _Push:
     def _send_layer(self, layer: Layer, compression: Compression, folder: Path) -> Descriptor:
         entry = remembered(self._store, layer, compression)
         if entry is not None and self._is_there(entry):
+            self._counter.add(0, total=-layer.tar_size)
             return entry
         blob = folder / layer.id
         try:
             with self._compressing:  # one layer has all cores, while others are on their way
                 made = write_blob(self._store, layer, compression, blob)
-            if made == entry or not self._is_there(made):
+            missing = made == entry or not self._is_there(made)
+            self._counter.add(0, total=(made.size if missing else 0) - layer.tar_size)
+            if missing:
                 self._upload(made, partial(_read_file, blob))
         finally:
             blob.unlink(missing_ok=True)
@@ -184,7 +190,6 @@ class _Push:
         return False
 
     def _upload(self, entry: Descriptor, read: Callable[[int], Iterator[bytes]]) -> None:
-        self._counter.add(0, total=entry.size)
         self._repository.upload(entry, read, self._counter)
         remember_place(self._store, entry.digest, str(self._repository))
         with self._lock:
