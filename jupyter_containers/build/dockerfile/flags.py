@@ -134,6 +134,8 @@ def _values(kind: str, found: dict[str, str], text: str) -> dict[str, Any]:
         raise Refused(f"--mount={text}: it needs a target")
     if kind == "secret" and not (values.get("id") or values.get("source") or values.get("target")):
         raise Refused(f"--mount={text}: a secret needs an id")
+    unkept = ("uid", "gid", "mode") if kind == "secret" else ("uid", "gid")
+    values["unkept"] = ", ".join(f"{key}={found[key]}" for key in unkept if found.get(key, "0") != "0")
     if "sharing" in found:
         if found["sharing"] not in {"shared", "private", "locked"}:
             raise Refused(f"--mount={text}: sharing is shared, private or locked")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 
@@ -29,32 +28,16 @@ from .model import (
     User,
     Volume,
     Workdir,
-)
-from .words import split_words
+)  # fmt: skip
+from .words import json_words, listed_words, split_words
 
 __all__ = ["BUILDERS", "Refused"]
 
 _HEREDOC_ALONE = re.compile(r"<<-?\S+")
 
 
-def _json(rest: str) -> tuple[str, ...] | None:
-    """The strings of an exec form, None where it is none: then the text is for the shell."""
-    if not rest.startswith("["):
-        return None
-    try:
-        value = json.loads(rest)
-    except ValueError:
-        return None
-    return tuple(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
-
-
-def _items(rest: str) -> tuple[str, ...]:
-    found = _json(rest)
-    return tuple(rest.split()) if found is None else found
-
-
 def _command(rest: str) -> Command:
-    argv = _json(rest)
+    argv = json_words(rest)
     return Command(rest) if argv is None else Command(argv=argv)
 
 
@@ -111,7 +94,7 @@ def _copy(statement: Statement, escape: str) -> Copy:
         *(("checksum", "keep-git-dir") if add else ("from", "parents")),
     )
     flags = Flags(statement, *known)
-    words = _items(statement.rest)
+    words = listed_words(statement.rest)
     refuse_unless(len(words) >= 2, "it takes at least one source and a target")
     heredocs = statement.heredocs
     sources = tuple(word for word in words[:-1] if not (heredocs and _HEREDOC_ALONE.fullmatch(word)))
@@ -175,7 +158,7 @@ def _entrypoint(statement: Statement, escape: str) -> Entrypoint:
 
 def _shell(statement: Statement, escape: str) -> Shell:
     Flags(statement)
-    argv = _json(statement.rest)
+    argv = json_words(statement.rest)
     if not argv:
         raise Refused('it takes a list in JSON: SHELL ["/bin/bash", "-c"]')
     return Shell(line=statement.line, text=statement.text, argv=argv)
@@ -201,7 +184,7 @@ def _expose(statement: Statement, escape: str) -> Expose:
 
 def _volume(statement: Statement, escape: str) -> Volume:
     Flags(statement)
-    paths = _items(statement.rest)
+    paths = listed_words(statement.rest)
     refuse_unless(bool(paths) and all(paths), "it takes at least one path, and none is empty")
     return Volume(line=statement.line, text=statement.text, paths=paths)
 

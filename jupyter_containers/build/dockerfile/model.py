@@ -64,6 +64,8 @@ class Mount(msgspec.Struct, frozen=True):
     """Bytes, of a tmpfs."""
     env: str = ""
     """The variable that a secret is put in."""
+    unkept: str = ""
+    """What a build with one user id can't honour: ``uid=1000, mode=0400``."""
 
 
 class Instruction(msgspec.Struct, frozen=True, kw_only=True):

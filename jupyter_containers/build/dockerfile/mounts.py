@@ -53,6 +53,11 @@ def mount_key(step: Step, instruction: Run) -> list[dict[str, Any]]:
 
 
 def _key(step: Step, mount: Mount) -> dict[str, Any]:
+    if mount.unkept:
+        step.build.note(
+            f"{step.place}: {mount.unkept} of a mount is not kept: a build without root has one user id, "
+            "and all that it sees belongs to root"
+        )
     key: dict[str, Any] = {"kind": mount.kind, "target": _target(step, mount)}
     if mount.kind == "secret":
         return key | {"id": _secret_id(step, mount), "env": mount.env}
@@ -170,7 +175,8 @@ def _cache(step: Step, mount: Mount, target: str, stack: ExitStack) -> Path:
                 (made / "root").rename(folder)
                 made.rmdir()
             else:
-                folder.mkdir(mode=0o700)
+                folder.mkdir()
+            folder.chmod(0o755 if mount.mode is None else mount.mode)
     return folder
 
 

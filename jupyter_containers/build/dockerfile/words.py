@@ -15,10 +15,11 @@ Single quotes keep all as it is, double quotes keep blanks together, the escape 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
-__all__ = ["ExpansionError", "expand", "split_words"]
+__all__ = ["ExpansionError", "expand", "json_words", "listed_words", "split_words"]
 
 
 class ExpansionError(Exception):
@@ -39,6 +40,23 @@ def split_words(text: str, escape: str) -> list[str]:
     from .lexer import shell_words
 
     return list(shell_words(text, escape))
+
+
+def json_words(rest: str) -> tuple[str, ...] | None:
+    """The strings of an exec form, None where *rest* is none: then the text is for the shell."""
+    if not rest.startswith("["):
+        return None
+    try:
+        value = json.loads(rest)
+    except (ValueError, RecursionError):
+        return None
+    return tuple(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
+
+
+def listed_words(rest: str) -> tuple[str, ...]:
+    """The words of a list: in JSON, or parted at blanks."""
+    found = json_words(rest)
+    return tuple(rest.split()) if found is None else found
 
 
 class _Reader:
