@@ -90,17 +90,23 @@ class Transport:
         """The answer's body as it comes. :class:`Interrupted`, also where next to nothing comes."""
         import httpx
 
-        begin, got, patience = time.monotonic(), 0, self.settings.idle_timeout
+        # Only what is waited for counts: who takes the pieces may be slow, too.
+        waited, got, patience = 0.0, 0, self.settings.idle_timeout
+        pieces = response.iter_raw()
         try:
-            for piece in response.iter_raw():
+            while True:
+                begin = time.monotonic()
+                piece = next(pieces, None)
+                waited += time.monotonic() - begin
+                if piece is None:
+                    return
                 if self.stop.is_set():
                     raise CancelledError("the transfer was stopped")
                 got += len(piece)
-                now = time.monotonic()
-                if now - begin > patience:
+                if waited > patience:
                     if got < _SLOWEST * patience:
-                        raise Interrupted(f"only {got} bytes came in {now - begin:.0f} seconds")
-                    begin, got = now, 0
+                        raise Interrupted(f"only {got} bytes came in {waited:.0f} seconds")
+                    waited, got = 0.0, 0
                 yield piece
         except httpx.TransportError as error:
             raise Interrupted(_told(error)) from error
