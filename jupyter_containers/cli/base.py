@@ -73,7 +73,8 @@ def execute(command: Command, argv: Sequence[str]) -> int:
         return EXIT_USAGE
     except ContainersError as error:
         print_error(error)
-        return getattr(error, "exit_status", EXIT_ERROR)
+        # That of a container whose program could not be executed: 126 or 127, as docker's and the shell's.
+        return getattr(error, "exit_code", None) or EXIT_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

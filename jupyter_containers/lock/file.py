@@ -130,7 +130,7 @@ def _damaged(path: Path, problems: list[Problem]) -> LockError:
     return LockError(
         f"{path.name} is damaged",
         problems=problems,
-        hint="take it from version control again; or remove it: `jupyter containers lock` writes one of newest versions",
+        hint="take it from version control again; or remove it: `jupyter containers lock` writes a new one",
     )
 
 

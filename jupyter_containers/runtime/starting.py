@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import ContainerError, ContainersError
+from ..errors import ContainerError, ContainersError, HostError
 from ..image.inside import exists_in_root
 from ..image.tree import remove_tree
 from ..sandbox.cgroup import Group
+from ..sandbox.model import Sandbox
 from ..sandbox.process import Process, spawn, tell_with_output
 from .base import ContainerConfig
 from .facts import read_host
@@ -68,7 +69,10 @@ def start_sandbox(
         )  # fmt: skip
     except ContainersError as error:
         _give_up(folder, group)
-        raise _with_output(error, config, output, folder) from error
+        told = _with_output(error, config, output, folder)
+        # A command that writes to the caller's own streams: bwrap has told there what it could not execute.
+        missing = isinstance(told, HostError) and _find_command(sandbox, image) is None
+        raise _not_found(config) if missing else told from error
     except BaseException:
         _give_up(folder, group)
         raise
@@ -103,6 +107,29 @@ def _make_folders(folder: Folder, paths: Sequence[str], image: ImageFacts, confi
             and not exists_in_root(image.layers, path)
         ):
             (folder.upper / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+
+def _find_command(sandbox: Sandbox, image: ImageFacts) -> str | None:
+    """Where the image has the program of *sandbox*, as execvp(3) looks for it; None where it has none.
+
+    A path below a mount counts as there: what is mounted is not looked into.
+    """
+    name = sandbox.argv[0]
+    folders = [""] if "/" in name else sandbox.env.get("PATH", "").split(":")
+    for folder in folders:
+        path = str(Path(sandbox.cwd or "/", folder, name))
+        if any(path.startswith(bind.target.rstrip("/") + "/") for bind in sandbox.binds):
+            return path
+        if exists_in_root(image.layers, path.lstrip("/")):
+            return path
+    return None
+
+
+def _not_found(config: ContainerConfig) -> ContainerError:
+    return ContainerError(
+        f"container {config.name}: cannot execute {config.argv[0]}: the image has no such program",
+        exit_code=127, hint="look at the command's path, or add the package that has it to the spec",
+    )  # fmt: skip
 
 
 def _empty_work(folder: Folder) -> None:
