@@ -10,13 +10,13 @@ __all__ = ["LARGEST", "SIZE", "format_size", "parse_size", "write_size"]
 LARGEST = 2**63 - 1
 """The kernel keeps such values in a signed 64-bit integer."""
 SIZE = r"[0-9]+(\.[0-9]+)?\s*([KMGTPkmgtp](i?[Bb])?|[Bb])?"
-_SIZE = re.compile(r"(?P<number>[0-9]{1,20}(?:\.[0-9]{1,9})?)\s*(?:(?P<unit>[KMGTP])(?:I?B)?|B)?", re.IGNORECASE)
+_SIZE = r"(?i)(?P<number>[0-9]{1,20}(?:\.[0-9]{1,9})?)\s*(?:(?P<unit>[KMGTP])(?:I?B)?|B)?"
 _UNITS = "KMGTP"
 
 
 def parse_size(text: str) -> int:
     """Bytes of ``2G``, ``512 MiB``, ``1.5 g`` or ``1000``. :class:`ValueError` says what is accepted."""
-    found = _SIZE.fullmatch(text.strip())
+    found = re.fullmatch(_SIZE, text.strip())
     if found is None:
         raise ValueError(f"{text!r} is not a size: write a number with K, M, G or T, such as 512M or 2G")
     unit = found["unit"]
