@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +18,7 @@ from typing import Any
 from ..image.tree import remove_tree
 from ..sandbox import cgroup
 from ..sandbox.cgroup import Group
-from .identity import is_alive, kill_process, read_scope
+from .identity import is_alive, kill_process, read_scope, read_start_time
 
 __all__ = [
     "end_processes",
@@ -64,9 +65,70 @@ def end_processes(path: Path) -> None:
         # outer process (--die-with-parent).
         if is_alive(*process):
             kill_process(*process)
+        if kept.get("status") != "exited":
+            _kill_starting(path)
         group = find_group(path)
         if group is not None:
             group.kill()
+
+
+def _kill_starting(path: Path) -> None:
+    """SIGKILL what was on its way to become the container when its starter was killed.
+
+    bwrap arms its parent-death signal only after a moment, in the outer process and in the container's first one: whose
+    parent ends before that is given to init, and lives on. Both have ``status.json`` open until it tells the first
+    process's pid, which is in no other file yet.
+    """
+    status = str(path / "status.json")
+    while found := [pid for pid in _pids() if _has_open(pid, status)]:
+        for pid in found:
+            # Its child may not have armed its signal: it goes first. Stopped, the parent makes no new one.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+            for each in (*(child for child in _pids() if _parent(child) == pid), pid):
+                start = read_start_time(each)
+                if start is not None:
+                    kill_process(each, start)
+    first, start = _first_process(path / "status.json")
+    if first:
+        kill_process(first, start)
+
+
+def _first_process(status: Path) -> tuple[int, int]:
+    """Pid and start time of the first process that bwrap told of, if that very process lives; else zeros."""
+    try:
+        told = [json.loads(line) for line in status.read_bytes().splitlines()]
+        pid = int(next(item["child-pid"] for item in told if "child-pid" in item))
+        written = status.stat().st_mtime
+    except (OSError, ValueError, TypeError, StopIteration):
+        return 0, 0
+    start = read_start_time(pid)
+    if start is None or any("exit-code" in item for item in told):
+        return 0, 0
+    # A pid that was given again belongs to a process that is younger than the file.
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - start / os.sysconf("SC_CLK_TCK")
+    return (pid, start) if time.time() - age <= written + 0.05 else (0, 0)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def _has_open(pid: int, file: str) -> bool:
+    folder = f"/proc/{pid}/fd"
+    with suppress(OSError):  # it has ended, or is another user's
+        for name in os.listdir(folder):
+            with suppress(OSError):
+                if os.readlink(f"{folder}/{name}") == file:  # noqa: PTH115
+                    return read_start_time(pid) is not None
+    return False
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def settle_container(path: Path, cause: str) -> None:

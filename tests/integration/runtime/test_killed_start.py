@@ -1,0 +1,78 @@
+"""An owner that is killed while its container starts: before bwrap has armed its parent-death signal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jupyter_containers.runtime import removal
+
+OWNER = """
+import os, signal, subprocess, sys, time
+from jupyter_containers.image.store import Store
+from jupyter_containers.paths import Paths
+from jupyter_containers.runtime.base import ContainerConfig
+from jupyter_containers.runtime.bundled import BundledRuntime
+from jupyter_containers.sandbox import process
+from pathlib import Path
+
+home, runtime, image, delay = sys.argv[1:]
+paths = Paths(Path(home), Path(runtime)).made()
+owner = BundledRuntime(paths, Store(paths.store))
+container = owner.create(ContainerConfig(image=image, argv=("sleep", "7777"), kind="kernel", die_with_parent=True))
+
+class Killing(subprocess.Popen):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        if "reaper" not in str(args[0]):
+            time.sleep(float(delay))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+process.subprocess.Popen = Killing
+container.start()
+"""
+
+
+def _left(marker: str) -> list[str]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if marker in line:
+            found.append(f"{folder.name} {line}")
+    return found
+
+
+@pytest.mark.parametrize("delay", [0, 0, 0.0003, 0.0006, 0.001, 0.002, 0.004, 0.008])
+def test_nothing_is_left_of_a_start_whose_owner_was_killed(house, delay):
+    paths = house.paths
+    before = set(os.listdir(paths.containers))
+    owner = subprocess.run(
+        [sys.executable, "-c", OWNER, str(paths.home), str(paths.runtime), house.image, str(delay)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert owner.returncode == -9, owner.stderr
+    for _ in range(100):  # ten seconds: what is promised
+        left = [*_left("sleep 7777"), *(set(os.listdir(paths.containers)) - before - {"reaper.log", "names"})]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert left == []
+
+
+def test_a_pid_that_was_given_again_is_left_alone(tmp_path):
+    """``status.json`` names a pid; a process that is younger than the file is another one."""
+    status = tmp_path / "status.json"
+    status.write_text(f'{{"child-pid": {os.getpid()}}}\n')
+    assert removal._first_process(status)[0] == os.getpid()
+    os.utime(status, (1, 1))
+    assert removal._first_process(status) == (0, 0)
+    status.write_text(f'{{"child-pid": {os.getpid()}}}\n{{"exit-code": 0}}\n')
+    assert removal._first_process(status) == (0, 0)
