@@ -59,7 +59,7 @@ def list_items(source: Source, path: str, *, exclude: Ignore | None = None) -> I
         if item is None:
             continue
         kind = stat.S_IFMT(item.mode)
-        while held and not (inner + "/").startswith(held[-1].path + "/"):
+        while held and held[-1].path and not inner.startswith(held[-1].path + "/"):
             held.pop()
         excluded = source.excludes(whole) or (exclude is not None and bool(inner) and exclude.excludes(inner))
         if kind == stat.S_IFDIR:

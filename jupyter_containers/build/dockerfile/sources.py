@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import posixpath
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,13 @@ from typing import Protocol
 
 from ...errors import HostError
 from ...image.facts import quote_name
-from ...sandbox.targets import View, find, is_opaque, is_whiteout
+from ...sandbox.targets import View, is_opaque, is_whiteout
 from .patterns import Ignore
 
 __all__ = ["Entry", "ImageSource", "Item", "LocalSource", "Source", "open_regular"]
+
+_MOST_LINKS = 40
+"""As the kernel has it (path_resolution(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,74 +115,101 @@ class LocalSource:
 
 
 class ImageSource:
-    """A stack of layers as overlayfs would show it, with the modes that their tars have."""
+    """A stack of layers as overlayfs would show it, with the modes that their tars have.
+
+    A folder is looked into only where every folder above it is one in the same layer: layers of a foreign image may
+    have a link at a place where a layer above has a folder, and it would lead to this host's files.
+    """
 
     def __init__(self, layers: Sequence[Path], *, name: str, modes: Mapping[Path, Mapping[str, int]]) -> None:
         self.name = name
-        self._layers = tuple(dict.fromkeys(reversed(layers)))
-        """Topmost first, each once."""
+        # Topmost first, each once.
+        self._stacks: dict[str, tuple[tuple[Path, Path], ...]] = {
+            "": tuple((layer, layer) for layer in dict.fromkeys(reversed(layers)))
+        }
+        """Of each folder that was looked at: its parts, the topmost first, each with the layer that it is of."""
         self._modes = modes
 
     def resolve(self, path: str) -> str | None:
         try:
             resolved = self.place(path)
-        except HostError:
+        except OSError:
             return None
         return resolved if self.item(resolved) is not None else None
 
     def place(self, path: str) -> str:
-        """As :meth:`resolve`; what does not exist is taken as it is written. :class:`HostError` for a loop."""
-        return View({"/": self._layers}).resolve("/" + path).strip("/")
+        """As :meth:`resolve`; what does not exist is taken as it is written. :class:`OSError` for a loop of links."""
+        waiting = [part for part in reversed(path.split("/")) if part not in {"", "."}]
+        done: list[str] = []
+        links = 0
+        while waiting:
+            part = waiting.pop()
+            if part == "..":
+                del done[-1:]
+                continue
+            item = self.item("/".join([*done, part]))
+            if item is None or not stat.S_ISLNK(item.mode):
+                done.append(part)
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, "a loop of symbolic links", f"/{path} of {self.name}")
+            text = os.readlink(item.file)  # noqa: PTH115  the text as it is
+            if text.startswith("/"):
+                done.clear()
+            waiting += [part for part in reversed(text.split("/")) if part not in {"", "."}]
+        return "/".join(done)
 
     def item(self, path: str) -> Item | None:
         if not path:
-            return Item(stat.S_IFDIR | 0o755, self._layers[0] if self._layers else Path("/nonexistent"))
-        found = find(self._layers, path)
-        if found is None:
-            return None
-        place, status = found
-        root = Path(place[: -len(path) - 1])
-        true = self._modes.get(root, {}).get(quote_name(os.fsencode(path)))
-        mode = status.st_mode if true is None else stat.S_IFMT(status.st_mode) | true
-        return Item(mode, Path(place), int(status.st_mtime))
+            layers = self._stacks[""]
+            return Item(stat.S_IFDIR | 0o755, layers[0][1] if layers else Path("/nonexistent"))
+        parent, _, name = path.rpartition("/")
+        for layer, folder in self._stack(parent):
+            place = folder / name
+            try:
+                status = place.lstat()
+            except FileNotFoundError:
+                continue
+            if is_whiteout(status):
+                return None
+            true = self._modes.get(layer, {}).get(quote_name(os.fsencode(path)))
+            mode = status.st_mode if true is None else stat.S_IFMT(status.st_mode) | true
+            return Item(mode, place, int(status.st_mtime))
+        return None
 
     def names(self, path: str) -> list[str]:
         found: dict[str, bool] = {}
         """Names, and whether they are there: the topmost layer that has a name decides."""
-        for layer in self._layers:
-            folder = layer / path
-            try:
-                status = folder.lstat()
-            except FileNotFoundError:
-                if _is_cut(layer, posixpath.dirname(path)):
-                    break
-                continue
-            except NotADirectoryError:
-                break
-            if not stat.S_ISDIR(status.st_mode):
-                break
+        for _, folder in self._stack(path):
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    found.setdefault(entry.name, not is_whiteout(entry.stat(follow_symlinks=False)))
-            if _is_cut(layer, path):
-                break
+                    if entry.name not in found:
+                        found[entry.name] = not is_whiteout(entry.stat(follow_symlinks=False))
         return sorted(name for name, present in found.items() if present)
 
     def excludes(self, path: str) -> bool:
         return False
 
-
-def _is_cut(layer: Path, path: str) -> bool:
-    """Whether *path*, or a folder above it, hides what lower layers have there."""
-    while path:
-        place = layer / path
-        try:
-            if not stat.S_ISDIR(place.lstat().st_mode) or is_opaque(place):
-                return True
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        path = posixpath.dirname(path)
-    return False
+    def _stack(self, path: str) -> tuple[tuple[Path, Path], ...]:
+        known = self._stacks.get(path)
+        if known is not None:
+            return known
+        parent, _, name = path.rpartition("/")
+        parts: list[tuple[Path, Path]] = []
+        for layer, folder in self._stack(parent):
+            place = folder / name
+            try:
+                status = place.lstat()
+            except FileNotFoundError:
+                continue
+            if not stat.S_ISDIR(status.st_mode):
+                break
+            parts.append((layer, place))
+            if is_opaque(place):
+                break
+        self._stacks[path] = tuple(parts)
+        return self._stacks[path]
 
 
 def open_regular(file: Path) -> BufferedReader:
