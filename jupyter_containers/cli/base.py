@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import ClassVar
 
-from ..errors import ContainersError, InputError
+from ..errors import CancelledError, ContainersError, InputError
 from .output import print_error
 
 __all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_USAGE", "Command", "execute"]
@@ -71,6 +71,9 @@ def execute(command: Command, argv: Sequence[str]) -> int:
     except InputError as error:
         print_error(error)
         return EXIT_USAGE
+    except CancelledError as error:
+        print_error(error)
+        return EXIT_INTERRUPTED
     except ContainersError as error:
         print_error(error)
         # That of a container whose program could not be executed: 126 or 127, as docker's and the shell's.

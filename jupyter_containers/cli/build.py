@@ -83,7 +83,7 @@ class Builds(Command):
             [
                 (
                     entry.id, entry.name, entry.state, f"{age(time.time() - entry.started_at)} ago",
-                    age((entry.ended_at or time.time()) - entry.started_at),
+                    "-" if entry.state == "interrupted" else age((entry.ended_at or time.time()) - entry.started_at),
                 )
                 for entry in builds
             ],
