@@ -9,6 +9,7 @@ outside of containers are started and ended as without this.
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextvars import ContextVar
 from typing import Any
 
@@ -62,6 +63,8 @@ class PendingStartsMixin(Configurable):
             _pending.reset(token)
         ready = _ready(self.get_kernel(kernel_id))  # type: ignore[attr-defined]
         await asyncio.wait({ready}, timeout=self.start_patience)
+        if not ready.done():
+            ready.add_done_callback(functools.partial(_tell_failure, self.get_kernel(kernel_id)))  # type: ignore[attr-defined]
         error = ready.exception() if ready.done() else None
         if error is not None:
             await self.shutdown_kernel(kernel_id, now=True)  # forgets it: nothing runs
@@ -111,6 +114,14 @@ class PendingStartsMixin(Configurable):
             return False  # the start tells of it
         provisioner = spec.metadata.get("kernel_provisioner", {})
         return bool(provisioner.get("provisioner_name") == PROVISIONER)
+
+
+def _tell_failure(kernel: Any, ready: asyncio.Future[None]) -> None:
+    """A start that fails after it was answered: jupyter_server would tell the kernel as *starting* for ever."""
+    error = None if ready.cancelled() else ready.exception()
+    if error is not None:
+        kernel.execution_state = "dead"
+        kernel.reason = str(error)
 
 
 def _ready(kernel: Any) -> asyncio.Future[None]:

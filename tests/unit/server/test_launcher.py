@@ -188,6 +188,20 @@ async def test_start_that_waits_for_a_build(kernel, start, jp_serverapp, jp_fetc
     await manager.shutdown_kernel(model["id"], now=True)
 
 
+async def test_start_that_fails_after_it_was_answered(kernel, start, jp_serverapp, jp_fetch, monkeypatch):
+    manager = jp_serverapp.kernel_manager
+    monkeypatch.setattr(manager, "start_patience", 0.01)
+    _, model = await start()
+    assert model["execution_state"] == "starting"
+    monkeypatch.setattr(kernel, "error", KernelError("no ipykernel in the image"))
+    kernel.go.set()
+    with pytest.raises(KernelError):
+        await asyncio.wrap_future(manager.get_kernel(model["id"]).ready)
+    told = json.loads((await jp_fetch("api", "kernels", model["id"])).body)
+    assert (told["execution_state"], told["reason"]) == ("dead", "no ipykernel in the image")
+    await manager.shutdown_kernel(model["id"], now=True)
+
+
 async def test_shutdown_while_it_waits(kernel, start, jp_serverapp, jp_fetch, monkeypatch):
     manager = jp_serverapp.kernel_manager
     monkeypatch.setattr(manager, "start_patience", 0.01)
