@@ -183,8 +183,9 @@ class Recorder:
             error=error,
             hint=hint,
         )
-        self._write()
+        # The event first: who reads in build.json that the build has ended finds its last event in the file.
         self(Event(kind="result", phase=state, image=image, error=error, hint=hint))
+        self._write()
 
     def _write(self) -> None:
         temporary = self.folder / "build.json.new"
