@@ -303,6 +303,9 @@ def test_any_tree_comes_back(snapshot: Snapshot, content: list[tuple[list[bytes]
         modes: list[tuple[bytes, int]] = []
         for parts, (kind, data, mode) in content:
             path = os.path.join(os.fsencode(tree), *parts)
+            # Not through a link that was made before: it may lead anywhere.
+            if os.path.realpath(os.path.dirname(path)) != os.path.dirname(path):
+                continue
             try:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 make_node(path, kind, data)
