@@ -105,6 +105,8 @@ def _print(results: tuple[NotebookResult, ...]) -> None:
         ],
     )  # fmt: skip
     for item in results:
+        for limit in item.unenforced:
+            print(f"note: {printable(item.notebook)}: this host can't enforce {printable(limit)}", file=sys.stderr)
         if item.error:
             lines = [printable(line) for line in item.error.splitlines()]
             print(f"error: {printable(item.notebook)}: " + "\n".join(lines), file=sys.stderr)

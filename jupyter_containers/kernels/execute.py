@@ -53,6 +53,8 @@ class NotebookResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     """In one line: ``cell 3: ZeroDivisionError: division by zero``."""
     hint: str = ""
+    unenforced: tuple[str, ...] = ()
+    """Limits that the host can't enforce and that were accepted as they are, each with what there is instead."""
 
 
 class CellEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +177,7 @@ async def _run(task: _Task, settings: _Settings) -> NotebookResult:
     status: Status = "not started"
     error = hint = ""
     peak: int | None = None
+    unenforced: tuple[str, ...] = ()
 
     async def count(cell: Any, cell_index: int, execute_reply: Any = None) -> None:
         nonlocal done, peak
@@ -185,6 +188,8 @@ async def _run(task: _Task, settings: _Settings) -> NotebookResult:
     try:
         async with open_kernel(task.source, task.path.parent, settings.options) as kernel:
             ready = time.monotonic()
+            if settings.options is not None and settings.options.accept_unenforced:
+                unenforced = await _list_unenforced(kernel.container, settings.options.accept_unenforced)
             settings.listener(CellEvent(notebook=str(task.path), done=0, total=cells))
             run = NotebookRun(task.notebook, kernel, timeout=settings.timeout, allow_errors=settings.allow_errors)
             try:
@@ -209,6 +214,17 @@ async def _run(task: _Task, settings: _Settings) -> NotebookResult:
         output=str(task.output) if status != "not started" else "",
         error=error,
         hint=hint,
+        unenforced=unenforced,
+    )
+
+
+async def _list_unenforced(container: Container, accepted: Sequence[str]) -> tuple[str, ...]:
+    """Of the *accepted* limits those that nothing enforces, or (memory) an rlimit, which is less than was asked."""
+    state = await worker().run(container.state)
+    return tuple(
+        f"{item.limit}: {item.note or 'enforced by nothing'}"
+        for item in state.limits
+        if item.limit in accepted and (not item.enforced_by or (item.limit, item.enforced_by) == ("memory", "rlimit"))
     )
 
 

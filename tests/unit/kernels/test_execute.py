@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
 from jupyter_containers.errors import InputError, NotFoundError
+from jupyter_containers.kernels import execute
 from jupyter_containers.kernels.execute import execute_notebooks, output_path, read_notebook
 from jupyter_containers.kernels.options import KernelOptions
+from jupyter_containers.runtime.base import LimitReport
 
 pytestmark = pytest.mark.usefixtures("environment", "processes")
 
@@ -172,3 +176,14 @@ def test_output_paths(tmp_path):
     assert output_path(notebook) == tmp_path / "a.b.executed.ipynb"
     assert output_path(notebook, output_dir=tmp_path / "o") == tmp_path / "o/a.b.ipynb"
     assert output_path(notebook, inplace=True) == notebook
+
+
+def test_limits_that_were_accepted_as_not_enforced_are_told():
+    limits = (
+        LimitReport(limit="memory", asked=2.0, enforced_by="rlimit", note="each process by itself"),
+        LimitReport(limit="cpus", asked=1.0, note="no group"),
+        LimitReport(limit="pids", asked=9.0, enforced_by="rlimit", note="in the namespace"),
+    )
+    container = SimpleNamespace(state=lambda: SimpleNamespace(limits=limits))
+    told = asyncio.run(execute._list_unenforced(container, ("memory", "pids")))
+    assert told == ("memory: each process by itself",)
