@@ -91,32 +91,41 @@ class View(NamedTuple):
 def find(roots: Sequence[Path], inside: str) -> tuple[str, os.stat_result] | None:
     """What a stack of folders, topmost first, has at the relative path *inside*: host path and status.
 
-    Links in *inside* itself are not followed by name (the caller has resolved its parents); None: nothing is there,
-    or it was removed, or it is not ours to look at.
+    The caller has resolved the parents of *inside*: they are folders of the stack. None: nothing is there, or it was
+    removed, or it is not ours to look at.
     """
     for root in roots:
-        place = f"{root}/{inside}"
-        try:
-            status = os.lstat(place)
-        except (FileNotFoundError, NotADirectoryError):
-            if _hides(root, inside):
+        place, opaque = str(root), False
+        # Part by part: a lower layer may have a link where a higher one has a folder, and a path through it would be
+        # looked up on the host.
+        *parents, last = inside.split("/")
+        for part in parents:
+            place = f"{place}/{part}"
+            status = _look(place)
+            if isinstance(status, OSError):
                 return None
-            continue
-        except OSError:
-            return None  # a folder closed to us: then nothing is made there either
-        return None if is_whiteout(status) else (place, status)
+            if status is None:
+                break
+            if not stat.S_ISDIR(status.st_mode):
+                return None  # removed or replaced here, so that the layers below don't count
+            opaque = opaque or is_opaque(place)
+        else:
+            place = f"{place}/{last}"
+            status = _look(place)
+            if isinstance(status, OSError):
+                return None
+            if status is not None:
+                return None if is_whiteout(status) else (place, status)
+        if opaque:
+            return None
     return None
 
 
-def _hides(root: Path, inside: str) -> bool:
-    """Whether this layer removed a parent of *inside*, so that the layers below don't count."""
-    parent = posixpath.dirname(inside)
-    while parent:
-        place = f"{root}/{parent}"
-        try:
-            status = os.lstat(place)
-        except OSError:
-            parent = posixpath.dirname(parent)
-            continue
-        return not stat.S_ISDIR(status.st_mode) or is_opaque(place)
-    return False
+def _look(place: str) -> os.stat_result | OSError | None:
+    """The status of *place*, None where there is nothing, an error where it is closed to us."""
+    try:
+        return os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:  # a folder closed to us: then nothing is made there either
+        return error
