@@ -166,7 +166,8 @@ def test_it_dies_with_its_owner(make: Make, store: Path, tmp_path: Path) -> None
     """)
     import pickle
 
-    (tmp_path / "sandbox").write_bytes(pickle.dumps(sandbox))
+    plain = sandbox._replace(env=dict(sandbox.env), files=dict(sandbox.files))  # the default for none is read-only
+    (tmp_path / "sandbox").write_bytes(pickle.dumps(plain))
     owner = subprocess.Popen(
         [sys.executable, "-c", program, tmp_path / "sandbox"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
