@@ -166,7 +166,9 @@ def test_it_dies_with_its_owner(make: Make, store: Path, tmp_path: Path) -> None
     """)
     import pickle
 
-    plain = sandbox._replace(env=dict(sandbox.env), files=dict(sandbox.files))  # the default for none is read-only
+    # The read-only default of mappings can't be pickled.
+    root = sandbox.root._replace(read_only=dict(sandbox.root.read_only))
+    plain = sandbox._replace(root=root, env=dict(sandbox.env), files=dict(sandbox.files))
     (tmp_path / "sandbox").write_bytes(pickle.dumps(plain))
     owner = subprocess.Popen(
         [sys.executable, "-c", program, tmp_path / "sandbox"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
