@@ -80,7 +80,11 @@ class ContainersExtension(ExtensionApp):
             if task is not None:
                 task.cancel()
         if hasattr(self, "service"):  # not when the start of the server failed before it
-            await self.service.close()
+            try:
+                await self.service.close()
+            except Exception:
+                # What is raised here ends jupyter_server's own clean-up: its kernels, and the server, would go on.
+                self.log.exception("the builds could not be ended in order")
 
     def current_activity(self) -> bool | None:
         """A build at work keeps the server from shutting itself down for want of activity."""

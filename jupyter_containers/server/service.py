@@ -45,6 +45,7 @@ class Service:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The server's, known from the first call on."""
         self._diagnoses: dict[bool, asyncio.Task[Diagnosis]] = {}
+        self._closing = False
 
     @property
     def environments(self) -> Environments:
@@ -88,7 +89,10 @@ class Service:
         return Diagnosis(checked_at=time.time(), findings=findings)
 
     async def close(self) -> None:
-        """End the followers, cancel the builds, and wait for both."""
+        """End the followers, cancel the builds, and wait for both. A second call, by a second signal, does nothing."""
+        if self._closing:
+            return
+        self._closing = True
         await self.feed.close()
         if self._environments is not None:
             await self.call_slow(self._environments.close)

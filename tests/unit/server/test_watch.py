@@ -168,3 +168,14 @@ async def test_watch_outlives_a_failing_look(watch, runtime, monkeypatch):
 
 def _value(name, **labels):
     return prometheus_client.REGISTRY.get_sample_value(name, labels) or 0
+
+
+async def test_an_end_that_fails_does_not_keep_the_server_alive(extension, monkeypatch, caplog):
+    async def fail():
+        raise RuntimeError("a part of the program is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extension.service.feed, "close", fail)
+        await extension.stop_extension()
+    await extension.stop_extension()  # a second signal
+    assert "a part of the program is gone" in caplog.text
