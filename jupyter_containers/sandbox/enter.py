@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["arguments", "main"]
 
 _CODE = "import sys; sys.path.append(sys.argv[1]); from jupyter_containers.sandbox.enter import main; main(sys.argv[2])"
+_KEYS = (signal.SIGINT, signal.SIGQUIT)
+_PASSED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *_KEYS)
 _ORDER = ("mnt", "ipc", "uts", "net", "cgroup", "pid")
 """The namespaces besides the user's, all owned by the one that bwrap made first."""
 
@@ -169,6 +171,8 @@ def _differs(fd: int, name: str) -> bool:
 def _fork(orders: Orders) -> tuple[int, int]:
     """The child's pid, and the write end of a pipe that tells the child whether this process lives."""
     read, write = os.pipe()
+    # A signal that comes before the handlers are in place waits; else it would end this process and not the command.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED)
     child = os.fork()
     if child:
         os.close(read)
@@ -202,6 +206,7 @@ def _become_command(orders: Orders, life: int) -> None:
     except BlockingIOError:
         pass
     os.closerange(3, 1 << 20)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED)
     kernel.install_filter(orders["filter"])
     _execute(orders["argv"], orders["env"])
 
@@ -231,10 +236,9 @@ def _wait(child: int, life: int, new_session: bool) -> None:
 
     # What a terminal's keys send reaches the child by itself when it is in the terminal's session.
     keys = pass_on if new_session else signal.SIG_IGN
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, pass_on)
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, keys)
+    for number in _PASSED:
+        signal.signal(number, keys if number in _KEYS else pass_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED)
     _, status = os.waitpid(child, 0)
     os.close(life)
     code = os.waitstatus_to_exitcode(status)
