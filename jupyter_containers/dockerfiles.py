@@ -37,9 +37,7 @@ def build_dockerfile(
     environments = {record.name for record in list_records(paths)}
     for tag in request.tags:
         if tag.removesuffix(":latest") in environments:
-            raise ConflictError(
-                f"{tag} is the name of an environment", hint="tag the image with another name"
-            )
+            raise ConflictError(f"{tag} is the name of an environment", hint="tag the image with another name")
 
     def pull(name: str, platform: str, progress: Progress) -> Image:
         return shipping.pull(name, platform=platform, progress=progress).image

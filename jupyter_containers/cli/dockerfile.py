@@ -25,12 +25,8 @@ _LARGEST_SECRET = 500 << 10
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a Dockerfile", "with -f, or any of these, PATH is the build context")
-    group.add_argument(
-        "-f", "--file", metavar="FILE", help="the Dockerfile (default: PATH/Dockerfile; -: from a pipe)"
-    )
-    group.add_argument(
-        "-t", "--tag", action="append", default=[], metavar="NAME[:TAG]", help="name the image"
-    )
+    group.add_argument("-f", "--file", metavar="FILE", help="the Dockerfile (default: PATH/Dockerfile; -: from a pipe)")
+    group.add_argument("-t", "--tag", action="append", default=[], metavar="NAME[:TAG]", help="name the image")
     group.add_argument("--build-arg", action="append", default=[], metavar="NAME[=VALUE]", help="set an ARG")
     group.add_argument("--target", default="", metavar="STAGE", help="build this stage, and what it needs")
     group.add_argument("--secret", action="append", default=[], metavar="id=…,src=…", help="for RUN --mount")
@@ -107,9 +103,7 @@ def _secret(text: str) -> tuple[str, bytes]:
     unknown = set(fields) - {"id", "src", "source", "env", "type"}
     identity = fields.get("id", "")
     if not identity or unknown:
-        raise InputError(
-            f"--secret {text!r} is not well formed", hint="write id=NAME,src=FILE or id=NAME,env=VARIABLE"
-        )
+        raise InputError(f"--secret {text!r} is not well formed", hint="write id=NAME,src=FILE or id=NAME,env=VARIABLE")
     path = fields.get("src") or fields.get("source")
     if path:
         try:

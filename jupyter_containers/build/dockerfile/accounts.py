@@ -41,9 +41,7 @@ def _find(layers: Sequence[Path], file: str, name: str, text: str) -> int:
     for row in _rows(layers, file):
         if len(row) >= 3 and row[0] == name and row[2].isdigit():
             return int(row[2])
-    raise BuildError(
-        f"--chown={text}: the image's /{file} has no {name!r}", hint="add the account in an earlier RUN"
-    )
+    raise BuildError(f"--chown={text}: the image's /{file} has no {name!r}", hint="add the account in an earlier RUN")
 
 
 def _rows(layers: Sequence[Path], file: str) -> list[list[str]]:

@@ -59,18 +59,14 @@ def add(step: Step, instruction: Copy) -> None:
     texts = [step.expand(text) for text in instruction.sources]
     for text in texts:
         if _GIT.match(text):
-            raise problem(
-                step, f"ADD {text}: git repositories are not cloned", "Clone in a RUN, or COPY a checkout"
-            )
+            raise problem(step, f"ADD {text}: git repositories are not cloned", "Clone in a RUN, or COPY a checkout")
     urls = [text for text in texts if _URL.match(text)]
     checksum = step.expand(instruction.checksum)
     if checksum and (len(urls) != 1 or len(texts) != 1):
         raise problem(step, "--checksum is for one source that is an address")
     if checksum and not re.fullmatch(r"sha256:[0-9a-f]{64}", checksum):
         raise problem(step, f"--checksum={checksum} is not sha256: and 64 hexadecimal digits")
-    local = [
-        text for text, written in zip(texts, instruction.sources, strict=True) if text not in urls and written
-    ]
+    local = [text for text, written in zip(texts, instruction.sources, strict=True) if text not in urls and written]
     picked = pick(step, instruction, step.build.context, local) if local else []
     archives = [item for item in picked if not item.is_folder and is_archive(_file(item))]
     digest = checksum.removeprefix("sha256:")
@@ -182,9 +178,7 @@ def _ask(step: Step, url: str) -> _Download:
         with _fetcher(step) as fetcher:
             document = fetcher.document([url], max_bytes=_LARGEST)
     except ArchiveError as error:
-        raise problem(
-            step, f"ADD {url}: {error.message}", "With --checksum=sha256:… it is downloaded once"
-        ) from error
+        raise problem(step, f"ADD {url}: {error.message}", "With --checksum=sha256:… it is downloaded once") from error
     if document is None:
         raise problem(step, f"ADD {url}: the server has no such file")
     return _Download(url, hashlib.sha256(document.content).hexdigest(), document.content)

@@ -46,9 +46,7 @@ def begin(job: Job, build: Build, scope: Scope, reporter: Reporter) -> StageStat
                 f"--platform={job.platform} was asked for",
                 hint="load the image of that platform under a name of its own",
             )
-        build.note(
-            f"{job.image} is for {image.config.architecture}, not {platform.architecture}: so is the result"
-        )
+        build.note(f"{job.image} is for {image.config.architecture}, not {platform.architecture}: so is the result")
     history = image.config.history
     if history is None:
         history = tuple(History(created_by=layer.created_by) for layer in image.layers)
@@ -76,19 +74,13 @@ def find_image(text: str, platform: Platform, build: Build, *, line: int, report
         problem = Problem(build.dockerfile.file, error.message, line=line)
         raise InputError("an image's name is not well formed", problems=[problem], hint=error.hint) from error
     # A name of our own (an environment, a tag) is no registry's: it is not asked for another platform.
-    if image is not None and (
-        image.config.architecture == platform.architecture or remote not in image.references
-    ):
+    if image is not None and (image.config.architecture == platform.architecture or remote not in image.references):
         return image
     if build.pull is not None:
         reporter.phase("downloading", remote)
         return build.pull(text, str(platform), reporter.progress("downloading", "bytes"))
-    problem = Problem(
-        build.dockerfile.file, f"{text} is no stage, environment or image of the store", line=line
-    )
-    raise InputError(
-        "an image is missing", problems=[problem], hint=f"`jupyter containers pull {text}` fetches it"
-    )
+    problem = Problem(build.dockerfile.file, f"{text} is no stage, environment or image of the store", line=line)
+    raise InputError("an image is missing", problems=[problem], hint=f"`jupyter containers pull {text}` fetches it")
 
 
 def _stored(text: str, build: Build) -> Image | None:
@@ -115,9 +107,7 @@ def find_source(step: Step, reference: str) -> tuple[Source, list[str]]:
         reporter = step.reporter("")
         image = find_image(reference, platform, build, line=step.instruction.line, reporter=reporter)
         layers = list(image.layers)
-    return image_source(layers, build.store, name=f"{reference}"), [layer.diff_id for layer in layers] or [
-        "scratch"
-    ]
+    return image_source(layers, build.store, name=f"{reference}"), [layer.diff_id for layer in layers] or ["scratch"]
 
 
 def _part(folder: Path, text: str) -> tuple[Path, str]:

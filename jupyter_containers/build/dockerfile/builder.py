@@ -108,9 +108,7 @@ def build_dockerfile(
             return store.image(image.digest)
     except KeyboardInterrupt:
         cancel.set()
-        raise CancelledError(
-            "the build was cancelled", hint="build again to go on: finished steps are kept"
-        ) from None
+        raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept") from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise OutOfSpaceError(
@@ -165,9 +163,7 @@ def _build_stage(job: Job, build: Build, scope: Scope) -> StageState:
     triggers = state.execution.on_build or ()
     state.execution = msgspec.structs.replace(state.execution, on_build=None)
     for trigger in triggers:
-        instruction = parse_trigger(
-            trigger, escape=dockerfile.escape, file=dockerfile.file, line=stage.base.line
-        )
+        instruction = parse_trigger(trigger, escape=dockerfile.escape, file=dockerfile.file, line=stage.base.line)
         _carry_out(Step(instruction, f"[{stage.title} 1/{total}] ONBUILD {instruction.text}", state, build))
     for number, instruction in enumerate(stage.instructions, 2):
         _carry_out(Step(instruction, f"[{stage.title} {number}/{total}] {instruction.text}", state, build))

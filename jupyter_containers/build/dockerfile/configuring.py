@@ -35,9 +35,7 @@ def configure(step: Step, instruction: Instruction) -> None:
             return
     # There is nothing to make, so nothing to cache: the id tells of the configuration that comes out.
     config = msgspec.json.encode(state.execution, order="deterministic").decode()
-    reporter = step.reporter(
-        step_id(state.layers, config=config, args=state.scope.counted, author=state.author)
-    )
+    reporter = step.reporter(step_id(state.layers, config=config, args=state.scope.counted, author=state.author))
     reporter.started("committing")
     reporter.finished()
     if not isinstance(instruction, Arg):

@@ -59,9 +59,7 @@ def copy(step: Step, instruction: Copy) -> None:
     picked = pick(step, instruction, source)
     key: dict[str, Any] = {
         # Layers have a name for all that is in them; a folder of the host has to be read.
-        "sources": [item.named for item in picked] + [origin]
-        if origin
-        else [[p.named, _hash(p)] for p in picked],
+        "sources": [item.named for item in picked] + [origin] if origin else [[p.named, _hash(p)] for p in picked],
         "exclude": instruction.exclude if origin else (),
     }
     heredocs = [(heredoc.name, heredoc_text(step, heredoc)) for heredoc in instruction.heredocs]
@@ -69,9 +67,7 @@ def copy(step: Step, instruction: Copy) -> None:
     note_owner(step, instruction)
 
     def make(reporter: Reporter) -> Layer:
-        return copy_layer(
-            step, instruction, picked, {name: text.encode() for name, text in heredocs}, reporter
-        )
+        return copy_layer(step, instruction, picked, {name: text.encode() for name, text in heredocs}, reporter)
 
     take_layer(step, key, make, phase="copying")
 
@@ -85,9 +81,7 @@ def shared_key(step: Step, instruction: Copy) -> dict[str, Any]:
     }
 
 
-def pick(
-    step: Step, instruction: Copy, source: Source, patterns: Iterable[str] | None = None
-) -> list[Picked]:
+def pick(step: Step, instruction: Copy, source: Source, patterns: Iterable[str] | None = None) -> list[Picked]:
     """What the sources name. :class:`BuildError` where one names nothing, or is left out by .dockerignore."""
     exclude = None
     if instruction.exclude:
@@ -130,11 +124,7 @@ def read_target(step: Step, instruction: Copy) -> Target:
     if not text:
         raise InputError(
             f"{step.build.dockerfile.file} is not valid",
-            problems=[
-                Problem(
-                    step.build.dockerfile.file, "the target is empty once expanded", line=instruction.line
-                )
-            ],
+            problems=[Problem(step.build.dockerfile.file, "the target is empty once expanded", line=instruction.line)],
         )
     path = posixpath.normpath(posixpath.join("/", step.state.execution.working_dir, text)).replace("//", "/")
     return Target(path, text.endswith("/") or text.split("/")[-1] in {".", ".."})

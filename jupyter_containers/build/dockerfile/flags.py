@@ -106,9 +106,7 @@ def parse_mount(text: str) -> Mount:
         found[key] = value if equals else "true"
     kind = found.pop("kind", "bind")
     if kind == "ssh":
-        raise Refused(
-            "--mount=type=ssh: no agent is forwarded into builds", remedy="Give a key as a type=secret mount"
-        )
+        raise Refused("--mount=type=ssh: no agent is forwarded into builds", remedy="Give a key as a type=secret mount")
     if kind not in _OF_KIND:
         raise Refused(f"--mount={text}: {kind!r} is none of bind, cache, secret, tmpfs")
     wrong = sorted(set(found) - _OF_KIND[kind])
@@ -119,9 +117,7 @@ def parse_mount(text: str) -> Mount:
 
 def _values(kind: str, found: dict[str, str], text: str) -> dict[str, Any]:
     switches = {key: _switch(found[key], key, text) for key in _SWITCH_KEYS & found.keys()}
-    read_only = switches.get(
-        "read_only", not switches["writable"] if "writable" in switches else kind == "bind"
-    )
+    read_only = switches.get("read_only", not switches["writable"] if "writable" in switches else kind == "bind")
     values: dict[str, Any] = {
         "kind": kind,
         "read_only": read_only,
@@ -141,9 +137,7 @@ def _values(kind: str, found: dict[str, str], text: str) -> dict[str, Any]:
             raise Refused(f"--mount={text}: sharing is shared, private or locked")
         values["sharing"] = found["sharing"]
     if "mode" in found:
-        refuse_unless(
-            re.fullmatch(r"0?[0-7]{3,4}", found["mode"]) is not None, f"--mount={text}: mode is octal"
-        )
+        refuse_unless(re.fullmatch(r"0?[0-7]{3,4}", found["mode"]) is not None, f"--mount={text}: mode is octal")
         values["mode"] = int(found["mode"], 8)
     if "size" in found:
         try:

@@ -114,9 +114,7 @@ def _copy(statement: Statement, escape: str) -> Copy:
 
 
 def _stage_name(text: str) -> str:
-    refuse_unless(
-        "$" not in text, f"--from={text}: variables mean nothing here; name a stage `FROM {text} AS …`"
-    )
+    refuse_unless("$" not in text, f"--from={text}: variables mean nothing here; name a stage `FROM {text} AS …`")
     return text
 
 

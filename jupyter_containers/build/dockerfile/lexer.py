@@ -68,17 +68,13 @@ def read_directives(text: str, file: str, problems: list[Problem]) -> Directives
         if key in found:
             problems.append(Problem(file, f"the directive {key} is given twice", line=number))
         if key == "escape" and match[2] not in {"\\", "`"}:
-            problems.append(
-                Problem(file, f"the escape character can't be {match[2]!r}", "write \\ or `", line=number)
-            )
+            problems.append(Problem(file, f"the escape character can't be {match[2]!r}", "write \\ or `", line=number))
             continue
         found[key] = match[2]
     return Directives(**found)
 
 
-def read_statements(
-    text: str, directives: Directives, file: str, problems: list[Problem]
-) -> tuple[Statement, ...]:
+def read_statements(text: str, directives: Directives, file: str, problems: list[Problem]) -> tuple[Statement, ...]:
     """All statements of *text*; a heredoc without an end is added to *problems*."""
     if len(text) > _LONGEST:
         problems.append(Problem(file, f"it has {len(text)} characters, and at most {_LONGEST} are read"))
@@ -92,9 +88,7 @@ def read_statements(
         whole = _join_continued(first.lstrip(), lines, directives.escape).strip()
         if whole:
             result.append(_statement(whole, number, lines, directives.escape))
-    problems += [
-        Problem(file, problem.cause, problem.remedy, line=problem.line) for problem in lines.problems
-    ]
+    problems += [Problem(file, problem.cause, problem.remedy, line=problem.line) for problem in lines.problems]
     return tuple(result)
 
 
@@ -187,9 +181,7 @@ def _read_heredocs(rest: str, number: int, lines: _Lines, escape: str) -> Iterat
             line = lines.next()
             if line is None:
                 cause = f"the heredoc {name} has no end"
-                lines.problems.append(
-                    Problem("", cause, f"write {name} alone on a line below it", line=number)
-                )
+                lines.problems.append(Problem("", cause, f"write {name} alone on a line below it", line=number))
                 return
             if (line.lstrip("\t") if match[2] else line) == name:
                 break

@@ -50,8 +50,6 @@ def build_logged(
                 log=str(recorder.log),
             )
         except KeyboardInterrupt:
-            raise CancelledError(
-                "the build was cancelled", hint="build again: finished steps are kept"
-            ) from None
+            raise CancelledError("the build was cancelled", hint="build again: finished steps are kept") from None
         recorder.finish(image.digest)
         return BuiltDockerfile(image, recorder.id)

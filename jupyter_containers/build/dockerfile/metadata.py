@@ -41,9 +41,7 @@ _MOST_PORTS = 1024
 """Of one range: each becomes an entry of the configuration."""
 
 
-def apply(
-    instruction: Instruction, config: ExecutionConfig, expand: Expand, *, has_cmd: bool
-) -> ExecutionConfig:
+def apply(instruction: Instruction, config: ExecutionConfig, expand: Expand, *, has_cmd: bool) -> ExecutionConfig:
     """*config* after *instruction*. *has_cmd*: a CMD came before in this build.
 
     Raises :class:`Refused` for values that are not well formed once expanded.
@@ -57,9 +55,7 @@ def apply(
                 raise Refused("a variable's name is empty once expanded")
             changes = {"env": _merge_env(config, pairs)}
         case Label():
-            changes = {
-                "labels": {**(config.labels or {}), **{expand(k): expand(v) for k, v in instruction.pairs}}
-            }
+            changes = {"labels": {**(config.labels or {}), **{expand(k): expand(v) for k, v in instruction.pairs}}}
         case Workdir():
             changes = {"working_dir": working_folder(config, expand(instruction.path))}
         case User():
@@ -68,12 +64,7 @@ def apply(
                 raise Refused("the user's name is empty once expanded")
             changes = {"user": user}
         case Expose():
-            ports = [
-                port
-                for text in instruction.ports
-                for word in _expanded(text, expand)
-                for port in _ports(word)
-            ]
+            ports = [port for text in instruction.ports for word in _expanded(text, expand) for port in _ports(word)]
             changes = {"exposed_ports": {**(config.exposed_ports or {}), **{port: {} for port in ports}}}
         case Volume():
             paths = [expand(path) for path in instruction.paths]

@@ -98,12 +98,8 @@ def _target(step: Step, mount: Mount) -> str:
         return "" if mount.env else f"{_SECRETS}/{_secret_id(step, mount)}"
     if not text:
         raise problem(step, "a mount's target is empty once expanded")
-    target = posixpath.normpath(posixpath.join("/", step.state.execution.working_dir, text)).replace(
-        "//", "/"
-    )
-    if target == "/" or any(
-        target == taken or target.startswith(f"{taken}/") for taken in ("/proc", "/dev", "/sys")
-    ):
+    target = posixpath.normpath(posixpath.join("/", step.state.execution.working_dir, text)).replace("//", "/")
+    if target == "/" or any(target == taken or target.startswith(f"{taken}/") for taken in ("/proc", "/dev", "/sys")):
         if mount.kind == "tmpfs" and target == "/dev/shm":  # noqa: S108  a place in the sandbox
             return target
         raise problem(step, f"nothing can be mounted at {target}")
@@ -119,9 +115,7 @@ def _add_secret(step: Step, mount: Mount, target: str, result: Mounted) -> None:
     content = step.build.secrets.get(identity)
     if content is None:
         if mount.required:
-            raise problem(
-                step, f"the secret {identity!r} was not given", f"Build with --secret id={identity},src=FILE"
-            )
+            raise problem(step, f"the secret {identity!r} was not given", f"Build with --secret id={identity},src=FILE")
         return  # as the reference has it: the file is not there
     if mount.env:
         try:

@@ -29,9 +29,7 @@ def parse(text: str, file: str = "Dockerfile") -> Dockerfile:
     found = [instruction for instruction in instructions if instruction is not None]
     arguments, stages = _part(found, file, problems, complete=len(found) == len(instructions))
     if problems:
-        raise InputError(
-            f"{file} is not valid", problems=sorted(problems, key=lambda problem: problem.line or 0)
-        )
+        raise InputError(f"{file} is not valid", problems=sorted(problems, key=lambda problem: problem.line or 0))
     return Dockerfile(file, directives.escape, arguments, stages, _notes(directives, found))
 
 
@@ -45,18 +43,14 @@ def parse_trigger(trigger: str, *, escape: str, file: str, line: int) -> Instruc
     return msgspec.structs.replace(instruction, line=line)
 
 
-def _build(
-    statement: Statement, directives: Directives, file: str, problems: list[Problem]
-) -> Instruction | None:
+def _build(statement: Statement, directives: Directives, file: str, problems: list[Problem]) -> Instruction | None:
     builder: Callable[[Statement, str], Instruction] | None = BUILDERS.get(statement.keyword)
     if builder is None:
         import difflib
 
         near = difflib.get_close_matches(statement.keyword, BUILDERS, 1)
         remedy = f"Did you mean {near[0]}?" if near else ""
-        problems.append(
-            Problem(file, f"unknown instruction {statement.keyword!r}", remedy, line=statement.line)
-        )
+        problems.append(Problem(file, f"unknown instruction {statement.keyword!r}", remedy, line=statement.line))
         return None
     try:
         instruction = builder(statement, directives.escape)
@@ -65,8 +59,7 @@ def _build(
         return instruction
     except Refused as refused:
         problems += [
-            Problem(file, cause, refused.remedy, key=statement.keyword, line=statement.line)
-            for cause in refused.causes
+            Problem(file, cause, refused.remedy, key=statement.keyword, line=statement.line) for cause in refused.causes
         ]
         return None
 
@@ -103,9 +96,7 @@ def _part(
             problems.append(Problem(file, cause, "Only ARG may stand there", line=instruction.line))
     if not stages and complete:
         problems.append(Problem(file, "it has no FROM: there is nothing to build", "Begin with FROM"))
-    return tuple(arguments), tuple(
-        Stage(index, base, tuple(inner)) for index, (base, inner) in enumerate(stages)
-    )
+    return tuple(arguments), tuple(Stage(index, base, tuple(inner)) for index, (base, inner) in enumerate(stages))
 
 
 def _check_name(base: From, taken: Sequence[str], file: str, problems: list[Problem]) -> None:

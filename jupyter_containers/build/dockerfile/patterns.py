@@ -45,9 +45,7 @@ def translate(pattern: str) -> re.Pattern[str]:
                 raise ValueError(f"{pattern!r}: [ has no ]")
             inside = pattern[at:end]
             negated = inside.startswith("^")
-            result += (
-                "[" + ("^/" if negated else "") + re.sub(r"([\[\]&~|\\^])", r"\\\1", inside[negated:]) + "]"
-            )
+            result += "[" + ("^/" if negated else "") + re.sub(r"([\[\]&~|\\^])", r"\\\1", inside[negated:]) + "]"
             at = end + 1
         elif char == "\\" and at < len(pattern):
             result += re.escape(pattern[at])

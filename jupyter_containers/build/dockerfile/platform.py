@@ -50,9 +50,7 @@ def parse_platform(text: str) -> Platform:
     if len(parts) > 3 or not all(part.isalnum() or "_" in part or "-" in part for part in parts):
         raise InputError(f"{text!r} is not a platform", hint="write linux/amd64, linux/arm64 or linux/arm/v7")
     if parts[0] != "linux":
-        raise InputError(
-            f"platform {text}: only linux images are built here", hint="write linux/amd64 or its like"
-        )
+        raise InputError(f"platform {text}: only linux images are built here", hint="write linux/amd64 or its like")
     return Platform(parts[0], _ALIASES.get(parts[1], parts[1]), parts[2] if len(parts) == 3 else "")
 
 

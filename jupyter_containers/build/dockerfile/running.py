@@ -55,9 +55,7 @@ def run(step: Step, instruction: Run) -> None:
             layer = store.commit_layer(staging.upper, created_by=instruction.text)
         dropped = store.layer_record(layer.diff_id).facts.dropped
         if dropped:
-            step.build.note(
-                f"{step.place}: sockets and devices are left out of the layer: {', '.join(dropped[:5])}"
-            )
+            step.build.note(f"{step.place}: sockets and devices are left out of the layer: {', '.join(dropped[:5])}")
         return layer
 
     if _OWNERS.search(instruction.script or " ".join(argv)):

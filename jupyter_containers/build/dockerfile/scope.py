@@ -19,9 +19,7 @@ from .words import ExpansionError, expand
 __all__ = ["PROXIES", "Scope", "declare_global", "expand_in", "unused_arguments"]
 
 PROXIES = frozenset(
-    name
-    for scheme in ("http", "https", "ftp", "no", "all")
-    for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+    name for scheme in ("http", "https", "ftp", "no", "all") for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
 )
 _PREDEFINED = PROXIES | {"SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SYNTAX"}
 
@@ -57,9 +55,7 @@ class Scope:
         return {name: value for name, value in self.args.items() if name not in PROXIES}
 
 
-def declare_global(
-    dockerfile: Dockerfile, given: Mapping[str, str], target: Platform, build: Platform
-) -> Scope:
+def declare_global(dockerfile: Dockerfile, given: Mapping[str, str], target: Platform, build: Platform) -> Scope:
     """The scope of FROM: global ARGs, and the platforms'."""
     platforms = {
         **{f"TARGET{name}": value for name, value in target.variables.items()},
@@ -80,9 +76,7 @@ def declare_all(scope: Scope, argument: Arg, env: Mapping[str, str], dockerfile:
     return scope
 
 
-def expand_in(
-    text: str, variables: Mapping[str, str], dockerfile: Dockerfile, instruction: Instruction
-) -> str:
+def expand_in(text: str, variables: Mapping[str, str], dockerfile: Dockerfile, instruction: Instruction) -> str:
     """:func:`.words.expand`, with an :class:`InputError` that names the place."""
     try:
         return expand(text, variables, dockerfile.escape)

@@ -35,9 +35,7 @@ def match(source: Source, pattern: str) -> list[tuple[str, str]]:
             item = source.item(resolved) if resolved is not None else None
             if resolved is None or item is None or not stat.S_ISDIR(item.mode):
                 continue
-            below += [
-                posixpath.join(folder, name) for name in source.names(resolved) if regex.fullmatch(name)
-            ]
+            below += [posixpath.join(folder, name) for name in source.names(resolved) if regex.fullmatch(name)]
         found = below
     pairs = [(path, source.resolve(path)) for path in found]
     return [(path, resolved) for path, resolved in pairs if resolved is not None]
@@ -70,9 +68,7 @@ def list_items(source: Source, path: str, *, exclude: Ignore | None = None) -> I
         elif excluded or kind == stat.S_IFSOCK:
             continue
         elif kind not in {stat.S_IFREG, stat.S_IFLNK}:
-            raise OSError(
-                errno.EINVAL, "it is neither a file, a folder nor a link", f"/{whole} of {source.name}"
-            )
+            raise OSError(errno.EINVAL, "it is neither a file, a folder nor a link", f"/{whole} of {source.name}")
         yield from held
         held.clear()
         yield Entry(inner, item)

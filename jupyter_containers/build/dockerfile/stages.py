@@ -68,12 +68,8 @@ def _job(stage: Stage, dockerfile: Dockerfile, scope: Scope) -> Job:
     earlier = dockerfile.stages[: stage.index]
     image = expand_in(stage.base.image, scope.args, dockerfile, stage.base)
     if not image:
-        problem = Problem(
-            dockerfile.file, f"FROM {stage.base.image} is empty once expanded", line=stage.base.line
-        )
-        raise InputError(
-            "a base has no name", problems=[problem], hint="give the ARG a default, or use --build-arg"
-        )
+        problem = Problem(dockerfile.file, f"FROM {stage.base.image} is empty once expanded", line=stage.base.line)
+        raise InputError("a base has no name", problems=[problem], hint="give the ARG a default, or use --build-arg")
     base = None if image.isdigit() else find_stage(earlier, image)
     needs = {base} if base is not None else set[int]()
     for instruction in _with_triggers(stage, base, dockerfile):

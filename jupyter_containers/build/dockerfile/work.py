@@ -133,9 +133,7 @@ def step_id(layers: Sequence[Layer], **parts: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
 
 
-def take_layer(
-    step: Step, key: Mapping[str, Any], make: Callable[[Reporter], Layer], *, phase: Phase
-) -> None:
+def take_layer(step: Step, key: Mapping[str, Any], make: Callable[[Reporter], Layer], *, phase: Phase) -> None:
     """Add the step's layer to its stage: from the store, from another builder, or by *make*.
 
     *key* is all that decides about the result.

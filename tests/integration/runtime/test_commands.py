@@ -46,9 +46,10 @@ def test_run_passes_streams_and_the_exit_code_on(cli) -> None:
     assert (done.stdout, done.stderr) == ("in", "err\n")
     assert cli("run", "--rm", "busybox", "cat", input="not connected").stdout == ""
     for missing in ("/no/such", "no-such-program"):
-        assert f"cannot execute {missing}: the image has no such program" in cli(
-            "run", "--rm", "busybox", missing, check=127
-        ).stderr
+        assert (
+            f"cannot execute {missing}: the image has no such program"
+            in cli("run", "--rm", "busybox", missing, check=127).stderr
+        )
     assert json.loads(cli("ps", "-a", "--json").stdout) == []
 
 

@@ -36,10 +36,7 @@ def home() -> Iterator[Paths]:
 @pytest.fixture(scope="session")
 def base(home: Paths, tmp_path_factory: pytest.TempPathFactory) -> Image:
     # ldd(1) fails for what needs no loader.
-    if (
-        not BUSYBOX.exists()
-        or subprocess.run(["ldd", BUSYBOX], capture_output=True, check=False).returncode == 0
-    ):
+    if not BUSYBOX.exists() or subprocess.run(["ldd", BUSYBOX], capture_output=True, check=False).returncode == 0:
         pytest.skip("needs a static /bin/busybox (Debian: busybox-static)")
     context = tmp_path_factory.mktemp("base")
     shutil.copy(BUSYBOX, context / "busybox")

@@ -37,12 +37,8 @@ if cases is None:
     sys.modules["dockerfile_case"] = cases
     _SPEC.loader.exec_module(cases)
 
-COMPARED = [
-    name for name in cases.case_names() if cases.read_case(name).docker and not cases.read_case(name).error
-]
-REFUSED = [
-    name for name in cases.case_names() if cases.read_case(name).docker and cases.read_case(name).error
-]
+COMPARED = [name for name in cases.case_names() if cases.read_case(name).docker and not cases.read_case(name).error]
+REFUSED = [name for name in cases.case_names() if cases.read_case(name).docker and cases.read_case(name).error]
 
 MADE_BY_DOCKER = {
     ".dockerenv", "dev", "proc", "sys", "run", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab",
@@ -56,9 +52,7 @@ CONFIG = ("Cmd", "Entrypoint", "Env", "WorkingDir", "User", "ExposedPorts", "Vol
 
 def _docker(*words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "DOCKER_BUILDKIT": "0"}
-    done = subprocess.run(
-        ["docker", *words], capture_output=True, text=True, env=environ, check=False, **options
-    )
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, env=environ, check=False, **options)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -35,11 +35,7 @@ def build(base: Image, home: Paths, tmp_path: Path) -> Build:
     """Build a Dockerfile's text in a folder of its own."""
 
     def build(text: str, **options: object) -> Image:
-        request = {
-            key: options.pop(key)
-            for key in list(options)
-            if key in {"tags", "platform", "target", "no_cache"}
-        }
+        request = {key: options.pop(key) for key in list(options) if key in {"tags", "platform", "target", "no_cache"}}
         (tmp_path / "Dockerfile").write_text(text)
         return build_dockerfile(Request(context=tmp_path, **request), paths=home, **options)
 
@@ -198,9 +194,7 @@ def test_what_can_not_be_copied_is_told_with_its_line(build: Build, tmp_path: Pa
     with pytest.raises(BuildError, match=r"Dockerfile:2: /pipe of the build context: it is neither"):
         build("FROM cases-base\nCOPY . /x\n")
     os.unlink(tmp_path / "pipe")
-    with pytest.raises(
-        BuildError, match=r"Dockerfile:3: cannot copy: /x is a folder|Dockerfile:3: .*is a folder"
-    ):
+    with pytest.raises(BuildError, match=r"Dockerfile:3: cannot copy: /x is a folder|Dockerfile:3: .*is a folder"):
         build("FROM cases-base\nRUN mkdir -p /x/Dockerfile\nCOPY . /x\n")
     with pytest.raises(BuildError, match=r"Dockerfile:3: .*a folder is needed there"):
         build("FROM cases-base\nRUN echo > /x\nCOPY Dockerfile /x/y\n")
@@ -226,9 +220,7 @@ def command(base: Image, home: Paths, tmp_path: Path) -> Callable[..., subproces
 
     def run(*words: str, text: str = "") -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "jupyter_containers", *words]
-        return subprocess.run(
-            argv, cwd=tmp_path, env=environ, input=text, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(argv, cwd=tmp_path, env=environ, input=text, capture_output=True, text=True, check=False)
 
     return run
 
@@ -247,14 +239,9 @@ def test_the_command_builds_tags_and_the_image_runs(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("thing:1, other: ready in ")
-    assert (
-        "[one 4/6] RUN --mount=type=secret" in done.stderr
-        and "note: Dockerfile:4: RUN as daemon" in done.stderr
-    )
+    assert "[one 4/6] RUN --mount=type=secret" in done.stderr and "note: Dockerfile:4: RUN as daemon" in done.stderr
     assert command("run", "--rm", "thing:1").stdout == "hello you\n"
-    again = command(
-        "build", "-t", "other", "--build-arg", "who=you", "--target", "one", "--secret", "id=t,env=TOKEN"
-    )
+    again = command("build", "-t", "other", "--build-arg", "who=you", "--target", "one", "--secret", "id=t,env=TOKEN")
     assert [line.split()[1] for line in again.stderr.splitlines() if "RUN --mount" in line] == ["cached"]
 
 
@@ -292,6 +279,4 @@ def test_wrong_options_are_told(
 
 def test_files_that_a_later_layer_removes_are_gone(build: Build):
     image = build("FROM cases-base\nRUN rm /etc/group\nCOPY Dockerfile /etc/\n")
-    assert not exists_in_root(image.layer_paths, "etc/group") and exists_in_root(
-        image.layer_paths, "etc/Dockerfile"
-    )
+    assert not exists_in_root(image.layer_paths, "etc/group") and exists_in_root(image.layer_paths, "etc/Dockerfile")

@@ -108,6 +108,6 @@ def test_any_text_is_read(text: str):
 
 @given(st.text(max_size=60))
 def test_words_hold_all_but_blanks(text: str):
-    assert "".join(shell_words(text, "\\")).replace(" ", "").replace("\t", "").replace(
-        "\n", ""
-    ) == text.replace(" ", "").replace("\t", "").replace("\n", "")
+    assert "".join(shell_words(text, "\\")).replace(" ", "").replace("\t", "").replace("\n", "") == text.replace(
+        " ", ""
+    ).replace("\t", "").replace("\n", "")

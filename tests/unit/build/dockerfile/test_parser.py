@@ -32,9 +32,7 @@ def test_exec_form_is_json_and_everything_else_is_for_the_shell():
 
 
 def test_mounts():
-    run = only(
-        "RUN --mount=type=cache,target=/c,sharing=locked,id=x --mount=target=/b,source=s,from=y,rw true"
-    )
+    run = only("RUN --mount=type=cache,target=/c,sharing=locked,id=x --mount=target=/b,source=s,from=y,rw true")
     assert run.mounts == (
         Mount("cache", target="/c", id="x", sharing="locked", read_only=False),
         Mount("bind", target="/b", source="s", from_="y", read_only=False),
