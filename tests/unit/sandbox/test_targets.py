@@ -23,7 +23,7 @@ def layers(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_links_are_walked_within_the_root(layers):
-    upper, lower = layers
+    _, lower = layers
     (lower / "etc").symlink_to("/data/etc")
     (lower / "data/etc").mkdir(parents=True)
     (lower / "data/etc/motd").symlink_to("../../../../srv/motd")
