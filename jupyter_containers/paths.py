@@ -92,8 +92,9 @@ def _make_private(folder: Path) -> None:
             hint="set JUPYTER_CONTAINERS_HOME (or JUPYTER_CONTAINERS_RUNTIME_DIR) to a folder that you own",
         ) from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        link = "a symbolic link" if stat.S_ISLNK(status.st_mode) else ""
         raise HostError(
-            f"{folder} belongs to user id {status.st_uid} and not to {os.geteuid()}",
+            f"{folder} is {link or f'the folder or file of user id {status.st_uid}, and we are {os.geteuid()}'}",
             hint="remove it, or set JUPYTER_CONTAINERS_HOME / JUPYTER_CONTAINERS_RUNTIME_DIR to a folder of your own",
         )
     if stat.S_IMODE(status.st_mode) & 0o077:

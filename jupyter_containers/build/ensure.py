@@ -124,11 +124,13 @@ def _build(
     upgrade: bool | frozenset[str],
     cancel: threading.Event | None,
 ) -> Built:
+    from ..image.gc import sweep
     from ..lock.file import write_lock
     from ..lock.settings import Settings
     from ..spec.inputs import find_missing_inputs
     from .builder import build
 
+    sweep(Store(paths.store))  # a build that was killed leaves up to the size of its step
     problems = find_missing_inputs(loaded)
     if problems:
         raise SpecError("the build takes in files that are not there", problems=problems)

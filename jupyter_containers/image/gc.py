@@ -32,7 +32,7 @@ from .usage import measure_tree
 if TYPE_CHECKING:
     from .store import Store
 
-__all__ = ["Collected", "collect", "trash"]
+__all__ = ["Collected", "collect", "sweep", "trash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,15 @@ def collect(store: Store, *, unused_for: float = 0.0, dry_run: bool = False) -> 
             for path in stale:
                 remove_tree(path)
     return Collected(tuple(marks.items), size)
+
+
+def sweep(store: Store) -> None:
+    """Remove the unfinished work of processes that were killed; what is being worked on stays."""
+    with ExitStack() as stack:
+        with store.alone():  # a folder is made and locked under the other side of this lock
+            stale = list(_stale_folders(store, stack))
+        for path in stale:
+            remove_tree(path)
 
 
 @contextmanager

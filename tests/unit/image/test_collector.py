@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_containers.image.gc import trash
+from jupyter_containers.image.gc import sweep, trash
 from jupyter_containers.image.model import ImageConfig, Layer
 from jupyter_containers.image.store import Store
 
@@ -99,6 +99,18 @@ def test_interrupted_work_is_collected_and_living_work_is_not(store: Store, comm
     }  # fmt: skip
     for folder in ("tmp", "leases", "l", "layers"):
         assert os.listdir(store.root / folder) == []
+
+
+def test_a_sweep_takes_interrupted_work_only(store: Store, commit: Commit) -> None:
+    commit("unnamed")
+    before = store.step("unnamed"), sorted(store.folder("l").iterdir())
+    dead = store.folder("tmp") / "dead"
+    (dead / "fs").mkdir(parents=True)
+    with store.staging() as living:
+        sweep(store)
+        assert living.path.is_dir()
+    assert not dead.exists()
+    assert (store.step("unnamed"), sorted(store.folder("l").iterdir())) == before
 
 
 def test_damage_is_found_taken_out_and_made_again(store: Store, commit: Commit) -> None:
