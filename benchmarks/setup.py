@@ -27,6 +27,8 @@ class Bench:
     def __init__(self) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="jc-bench-")
         self.env = os.environ | {"JUPYTER_CONTAINERS_HOME": str(HOME), "JUPYTER_DATA_DIR": str(HOME / "jupyter")}
+        # An installed package has byte code; without it each start would compile the sources of an editable install.
+        self.env.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def __enter__(self) -> Self:
         return self
