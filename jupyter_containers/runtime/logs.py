@@ -9,9 +9,10 @@ from pathlib import Path
 __all__ = ["follow_log", "read_log"]
 
 
-def read_log(file: Path, *, tail: int | None = None) -> bytes:
-    """What is kept of a log, or its last *tail* lines; empty where nothing was written."""
-    data = b"".join(_read(part) for part in (file.with_name(file.name + ".1"), file))
+def read_log(file: Path, *, tail: int | None = None, size: int | None = None) -> bytes:
+    """What is kept of a log, or its last *tail* lines; empty where nothing was written. *size*: of *file* itself, look
+    at so many bytes only."""
+    data = _read(file.with_name(file.name + ".1")) + _read(file)[:size]
     if tail is None:
         return data
     lines = data.splitlines(keepends=True)
@@ -25,8 +26,8 @@ def follow_log(
 
     A file that is rotated away is read to its end first.
     """
-    start = read_log(file, tail=tail)
     position, inode = _place(file)
+    start = read_log(file, tail=tail, size=position)  # what is written meanwhile is left to the first round
     if start:
         yield start
     while True:

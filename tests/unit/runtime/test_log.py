@@ -6,6 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_containers.runtime import logs
 from jupyter_containers.runtime.log import Log
 from jupyter_containers.runtime.logs import follow_log, read_log
 
@@ -73,3 +74,17 @@ def test_following_a_log_that_appears_late(tmp_path: Path) -> None:
         return answer
 
     assert b"".join(follow_log(tmp_path / "log", ended=ended, interval=0)) == b"late\n"
+
+
+def test_what_is_written_while_following_begins_is_not_lost(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "log"
+    log = Log(str(file))
+    log.write(b"before\n")
+
+    def read_late(*args: object, **options: object) -> bytes:
+        found = read_log(*args, **options)  # type: ignore[arg-type]
+        log.write(b"meanwhile\n")
+        return found
+
+    monkeypatch.setattr(logs, "read_log", read_late)
+    assert b"".join(follow_log(file, ended=lambda: True)) == b"before\nmeanwhile\n"
