@@ -36,9 +36,8 @@ def shared_home(request: pytest.FixtureRequest) -> Iterator[Paths]:
     if given:
         home = Path(given)
     else:
-        cache = request.config.cache
-        assert cache is not None
-        home = Path(cache.mkdir("home"))
+        cache = getattr(request.config, "cache", None)  # none with -p no:cacheprovider
+        home = Path(cache.mkdir("home")) if cache else Path(f"/var/tmp/jupyter-containers-test-{os.geteuid()}")
     # Sockets lie below it: short, and not in the home.
     runtime = Path(tempfile.mkdtemp(prefix="jc-", dir="/tmp"))
     try:
