@@ -1,32 +1,39 @@
-"""``python -m benchmarks [NAME ...]``: runs them and, when all were run, rewrites docs/benchmarks.md."""
+"""``python -m benchmarks [NAME ...]``: runs them (default: all) and rewrites docs/benchmarks.md.
+
+The rows of each are kept beside the benchmarks' home, so that one that is run again replaces its own rows only.
+"""
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import platform
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .measure import Row, table
+from .setup import HOME
 
 # Quick ones first: what they leave in the caches does not help the slow ones.
 NAMES = ("run_true", "cpu_and_io", "bootstrap", "build", "disk", "ship", "kernel_start")
+RESULTS = HOME / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
 def main(names: list[str]) -> int:
-    rows: list[Row] = []
+    RESULTS.mkdir(parents=True, exist_ok=True)
     for name in names or NAMES:
         module = importlib.import_module(f".{name}", __package__)
         print(f"== {module.__doc__.splitlines()[0]}", flush=True)
         found = list(module.rows())
         print(table(found), flush=True)
-        rows += found
-    if not names:
-        PAGE.write_text(_page(rows))
-        print(f"wrote {PAGE}")
+        (RESULTS / f"{name}.json").write_text(json.dumps([asdict(row) for row in found]))
+    kept = [RESULTS / f"{name}.json" for name in NAMES]
+    PAGE.write_text(_page([Row(**row) for file in kept if file.exists() for row in json.loads(file.read_text())]))
+    print(f"wrote {PAGE}")
     return 0
 
 

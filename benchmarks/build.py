@@ -6,6 +6,7 @@ from a Debian base that is there already.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from .measure import Row, compare, once, timed
 from .setup import HOME, Bench, docker_image, has_docker
 
+RUNS = int(os.environ.get("BENCH_BUILD_RUNS", "2"))
 PACKAGES = ("numpy", "pandas", "scikit-learn", "matplotlib", "ipykernel")
 
 
@@ -54,7 +56,7 @@ def _against_docker(bench: Bench, spec: Path) -> Iterator[Row]:
             lambda prepared=prepared: _ours(bench, spec, prepared=prepared),
             lambda: _docker(context),
             peer_name="docker build + pip",
-            runs=2,
+            runs=RUNS,
             warmup=0,
             aim="≤ 0.15",
         )
