@@ -84,7 +84,9 @@ def _docker_context(bench: Bench) -> Path:
     context = bench.folder("context")
     wheels = context / "wheels"
     image = docker_image()
-    argv = ["docker", "run", "--rm", "--network=host", "-v", f"{wheels}:/wheels", image]
+    # The host's certificates: a network may have an authority of its own.
+    certificates = ["-v", "/etc/ssl/certs:/etc/ssl/certs:ro", "-e", "PIP_CERT=/etc/ssl/certs/ca-certificates.crt"]
+    argv = ["docker", "run", "--rm", "--network=host", "-v", f"{wheels}:/wheels", *certificates, image]
     subprocess.run([*argv, "pip", "download", "-q", "-d", "/wheels", *PACKAGES], check=True, capture_output=True)
     (context / "Dockerfile").write_text(
         f"FROM {image}\nCOPY wheels /wheels\n"
