@@ -13,8 +13,8 @@ from .output import printable
 __all__ = ["BuildProgress", "Transfer"]
 
 
-class Transfer:
-    """The ``Progress`` callback of ``lock/``: what, done, total."""
+class _Shown:
+    """What owns bars from ``with`` to its end."""
 
     def __init__(self) -> None:
         self._bars = _Bars()
@@ -28,6 +28,10 @@ class Transfer:
     ) -> None:
         self._bars.close()
 
+
+class Transfer(_Shown):
+    """The ``Progress`` callback of ``lock/``: what, done, total."""
+
     def __call__(self, what: str, done: int, total: int) -> None:
         self._bars.update(what, done, total)
 
@@ -36,25 +40,16 @@ class Transfer:
         self._bars.say(printable(text))
 
 
-class BuildProgress:
+class BuildProgress(_Shown):
     """A build's monitor on a terminal: a line per step, output of the one at work, bars with an ETA below.
 
     *verbose* prints each line of output; else output is shown only for a step that fails (it is all in the log).
     """
 
     def __init__(self, *, verbose: bool = False) -> None:
-        self._bars = _Bars()
+        super().__init__()
         self._verbose = verbose
         self._steps: dict[str, float] = {}
-
-    def __enter__(self) -> Self:
-        self._bars.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.close()
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
