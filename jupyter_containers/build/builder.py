@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Mapping, Sequence
 
-from ..errors import BuildError, CancelledError, ContainerError, OutOfSpaceError
+from ..errors import BuildError, ContainerError
 from ..image.model import ExecutionConfig, History, Image, ImageConfig, Layer
 from ..image.store import Store
 from ..lock.fetch import Fetcher
@@ -27,7 +26,7 @@ from .emulation import ENVIRONMENT, check_architecture, host_architecture
 from .monitor import Event, Monitor, Phase
 from .plan import AptStep, BaseStep, CopyStep, PythonStep, RunStep, Step, plan
 from .python import install_environment, missing_artifacts
-from .report import Reporter, Waiting, check_cancelled
+from .report import Reporter, Waiting, check_cancelled, told_endings
 from .running import run_command
 
 __all__ = ["build"]
@@ -65,32 +64,26 @@ def build(
     def reporter(step: Step) -> Reporter:
         return Reporter(monitor, title=step.title, step_id=step.id, log=log)
 
-    try:
-        with store.lease(), Downloads(Fetcher(archive_cache(paths), settings), loaded.folder) as downloads:
-            base = find_image(loaded, lock.base, store, Reporter(monitor, title=f"base {lock.base.source}", log=log))
-            architecture = architecture or (base.config.architecture if base else host_architecture())
-            steps = plan(loaded, lock, architecture)
-            waiting = [step for step in steps if no_cache or store.step(step.id) is None]
-            downloads.begin(waiting, store, reporter, missing_artifacts)
-            state = State(base=base)
-            for step in steps:
-                context = Context(
-                    loaded=loaded, store=store, downloads=downloads, state=state, bounds=bounds,
-                    reporter=reporter(step), cancel=cancel, architecture=architecture,
-                )  # fmt: skip
-                _take(step, context, no_cache=no_cache)
-            image = store.put_image(_config(loaded, state, architecture), state.layers)
-            store.tag(loaded.spec.name, image.digest)
-            return store.image(image.digest)
-    except KeyboardInterrupt:
-        cancel.set()
-        raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept") from None
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OutOfSpaceError(
-                f"no space left in {paths.store}", hint="free disk space (`jupyter containers prune`), and build again"
-            ) from error
-        raise
+    with (
+        told_endings(cancel, paths.store),
+        store.lease(),
+        Downloads(Fetcher(archive_cache(paths), settings), loaded.folder) as downloads,
+    ):
+        base = find_image(loaded, lock.base, store, Reporter(monitor, title=f"base {lock.base.source}", log=log))
+        architecture = architecture or (base.config.architecture if base else host_architecture())
+        steps = plan(loaded, lock, architecture)
+        waiting = [step for step in steps if no_cache or store.step(step.id) is None]
+        downloads.begin(waiting, store, reporter, missing_artifacts)
+        state = State(base=base)
+        for step in steps:
+            context = Context(
+                loaded=loaded, store=store, downloads=downloads, state=state, bounds=bounds,
+                reporter=reporter(step), cancel=cancel, architecture=architecture,
+            )  # fmt: skip
+            _take(step, context, no_cache=no_cache)
+        image = store.put_image(_config(loaded, state, architecture), state.layers)
+        store.tag(loaded.spec.name, image.digest)
+        return store.image(image.digest)
 
 
 def _take(step: Step, context: Context, *, no_cache: bool) -> None:

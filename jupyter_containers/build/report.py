@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from ..errors import BuildError, CancelledError, ContainersError, OutOfSpaceError
 from .monitor import Event, Monitor, Phase
 
-__all__ = ["Reporter", "Waiting", "check_cancelled", "explain"]
+__all__ = ["Reporter", "Waiting", "check_cancelled", "explain", "told_endings"]
 
 _KEPT_LINES = 30
 _LONGEST_LINE = 2000
@@ -156,6 +159,23 @@ def check_cancelled(cancel: threading.Event | None) -> None:
     """:class:`CancelledError` where the user has asked to stop."""
     if cancel is not None and cancel.is_set():
         raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept")
+
+
+@contextmanager
+def told_endings(cancel: threading.Event, store: Path) -> Iterator[None]:
+    """Around a whole build: Ctrl-C stops its threads (*cancel*) and is a :class:`CancelledError`; a full disk, where
+    *store* is, an :class:`OutOfSpaceError`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        cancel.set()
+        raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept") from None
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OutOfSpaceError(
+                f"no space left in {store}", hint="free disk space (`jupyter containers prune`), and build again"
+            ) from error
+        raise
 
 
 class Waiting:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...errors import CancelledError, InputError, OutOfSpaceError, Problem, StoreError
+from ...errors import InputError, OutOfSpaceError, Problem, StoreError
 from ...image.model import Image, ImageConfig
 from ...image.reference import parse_reference
 from ...image.store import Store
 from ...paths import Paths
 from ..bounds import read_bounds
 from ..monitor import Event, Monitor, silent
-from ..report import Reporter, check_cancelled
+from ..report import Reporter, check_cancelled, told_endings
 from .bases import begin
 from .configuring import configure
 from .context import open_context
@@ -93,29 +93,18 @@ def build_dockerfile(
         told(f"--build-arg {name} is taken up by no ARG")
     monitor(Event(kind="phase", phase="planning"))
     store = Store(paths.store)
-    try:
-        with store.lease():
-            build = Build(
-                dockerfile=dockerfile, folder=request.context.absolute(), context=context, store=store,
-                paths=paths, settings=settings, secrets=dict(request.secrets), target=target, pull=pull,
-                monitor=monitor, note=told, cancel=cancel, bounds=read_bounds(os.environ),
-                no_cache=request.no_cache, log=log,
-            )  # fmt: skip
-            _build_stages(jobs, build, scope)
-            image = _put_image(build.stages[jobs[-1].stage.index], store)
-            for tag in request.tags:
-                store.tag(tag, image.digest)
-            return store.image(image.digest)
-    except KeyboardInterrupt:
-        cancel.set()
-        raise CancelledError("the build was cancelled", hint="build again to go on: finished steps are kept") from None
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OutOfSpaceError(
-                f"no space left in {paths.store}",
-                hint="free disk space (`jupyter containers prune`), and build again",
-            ) from error
-        raise
+    with told_endings(cancel, paths.store), store.lease():
+        build = Build(
+            dockerfile=dockerfile, folder=request.context.absolute(), context=context, store=store,
+            paths=paths, settings=settings, secrets=dict(request.secrets), target=target, pull=pull,
+            monitor=monitor, note=told, cancel=cancel, bounds=read_bounds(os.environ),
+            no_cache=request.no_cache, log=log,
+        )  # fmt: skip
+        _build_stages(jobs, build, scope)
+        image = _put_image(build.stages[jobs[-1].stage.index], store)
+        for tag in request.tags:
+            store.tag(tag, image.digest)
+        return store.image(image.digest)
 
 
 class _Once:
