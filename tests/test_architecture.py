@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_import_contracts():
     program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_two_modules_need_each_other():
+    """Also within a room, and whether the import comes early, late, or for types only."""
+    needs = {name: set(_own_modules(name, tree)) - {name, "__init__.py"} for name, tree in TREES.items()}
+    TopologicalSorter(needs).prepare()  # CycleError names the circle
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -169,6 +176,20 @@ def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module] if node.module and node.level == 0 else []
+
+
+def _own_modules(name: str, tree: ast.Module) -> Iterator[str]:
+    """The modules of the package that the module *name* imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = Path(name).parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for alias in node.names:
+                path = next(
+                    path
+                    for path in (base / f"{alias.name}.py", Path(f"{base}.py"), base / "__init__.py")
+                    if path.as_posix() in TREES
+                )
+                yield path.as_posix()
 
 
 def _is_program(tree: ast.Module) -> bool:

@@ -14,18 +14,16 @@ import os
 import re
 import stat
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import UntrustedContentError
+from ..lock.model import Interpreter
 from ..sandbox.model import Bind, Overlay
 from .emulation import step_sandbox, usable_cores
 from .execution import execute
 from .report import Reporter
 from .tree import Tree
-
-if TYPE_CHECKING:
-    from .wheels import Target
 
 __all__ = ["compile_trees"]
 
@@ -84,16 +82,25 @@ sys.exit(1 if failed else 0)
 
 
 def compile_trees(
-    source: Path, *, staging: Path, target: Target, reporter: Reporter, cancel: threading.Event | None
+    source: Path,
+    *,
+    staging: Path,
+    interpreter: Interpreter,
+    layers: Sequence[Path],
+    store: Path,
+    reporter: Reporter,
+    cancel: threading.Event | None,
 ) -> None:
-    """Add byte code to every tree in the folder *source*. Files that don't compile are left without."""
+    """Add byte code to every tree in the folder *source*. Files that don't compile are left without.
+
+    *layers*, lowest first, is the image so far: *interpreter* is in it.
+    """
     output = staging / "bytecode"
     output.mkdir()
-    interpreter = target.interpreter
     sandbox = step_sandbox(
         (interpreter.path, "-I", "-S", "-c", COMPILER, _SOURCE, _OUTPUT, interpreter.environment, str(usable_cores())),
-        root=Overlay(target.layers),
-        store=target.store,
+        root=Overlay(tuple(layers)),
+        store=store,
         binds=(Bind(source, _SOURCE), Bind(output, _OUTPUT, writable=True)),
     )
     progress = reporter.progress("compiling")

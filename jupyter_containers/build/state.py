@@ -19,7 +19,7 @@ from ..errors import ContainersError, NotFoundError
 from ..image.store import Store
 from ..paths import Paths
 from ..spec.catalog import Record, find_record
-from ..spec.detect import is_standard
+from ..spec.files import is_standard
 from ..spec.load import load_spec
 from ..spec.model import LoadedSpec
 from . import history

@@ -103,7 +103,10 @@ def prepare(
                 progress("wheels", done, len(jobs))
                 check_cancelled(cancel)
         reporter.phase("compiling")
-        compile_trees(source, staging=staging, target=target, reporter=reporter, cancel=cancel)
+        compile_trees(
+            source, staging=staging, interpreter=target.interpreter, layers=target.layers, store=target.store,
+            reporter=reporter, cancel=cancel,
+        )  # fmt: skip
         # Once for all: a prepared wheel is trusted for as long as it is there.
         sync_file_system(cache)
         for wheel in missing:

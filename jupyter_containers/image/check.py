@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ..errors import StoreError, UntrustedContentError
 from .blobs import layer_tar
@@ -13,9 +13,7 @@ from .gc import trash
 from .model import ImageConfig, Layer, decode
 from .progress import Progress, quiet
 from .records import ImageRecord, LayerRecord, ReferenceRecord, list_records, read_record
-
-if TYPE_CHECKING:
-    from .store import Store
+from .store import Store
 
 __all__ = ["Damage", "verify"]
 

@@ -19,18 +19,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .digest import short_name
 from .durable import fsync_folder
 from .lease import leased_digests
 from .locks import try_lock
 from .records import ImageRecord, LayerRecord, ReferenceRecord, StepRecord, list_records
+from .store import Store
 from .tree import remove_tree
 from .usage import measure_tree
-
-if TYPE_CHECKING:
-    from .store import Store
 
 __all__ = ["Collected", "collect", "sweep", "trash"]
 

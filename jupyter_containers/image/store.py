@@ -3,6 +3,9 @@
 Safe for many processes and threads, and at any moment a process may be killed or the power fail: what is being
 made lies in ``tmp/`` and becomes visible whole, by one rename. Everything is one mount, so that hard links work,
 and belongs to one user.
+
+This module makes and finds. What walks the whole store takes one: :mod:`.gc` collects, :mod:`.check` verifies,
+:mod:`.usage` measures, :mod:`.blobs` packs.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,7 +30,6 @@ from .lease import Lease, leased_digests
 from .locks import exclusive_file, hold, try_lock
 from .lookup import list_references, name_of, reference_file, resolve
 from .model import Descriptor, History, Image, ImageConfig, Layer, RootFs, decode, encode
-from .progress import Progress, quiet
 from .records import (
     ImageRecord,
     LayerRecord,
@@ -40,11 +41,6 @@ from .records import (
 )
 from .reference import parse_reference
 from .tree import remove_tree
-
-if TYPE_CHECKING:
-    from .check import Damage
-    from .gc import Collected
-    from .usage import DiskUsage
 
 __all__ = ["EPOCH", "Staging", "Store"]
 
@@ -427,26 +423,6 @@ class Store:
             fsync_folder(self.root / "refs")
             fsync_folder(self.root / "images")
             return image
-
-    # Upkeep
-
-    def collect(self, *, unused_for: float = 0.0, dry_run: bool = False) -> Collected:
-        """Remove what nothing refers to: see :func:`.gc.collect`."""
-        from .gc import collect
-
-        return collect(self, unused_for=unused_for, dry_run=dry_run)
-
-    def disk_usage(self) -> DiskUsage:
-        """Bytes on disk, shared against own: see :func:`.usage.measure`. Looks at every file."""
-        from .usage import measure
-
-        return measure(self)
-
-    def verify(self, *, repair: bool = False, progress: Progress = quiet) -> tuple[Damage, ...]:
-        """Hash everything again: see :func:`.check.verify`. Reads every file."""
-        from .check import verify
-
-        return verify(self, repair=repair, progress=progress)
 
     # Inside
 

@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .model import Layer
 from .records import LayerRecord, list_records
-
-if TYPE_CHECKING:
-    from .store import Store
+from .store import Store
 
 __all__ = ["DiskUsage", "LayerUsage", "TreeUsage", "measure", "measure_tree"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..views import EventPage
-    from .service import Service
 
 __all__ = ["Feed"]
 
@@ -25,10 +25,13 @@ class _Wait:
 
 
 class Feed:
-    """Pages of events, as they come. All followers that have seen everything share one poll."""
+    """Pages of events, as they come. All followers that have seen everything share one poll.
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    :param read: gives the events of a build after a position, at once (:meth:`.Environments.read_events`).
+    """
+
+    def __init__(self, read: Callable[[str, int], Awaitable[EventPage]]) -> None:
+        self._read = read
         self._waits: dict[tuple[str, int], _Wait] = {}
         self.closed = asyncio.Event()
 
@@ -71,7 +74,7 @@ class Feed:
 
     async def _poll(self, build_id: str, position: int) -> EventPage:
         while True:
-            page = await self._service.call(lambda: self._service.environments.read_events(build_id, position))
+            page = await self._read(build_id, position)
             if page.events or page.ended:
                 return page
             await asyncio.sleep(_INTERVAL)

@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from .feed import Feed
+
 if TYPE_CHECKING:
     from ..environments import Environments
-    from .feed import Feed
+    from ..views import EventPage
     from .models import Diagnosis
 
 __all__ = ["Service"]
@@ -32,10 +34,8 @@ class Service:
     """
 
     def __init__(self, open_environments: Callable[[], Environments], *, install_kernelspecs: bool = True) -> None:
-        from .feed import Feed
-
         self.install_kernelspecs = install_kernelspecs
-        self.feed: Feed = Feed(self)
+        self.feed = Feed(self._read_events)
         self._open = open_environments
         self._environments: Environments | None = None
         self._guard = threading.Lock()
@@ -71,6 +71,9 @@ class Service:
     async def _run(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
         self.loop = asyncio.get_running_loop()
         return await self.loop.run_in_executor(pool, function)
+
+    async def _read_events(self, build_id: str, position: int) -> EventPage:
+        return await self.call(lambda: self.environments.read_events(build_id, position))
 
     async def diagnose(self, *, archives: bool) -> Diagnosis:
         """What the host can do; one check at a time, its answer kept for half a minute."""

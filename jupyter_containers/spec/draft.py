@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..errors import SpecError
 from .assembly import Assembly
-from .detect import NATIVE
 from .dump import dump_spec, quote
+from .files import NATIVE
 from .foreign import read_foreign
 from .imports import Found, Needs, find_needs
 from .model import EnvironmentSpec, LoadedSpec

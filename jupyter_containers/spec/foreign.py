@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import Problem, SpecError
 from .assembly import Assembly
 from .conda import read_environment
-from .detect import CONDA, NATIVE, PYLOCK, SCRIPTS, expand, ignore_rest
+from .files import CONDA, NATIVE, PYLOCK, SCRIPTS, expand, ignore_rest
 from .project import TABLE, Project
 from .reading import LOCK_LIMIT
 from .repo2docker import read_apt, read_post_build, read_runtime, read_start

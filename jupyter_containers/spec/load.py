@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import Problem, SpecError
 from .assembly import Assembly
-from .detect import is_standard, read_folder, read_native
+from .detect import read_folder, read_native
+from .files import is_standard
 from .model import LoadedSpec
 from .reading import Folder
 

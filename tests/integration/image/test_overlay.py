@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_containers.image.check import verify
 from jupyter_containers.image.inside import exists_in_root, read_text_in_root
 from jupyter_containers.image.layout import load, save
 from jupyter_containers.image.model import ImageConfig, Layer
@@ -62,7 +63,7 @@ def test_deletions_replacements_and_moves_come_through(store: Store, tmp_path: P
         top = store.commit_layer(staging.upper, created_by="top")
     assert in_overlay(LISTING, [base, top]) == shown
     assert "etc/a" not in shown
-    assert store.verify() == ()
+    assert verify(store) == ()
     paths = [base.path, top.path]
     assert read_text_in_root(paths, "/usr/s") == "etc/bmore\n"
     for name in ("/etc/a", "/opt/old", "/var/log/l"):

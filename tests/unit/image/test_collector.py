@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_containers.image.gc import sweep, trash
+from jupyter_containers.image.check import verify
+from jupyter_containers.image.gc import collect, sweep, trash
 from jupyter_containers.image.model import ImageConfig, Layer
 from jupyter_containers.image.store import Store
+from jupyter_containers.image.usage import measure
 
 Commit = Callable[..., Layer]
 CONFIG = ImageConfig(architecture="amd64")
@@ -28,9 +30,9 @@ def test_what_is_named_stays_and_the_rest_goes(store: Store, commit: Commit) -> 
     store.tag("kept", kept.digest)
     store.record_step("top", top)
     store.record_step("loose", loose)
-    planned = store.collect(dry_run=True)
+    planned = collect(store, dry_run=True)
     assert store.image(lost.digest)
-    done = store.collect()
+    done = collect(store)
     assert planned == done
     assert done.items == (f"image {lost.digest[:19]}", f"layer {loose.id} (test)")
     assert done.size >= 9000
@@ -39,8 +41,8 @@ def test_what_is_named_stays_and_the_rest_goes(store: Store, commit: Commit) -> 
     assert store.step("top") == top
     assert store.step("loose") is None
     assert len(names(store, "steps")) == 1
-    assert store.verify() == ()
-    assert store.collect().items == ()
+    assert verify(store) == ()
+    assert collect(store).items == ()
 
 
 def test_leases_hold_images_layers_and_what_is_made_meanwhile(store: Store, commit: Commit) -> None:
@@ -50,21 +52,21 @@ def test_leases_hold_images_layers_and_what_is_made_meanwhile(store: Store, comm
     with store.lease([image.digest]):
         assert store.find_layer(looked_up.diff_id)
         made = commit({"c": b"3"})
-        assert other.collect().items == ()
+        assert collect(other).items == ()
         assert names(store, "l") == {before.id, looked_up.id, made.id}
         assert names(store, "images") == {image.digest[7:] + ".json"}
-    assert len(other.collect().items) == 4
+    assert len(collect(other).items) == 4
     assert names(store, "l") == names(store, "leases") == set()
 
 
 def test_pins_hold_beyond_a_process(store: Store, commit: Commit) -> None:
     image = store.put_image(CONFIG, [commit({"a": b"1"})])
     store.pin("container-0123456789ab", image.digest)
-    assert Store(store.root).collect().items == ()
+    assert collect(Store(store.root)).items == ()
     assert store.pins() == {"container-0123456789ab": image.digest}
     store.unpin("container-0123456789ab")
     store.unpin("container-0123456789ab")
-    assert store.collect().items
+    assert collect(store).items
 
 
 def test_what_was_of_use_lately_stays_when_asked(store: Store, commit: Commit) -> None:
@@ -74,7 +76,7 @@ def test_what_was_of_use_lately_stays_when_asked(store: Store, commit: Commit) -
     for path in (store.root / "steps").iterdir():
         os.utime(path, (time.time() - 1000,) * 2)
     assert store.step("new") == new
-    store.collect(unused_for=500)
+    collect(store, unused_for=500)
     assert store.step("new") == new
     assert store.step("old") is None
 
@@ -90,7 +92,7 @@ def test_interrupted_work_is_collected_and_living_work_is_not(store: Store, comm
     (store.root / "l" / ("x" * 26)).mkdir()  # renamed, and killed before its record
     (store.root / "layers" / ("x" * 26 + ".recipe")).write_bytes(b"")
     with store.staging() as staging, store.lock_step("living"), trash(store) as bin_:
-        done = store.collect()
+        done = collect(store)
         assert staging.fs.is_dir()
         assert bin_.is_dir()
         assert len(names(store, "locks")) == 1
@@ -118,14 +120,14 @@ def test_damage_is_found_taken_out_and_made_again(store: Store, commit: Commit) 
     store.tag("x", image.digest)
     (bad.path / "b").write_bytes(b"9")
     os.utime(bad.path / "b", (0, 0))
-    (damage,) = store.verify()
+    (damage,) = verify(store)
     assert (damage.kind, damage.name, damage.repaired) == ("layer", bad.diff_id, False)
-    (damage,) = store.verify(repair=True)
+    (damage,) = verify(store, repair=True)
     assert damage.repaired
     assert store.find_layer(bad.diff_id) is None
-    assert {damage.kind for damage in store.verify()} == {"image"}
+    assert {damage.kind for damage in verify(store)} == {"image"}
     assert commit({"b": b"2", "c": b"3"}) == bad
-    assert store.verify() == ()
+    assert verify(store) == ()
     assert os.listdir(store.root / "tmp") == []
 
 
@@ -148,35 +150,35 @@ def test_every_kind_of_change_is_found(store: Store, harm: Callable[[Path], obje
         (staging.fs / "f").write_bytes(b"data")
         (staging.fs / "d").mkdir()
         layer = store.commit_layer(staging.fs, created_by="x")
-    assert store.verify() == ()
+    assert verify(store) == ()
     harm(layer.path)
-    assert [damage.kind for damage in store.verify()] == ["layer"]
+    assert [damage.kind for damage in verify(store)] == ["layer"]
 
 
 def test_damaged_documents_and_lost_targets_are_told(store: Store, commit: Commit) -> None:
     image = store.put_image(CONFIG, [commit({"a": b"1"})])
     store.tag("x", image.digest)
     store.blob_path(image.digest).write_bytes(b"{}")
-    kinds = {damage.kind for damage in store.verify(repair=True)}
+    kinds = {damage.kind for damage in verify(store, repair=True)}
     assert kinds == {"document", "image"}
     store.put_image(CONFIG, [commit({"a": b"1"})])
-    assert store.verify() == ()
+    assert verify(store) == ()
     (store.root / "images" / f"{image.digest[7:]}.json").unlink()
-    (damage,) = store.verify()
+    (damage,) = verify(store)
     assert (damage.kind, damage.name) == ("reference", "x:latest")
 
 
 def test_usage_counts_every_file_once(store: Store, commit: Commit) -> None:
     layer = commit({"a": b"x" * 100_000})
     os.link(layer.path / "a", layer.path / "again")
-    usage = store.disk_usage()
+    usage = measure(store)
     (entry,) = usage.layers
     assert 100_000 <= entry.usage.size == entry.usage.own < 200_000
     assert usage.trees == entry.usage.size
     assert usage.total >= usage.trees + usage.documents
     cache = store.cache_dir("wheels")
     os.link(layer.path / "a", cache / "a")
-    usage = store.disk_usage()
+    usage = measure(store)
     assert usage.layers[0].usage.own < 100_000 <= usage.layers[0].usage.size
     assert usage.caches["wheels"] >= 100_000
     assert usage.total < 200_000 + usage.documents

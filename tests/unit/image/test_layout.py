@@ -21,7 +21,9 @@ from jupyter_containers.errors import NotFoundError, UntrustedContentError
 from jupyter_containers.image import layout
 from jupyter_containers.image.blobs import layer_tar
 from jupyter_containers.image.bounds import Bounds
+from jupyter_containers.image.check import verify
 from jupyter_containers.image.digest import sha256_of
+from jupyter_containers.image.gc import collect
 from jupyter_containers.image.model import (
     CONFIG_TYPE,
     DOCKER_MANIFEST_TYPE,
@@ -117,14 +119,14 @@ def test_oci_images_are_loaded(store: Store, tmp_path: Path, tars: list[bytes], 
     assert [layer.created_by for layer in image.layers] == ["first", "second"]
     assert [b"".join(map(bytes, layer_tar(store, layer))) for layer in image.layers] == tars
     assert store.image(image.manifest_digest).digest == image.digest
-    assert store.verify() == ()
+    assert verify(store) == ()
     assert layout.read_image_config(store, path)[0] == image.digest
     assert os.listdir(store.root / "tmp") == []
     # The layer's record tells what it came as, for a registry that has it.
     assert store.layer_record(image.layers[0].diff_id).sources[0].size == parts.layers[0]["size"]
     store.tag("loaded", image.digest)
-    assert store.collect().items == ()
-    assert store.verify() == ()
+    assert collect(store).items == ()
+    assert verify(store) == ()
 
 
 def test_docker_archives_are_loaded(store: Store, tmp_path: Path, tars: list[bytes]) -> None:
@@ -168,7 +170,7 @@ def test_layers_that_docker_linked_are_found(
     )  # fmt: skip
     image = layout.load(store, path, bounds=SMALL)
     assert image.layers[0] == image.layers[1]
-    assert store.verify() == ()
+    assert verify(store) == ()
 
 
 def test_saved_images_are_the_same_image_elsewhere(
@@ -190,7 +192,7 @@ def test_saved_images_are_the_same_image_elsewhere(
     assert loaded.manifest_digest == entry.digest
     assert [layer.diff_id for layer in loaded.layers] == [layer.diff_id for layer in image.layers]
     assert loaded.config == image.config
-    assert other.verify() == ()
+    assert verify(other) == ()
     # Saved from there, and uncompressed, it still is the image.
     layout.save(other, loaded, tmp_path / "plain.tar", compression="none")
     again = layout.load(Store(tmp_path / "third"), tmp_path / "plain.tar", bounds=SMALL)
@@ -285,7 +287,7 @@ def test_hostile_images_are_one_clear_error(
         layout.load(store, path, bounds=SMALL)
     assert store.images() == ()
     assert os.listdir(store.root / "tmp") == os.listdir(store.root / "leases") == []
-    store.collect()
+    collect(store)
     assert os.listdir(store.root / "l") == os.listdir(store.root / "layers") == os.listdir(store.root / "blobs") == []
 
 
@@ -359,4 +361,4 @@ def test_root_archives_become_layers(
             ("bin", 0o755, 0), ("bin/bash", 0o4755, 0), ("bin/sh", 0o4755, 0),
         ]  # fmt: skip
     assert layer.diff_id == layout.load_root(store, path, bounds=SMALL).diff_id
-    assert store.verify() == ()
+    assert verify(store) == ()

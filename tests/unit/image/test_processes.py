@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_containers.image.check import verify
+from jupyter_containers.image.gc import collect
 from jupyter_containers.image.model import ImageConfig
 from jupyter_containers.image.store import Store
 
 WORK = """
 import sys
 from pathlib import Path
+from jupyter_containers.image.gc import collect
 from jupyter_containers.image.model import ImageConfig
 from jupyter_containers.image.store import Store
 
@@ -38,7 +41,7 @@ while True:
         image = store.put_image(ImageConfig(architecture="amd64"), [layer])
         store.tag(f"image-{number % 3}", image.digest)
     if number % 5 == 0:
-        store.collect()
+        collect(store)
 """
 
 SHARE = """
@@ -104,11 +107,11 @@ def test_a_store_survives_kill_9_at_any_moment(store: Store) -> None:
             process.send_signal(signal.SIGKILL)
             process.communicate()
         # Readers see whole objects only, before anything was cleaned up.
-        assert store.verify() == ()
+        assert verify(store) == ()
         for image in store.images():
             assert all((layer.path / "folder0/file0").exists() for layer in image.layers)
-    store.collect()
-    assert store.verify() == ()
+    collect(store)
+    assert verify(store) == ()
     assert os.listdir(store.root / "tmp") == os.listdir(store.root / "locks") == os.listdir(store.root / "leases") == []
     assert not list(store.root.rglob(".*.tmp"))
     kept = {layer.id for image in store.images() for layer in image.layers}
@@ -135,7 +138,7 @@ def test_equal_layers_committed_at_once_are_one(store: Store) -> None:
     assert outputs[0] == outputs[1]
     assert [process.returncode for process in processes] == [0, 0]
     assert sorted(outputs[0]) == sorted(os.listdir(store.root / "l"))
-    assert store.verify() == ()
+    assert verify(store) == ()
 
 
 def test_a_dead_process_s_lease_and_lock_end_with_it(store: Store) -> None:
@@ -159,13 +162,13 @@ def test_a_dead_process_s_lease_and_lock_end_with_it(store: Store) -> None:
         with pytest.raises(Busy), store.lock_step("held", waiting=note):
             pass
         assert owners == [process.pid]
-        assert store.collect().items == ()
+        assert collect(store).items == ()
     finally:
         process.kill()
         process.communicate()
     with store.lock_step("held", waiting=note):
         pass
-    assert len(store.collect().items) == 2
+    assert len(collect(store).items) == 2
     assert os.listdir(store.root / "leases") == []
 
 
@@ -178,10 +181,10 @@ def test_a_child_that_inherits_a_lease_prolongs_it(store: Store) -> None:
         child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[lease.fileno()])
         lease.leave_to_children()
     try:
-        assert Store(store.root).collect().items == ()
+        assert collect(Store(store.root)).items == ()
     finally:
         child.communicate()
-    assert len(Store(store.root).collect().items) == 2
+    assert len(collect(Store(store.root)).items) == 2
 
 
 def test_collecting_beside_builders_takes_nothing_that_is_used(store: Store, tmp_path: Path) -> None:
@@ -189,10 +192,10 @@ def test_collecting_beside_builders_takes_nothing_that_is_used(store: Store, tmp
     try:
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
-            store.collect()
+            collect(store)
         assert [process.poll() for process in processes] == [None, None]
     finally:
         for process in processes:
             process.kill()
             process.communicate()
-    assert store.verify() == ()
+    assert verify(store) == ()

@@ -17,9 +17,11 @@ from jupyter_containers.errors import (
     ReferenceError,
     StoreError,
 )
+from jupyter_containers.image.check import verify
 from jupyter_containers.image.model import ExecutionConfig, ImageConfig, Layer
 from jupyter_containers.image.store import EPOCH, Store
 from jupyter_containers.image.tree import remove_tree
+from jupyter_containers.image.usage import measure
 
 Commit = Callable[..., Layer]
 CONFIG = ImageConfig(architecture="amd64", config=ExecutionConfig(env=("A=1",)))
@@ -103,8 +105,8 @@ def test_files_linked_from_a_cache_keep_what_they_are(store: Store) -> None:
     assert (first.path / "six.py").stat().st_mtime == EPOCH
     assert stat.S_IMODE((first.path / "six.py").stat().st_mode) == 0o644
     assert stat.S_IMODE((first.path / "tool").stat().st_mode) == 0o755
-    assert store.verify() == ()
-    usage = store.disk_usage()
+    assert verify(store) == ()
+    usage = measure(store)
     assert all(entry.usage.own < entry.usage.size for entry in usage.layers)
     assert usage.trees < sum(entry.usage.size for entry in usage.layers)
     assert usage.caches["wheels"] >= 12_288
@@ -263,6 +265,6 @@ def test_a_damaged_record_is_no_record(store: Store, commit: Commit) -> None:
     (store.root / "layers" / f"{layer.id}.json").write_bytes(b'{"id": 1')
     assert store.find_layer(layer.diff_id) is None
     assert store.step("s") is None
-    assert [damage.kind for damage in store.verify()] == ["record"]
+    assert [damage.kind for damage in verify(store)] == ["record"]
     assert commit({"a": b"1"}) == layer
-    assert store.verify() == ()
+    assert verify(store) == ()
