@@ -84,13 +84,9 @@ def skopeo() -> Callable[..., str]:
 
 
 @pytest.fixture
-def docker() -> Callable[..., str]:
-    program = shutil.which("docker")
-    if program is None or subprocess.run([program, "info"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs a running docker engine")
-
+def docker(docker_engine: None) -> Callable[..., str]:
     def run(*argv: str) -> str:
-        done = subprocess.run([program, *argv], capture_output=True, text=True, check=False)
+        done = subprocess.run(["docker", *argv], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -121,6 +121,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "a hard link with content": (raw_header(kind=b"1", size=b"00000001000") + bytes(1024), "no file"),
     "cut off in a file": (raw_header(size=b"00000100000") + b"x" * 512, "cut off"),
     "cut off in a header": (raw_header()[:300], "cut off"),
+    "cut off in the padding": (raw_header(size=b"00000000001") + b"x" + bytes(100), "cut off"),
     "data after the end": (bytes(1024) + b"more" + bytes(508), "after the archive's end"),
     "a PAX header without an entry": (pax(b"11 path=ab\n") + bytes(1024), "without its entry"),
     "two PAX headers": (pax(b"11 path=ab\n") * 2 + raw_header(), "two extended"),
@@ -143,6 +144,14 @@ def test_malformed_tars_are_refused(store: Store, case: str) -> None:
     with pytest.raises(UntrustedContentError, match=f"(?s)evil.tar.*({cause})"):
         load(store, data)
     assert_nothing_left(store)
+
+
+def test_a_tar_may_end_with_the_bytes_of_its_last_file(store: Store) -> None:
+    """So umoci writes them (0.4.7, `insert --opaque`): no padding, no end blocks."""
+    data = raw_header(size=b"00000000001") + b"x"
+    layer = load(store, data)
+    assert [path.read_bytes() for path in layer.path.iterdir()] == [b"x"]
+    assert b"".join(map(bytes, layer_tar(store, layer))) == data
 
 
 def test_absolute_names_stay_in_the_layer(store: Store, make_tar: MakeTar) -> None:

@@ -1,6 +1,6 @@
 """The same Dockerfiles built by docker: the same tree (by content) and the same configuration.
 
-Skipped where no docker engine answers. Its classic builder is the one that needs nothing from a registry.
+Its classic builder is the one that needs nothing from a registry.
 """
 
 from __future__ import annotations
@@ -58,12 +58,7 @@ def _docker(*words: str, check: bool = True, **options: Any) -> subprocess.Compl
 
 
 @pytest.fixture(scope="session")
-def docker(base: Image, home: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    try:
-        if _docker("info", "--format", "{{.ServerVersion}}", check=False).returncode != 0:
-            pytest.skip("no docker engine answers")
-    except FileNotFoundError:
-        pytest.skip("docker is not installed")
+def docker(docker_engine: None, base: Image, home: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     archive = tmp_path_factory.mktemp("docker") / "base.tar"
     save_images(Store(home.store), [(base, ("cases-base:latest",))], archive, form="docker-archive")
     _docker("load", "-i", str(archive))
