@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -29,25 +28,19 @@ from .views import (
     BuildView,
     EnvironmentView,
     EventPage,
-    ImageView,
     Resolved,
-    environment_view,
-    image_sizes,
-    image_view,
 )
 
 if TYPE_CHECKING:
     from .build.dockerfile.logged import BuiltDockerfile, Request
     from .build.ensure import Built
-    from .image.gc import Collected
-    from .image.model import Image
-    from .image.pull import Pulled
-    from .image.push import Pushed
     from .image.store import Store
+    from .overview import Overview
     from .runtime.base import Container, ContainerState, Runtime
     from .sandbox.probe import Finding
-    from .shipping import Loaded, Shipping
+    from .shipping import Shipping
     from .spec.model import LoadedSpec
+    from .storage import Storage
 
 __all__ = ["Environments"]
 
@@ -125,16 +118,30 @@ class Environments:
 
         return Shipping(self.paths, self.store)
 
+    @cached_property
+    def storage(self) -> Storage:
+        """What the store holds: images, what they take, and what can go."""
+        from .storage import Storage
+
+        return Storage(self.paths, self.store, self.shipping, resolve=self.resolve, containers=self._all_containers)
+
+    @cached_property
+    def overview(self) -> Overview:
+        """All of it at one look; remembers, for those who look again and again."""
+        from .overview import Overview
+
+        return Overview(self.paths, self.store, self._builds, lambda: self.runtime)
+
     # Environments
 
     def list(self) -> tuple[EnvironmentView, ...]:
         """All environments, by name."""
-        return self._views(list_records(self.paths))
+        return self.overview.environments()
 
     def view(self, name: str) -> EnvironmentView:
         """One environment; :class:`NotFoundError`."""
         find_record(self.paths, name)
-        return next(view for view in self.list() if view.name == name)
+        return self.overview.environments([name])[0]
 
     def add(self, path: Path) -> EnvironmentView:
         """Make the spec of the folder or file *path* known by its name, without building it."""
@@ -280,48 +287,7 @@ class Environments:
         """The events after *position* (0, or a position of an earlier page) that are there now; does not wait."""
         return self._builds.read_events(build_id, position)
 
-    # Images and containers
-
-    def images(self) -> tuple[ImageView, ...]:
-        """The images in the store, newest first."""
-        names: dict[str, list[str]] = {}
-        for entry in list_records(self.paths):
-            if entry.image:
-                names.setdefault(entry.image, []).append(entry.name)
-        images = self.store.images()
-        sizes = image_sizes(images)
-        return tuple(image_view(image, sizes[image.digest], names.get(image.digest, ())) for image in images)
-
-    def prune(self, *, dry_run: bool = False, unused_for: float = 0.0) -> Collected:
-        """Remove from the store what no environment, container or build refers to, cached steps included.
-
-        *unused_for*: keep what was of use within so many seconds. With *dry_run* only tell.
-        """
-        from .image.gc import collect
-
-        return collect(self.store, unused_for=unused_for, dry_run=dry_run)
-
-    def pull(self, reference: str, **options: Any) -> Pulled:
-        """Take an image from a registry into the store; *options* of :meth:`.Shipping.pull`."""
-        return self.shipping.pull(reference, **options)
-
-    def push(self, reference: str, target: str = "", **options: Any) -> Pushed:
-        """Send the image of *reference* to *target* (default: the reference, which names a registry then);
-        *options* of :meth:`.Shipping.push`."""
-        image = self.store.image(self.resolve(reference).image)
-        return self.shipping.push(image, target or reference, **options)
-
-    def save(self, references: Sequence[str], path: Path, **options: Any) -> tuple[str, ...]:
-        """Write the images of *references* to a file or folder; *options* of :meth:`.Shipping.save`."""
-        return self.shipping.save([self.resolve(reference) for reference in references], path, **options)
-
-    def load(self, path: Path, **options: Any) -> tuple[Loaded, ...]:
-        """Take the images in a file or folder into the store; *options* of :meth:`.Shipping.load`."""
-        return self.shipping.load(path, **options)
-
-    def remove_image(self, reference: str) -> Image:
-        """Forget an image, or only its name *reference* where it has others; see :meth:`.Shipping.remove`."""
-        return self.shipping.remove(reference, {state.image: state.name for state in self.runtime.list(all=True)})
+    # Containers
 
     def containers(self, *, all: bool = False) -> tuple[ContainerState, ...]:
         """Running ones, or all, newest first."""
@@ -365,6 +331,9 @@ class Environments:
         return diagnose(self.paths, archives=archives)
 
     # Inside
+
+    def _all_containers(self) -> tuple[ContainerState, ...]:
+        return self.runtime.list(all=True)
 
     def _remove_image(self, entry: Record, digest: str) -> None:
         """Remove the image of *entry*, or only its name where another environment has the same image."""
@@ -416,7 +385,7 @@ class Environments:
         return built
 
     def _add(self, loaded: LoadedSpec) -> EnvironmentView:
-        from .build.ensure import spec_location
+        from .build.state import spec_location
 
         spec = loaded.spec
         present = self._record(spec.name)
@@ -429,32 +398,6 @@ class Environments:
         )
         record(self.paths, entry)
         return self.view(spec.name)
-
-    def _views(self, entries: Sequence[Record]) -> tuple[EnvironmentView, ...]:
-        from .build import ensure, history
-
-        builds = history.list_builds(self.paths) if entries else ()
-        sizes = image_sizes(self._images({entry.image for entry in entries if entry.image}))
-        running = Counter(state.image_name for state in self.runtime.list())
-        return tuple(
-            environment_view(
-                entry,
-                ensure.status(entry, self.paths, builds=builds),
-                queued=self._builds.active(entry.name),
-                size=sizes.get(entry.image or "", (None, None)),
-                containers=running[entry.name],
-            )
-            for entry in entries
-        )
-
-    def _images(self, digests: set[str]) -> Sequence[Image]:
-        images = []
-        for digest in digests:
-            try:
-                images.append(self.store.image(digest))
-            except NotFoundError:
-                continue  # the environment's state tells of it
-        return images
 
 
 def _path(reference: str | Path) -> Path:

@@ -23,7 +23,7 @@ class Images(Command):
         from ..environments import Environments
         from ..spec.sizes import format_size
 
-        rows = Environments().images()
+        rows = Environments().storage.images()
         if options.json:
             print_json(rows)
             return 0
@@ -120,7 +120,7 @@ class Rmi(Command):
 
         environments = Environments()
         for name in options.image:
-            image = environments.remove_image(name)
+            image = environments.storage.remove(name)
             left = environments.store.references().values()
             print(f"untagged {name}" if image.digest in left else f"removed {image.digest}")
         return 0
@@ -142,7 +142,7 @@ class Prune(Command):
         from ..environments import Environments
         from ..spec.sizes import format_size
 
-        removed = Environments().prune(dry_run=options.dry_run)
+        removed = Environments().storage.prune(dry_run=options.dry_run)
         if options.json:
             print_json(removed)
             return 0

@@ -40,7 +40,7 @@ class Pull(Command):
         from .progress import Transfer
 
         with Transfer() as progress:
-            pulled = Environments().pull(options.image, platform=options.platform, progress=progress, notify=tell)
+            pulled = Environments().shipping.pull(options.image, platform=options.platform, progress=progress, notify=tell)
         if options.json:
             print_json({
                 "reference": pulled.reference, "digest": pulled.digest, "image": pulled.image.digest,
@@ -76,7 +76,7 @@ class Push(Command):
         from .progress import Transfer
 
         with Transfer() as progress:
-            pushed = Environments().push(
+            pushed = Environments().storage.push(
                 options.image, options.target, compression=options.compression, progress=progress, notify=tell
             )
         if options.json:

@@ -42,7 +42,7 @@ class Save(Command):
         from .progress import Transfer
 
         with Transfer() as progress:
-            digests = Environments().save(
+            digests = Environments().storage.save(
                 options.image, options.output.absolute(), form=options.format, compression=options.compression,
                 progress=progress,
             )  # fmt: skip
@@ -75,7 +75,7 @@ class Load(Command):
         from .progress import Transfer
 
         with Transfer() as progress:
-            loaded = Environments().load(
+            loaded = Environments().shipping.load(
                 options.input, name=options.name, tag=options.tag, platform=options.platform, progress=progress
             )
         if options.json:

@@ -122,7 +122,7 @@ def test_sizes_of_shared_layers(environments, paths):
         record(paths, Record(name=name, display_name=name, spec_file="", image=image.digest))
     sizes = {view.name: (view.size, view.own_size) for view in environments.list()}
     assert sizes == {"left": (1100, 100), "right": (1010, 10)}
-    images = environments.images()
+    images = environments.storage.images()
     assert {image.environments: image.own_size for image in images} == {("left",): 100, ("right",): 10}
 
 
@@ -135,12 +135,12 @@ def test_image_goes_with_its_last_environment(environments, paths):
         record(paths, Record(name=name, display_name=name, spec_file="", image=image.digest))
         environments.store.tag(name, image.digest)
     environments.forget("one", image=True)
-    assert [(view.environments, view.references) for view in environments.images()] == [(("two",), ("two:latest",))]
+    assert [(view.environments, view.references) for view in environments.storage.images()] == [(("two",), ("two:latest",))]
     environments.forget("two", image=True)
-    assert environments.images() == ()
-    assert environments.prune(dry_run=True).size > 0
-    assert environments.prune().items
-    assert environments.prune().items == ()
+    assert environments.storage.images() == ()
+    assert environments.storage.prune(dry_run=True).size > 0
+    assert environments.storage.prune().items
+    assert environments.storage.prune().items == ()
 
 
 def test_resolve(environments, paths, spec, tmp_path):

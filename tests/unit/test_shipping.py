@@ -49,7 +49,7 @@ def thesis(environments: Environments, image: Image) -> Image:
 def test_a_file_does_not_take_an_environments_name(environments: Environments, thesis: Image, tmp_path: Path) -> None:
     evil = make_image(environments, b"evil")
     save_images(environments.store, [(evil, ("thesis:latest", "other:1", "latest", "thesis:2"))], tmp_path / "x.tar")
-    (loaded,) = environments.load(tmp_path / "x.tar")
+    (loaded,) = environments.shipping.load(tmp_path / "x.tar")
     assert loaded.digest == evil.digest
     assert loaded.references == ("other:1", "thesis:2")
     assert loaded.left_out == ("thesis:latest", "latest")
@@ -71,11 +71,11 @@ def test_an_environments_image_is_not_removed_by_its_digest_or_last_name(
 ) -> None:
     for name in (thesis.digest, thesis.digest[:19], "thesis"):
         with pytest.raises(ConflictError, match="environment"):
-            environments.remove_image(name)
+            environments.storage.remove(name)
     environments.shipping.tag(thesis, "more:1")
     with pytest.raises(ConflictError, match="environment"):
-        environments.remove_image("thesis")
-    environments.remove_image("more:1")
+        environments.storage.remove("thesis")
+    environments.storage.remove("more:1")
     assert environments.store.image("thesis").references == ("thesis:latest",)
 
 
@@ -83,11 +83,11 @@ def test_removing(environments: Environments, image: Image) -> None:
     for name in ("docker.io/library/debian:latest", "mine:1"):
         environments.store.tag(name, image.digest)
     assert environments.resolve("debian").image == image.digest
-    environments.remove_image("debian")
+    environments.storage.remove("debian")
     assert environments.store.image(image.digest).references == ("mine:1",)
-    environments.remove_image("mine:1")
+    environments.storage.remove("mine:1")
     with pytest.raises(NotFoundError):
-        environments.remove_image(image.digest)
+        environments.storage.remove(image.digest)
 
 
 def test_saving_by_name_and_by_digest(environments: Environments, thesis: Image, tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_saving_by_name_and_by_digest(environments: Environments, thesis: Image,
         (["thesis", "r.example/thesis:1"], ("thesis:latest", "r.example/thesis:1")),
         ([thesis.digest], ("r.example/thesis:1", "thesis:latest")),
     ):
-        environments.save(asked, tmp_path / "x.tar")
-        (loaded,) = environments.load(tmp_path / "x.tar")
+        environments.storage.save(asked, tmp_path / "x.tar")
+        (loaded,) = environments.shipping.load(tmp_path / "x.tar")
         assert {*loaded.references, *loaded.left_out} == set(names)
 
 
@@ -108,7 +108,7 @@ def test_loading_under_a_name_of_ones_own(environments: Environments, image: Ima
     images = [(image, ("a:1",)), (other, ("b:1",))]
     save_images(environments.store, images, tmp_path / "x.tar")
     with pytest.raises(InputError, match="holds 2 images"):
-        environments.load(tmp_path / "x.tar", tag="c:1")
-    (loaded,) = environments.load(tmp_path / "x.tar", name="b:1", tag="c:1")
+        environments.shipping.load(tmp_path / "x.tar", tag="c:1")
+    (loaded,) = environments.shipping.load(tmp_path / "x.tar", name="b:1", tag="c:1")
     assert (loaded.digest, loaded.references) == (other.digest, ("c:1",))
     assert sorted(environments.store.references()) == ["c:1"]

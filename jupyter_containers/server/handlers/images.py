@@ -14,4 +14,4 @@ class ImagesHandler(Handler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        self.reply(await self.call(lambda environments: environments.images()))
+        self.reply(await self.call(lambda environments: environments.storage.images()))

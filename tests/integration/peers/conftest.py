@@ -63,7 +63,7 @@ def image(environments: Environments, busybox: Path, tmp_path_factory: pytest.Te
 def archive(environments: Environments, image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The image as an oci-archive, as ``peers:1``."""
     path = tmp_path_factory.mktemp("archive") / "peers.tar"
-    environments.save(["peers:1"], path)
+    environments.storage.save(["peers:1"], path)
     return path
 
 

@@ -64,7 +64,7 @@ def test_podman_loads_and_runs(
     environments: Environments, image: Image, podman: Program, form: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "saved.tar"
-    environments.save(["peers:1"], path, form=form)
+    environments.storage.save(["peers:1"], path, form=form)
     podman("load", f"--input={path}")
     name = next(line for line in podman("images", "--format={{.Repository}}:{{.Tag}}").split() if "peers" in line)
     assert podman("run", "--rm", name, "sh", "-c", LISTING).split() == EXPECTED
@@ -75,7 +75,7 @@ def test_podman_loads_and_runs(
 @pytest.mark.slow
 def test_docker_loads_and_runs(environments: Environments, image: Image, docker: Program, tmp_path: Path) -> None:
     path = tmp_path / "saved.tar"
-    environments.save(["peers:1"], path, form="docker-archive")
+    environments.storage.save(["peers:1"], path, form="docker-archive")
     docker("load", "--input", str(path))
     try:
         assert docker("run", "--rm", "--network=none", "peers:1", "sh", "-c", LISTING).split() == EXPECTED

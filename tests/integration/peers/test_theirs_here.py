@@ -56,12 +56,12 @@ def check(environments: Environments) -> Callable[[Path], None]:
             container.remove(force=True)
 
     def checked(path: Path) -> None:
-        (loaded,) = environments.load(path)
+        (loaded,) = environments.shipping.load(path)
         command = environments.store.image(loaded.digest).config.execution.cmd
         assert command == ("/bin/busybox", "cat", "/data/old/other")
         assert run(loaded.digest, *command) == "upper\n"
         assert run(loaded.digest, "/bin/busybox", "sh", "-c", SCRIPT) == EXPECTED
-        environments.remove_image(loaded.digest)
+        environments.storage.remove(loaded.digest)
 
     return checked
 
@@ -124,5 +124,5 @@ def test_skopeo_with_zstd(
 ) -> None:
     """Recompressed by others the layers have other digests, and the image's own stays."""
     skopeo("copy", "--dest-compress-format=zstd", f"oci-archive:{archive}", f"oci:{tmp_path}/layout:theirs:1")
-    (loaded,) = environments.load(tmp_path / "layout")
+    (loaded,) = environments.shipping.load(tmp_path / "layout")
     assert loaded.digest == image.digest
