@@ -181,7 +181,8 @@ class Shipping:
 
         Names in the file that an environment has are left out: a file may not take an environment's name away.
         """
-        from .image.layout import load, load_all
+        from .image.enclosed import load_all
+        from .image.layout import load
 
         architecture = platform.removeprefix(_LINUX)
         with self.store.lease():

@@ -24,7 +24,7 @@ from .digest import short_name
 from .durable import fsync_folder
 from .lease import leased_digests
 from .locks import try_lock
-from .records import ImageRecord, LayerRecord, ReferenceRecord, StepRecord, list_records
+from .records import AttachedRecord, ImageRecord, LayerRecord, ReferenceRecord, StepRecord, list_records
 from .store import Store
 from .tree import remove_tree
 from .usage import measure_tree
@@ -114,12 +114,17 @@ def _mark(store: Store, since: float) -> _Marks:
         else:
             marks.files.append(path)
             marks.items.append(f"image {image.digest[:19]}")
+    for path, attached in list_records(store.folder("attached"), AttachedRecord):
+        if attached.image in kept_blobs:
+            kept_blobs.update(part.digest for part in attached.parts)
+        else:
+            marks.files.append(path)
     steps = list_records(store.folder("steps"), StepRecord)
     kept_layers.update(step.diff_id for path, step in steps if path.stat().st_mtime > since)
     marks.files += [path for path, step in steps if step.diff_id not in kept_layers]
     _mark_layers(store, kept_layers, marks)
     marks.files += [path for path in store.folder("blobs").glob("[!.]*") if f"sha256:{path.name}" not in kept_blobs]
-    for name in ("layers", "blobs", "images", "refs", "pins", "steps"):
+    for name in ("layers", "blobs", "images", "refs", "pins", "steps", "attached"):
         # Their writers hold the store's lock, shared: whoever left these is dead.
         marks.files += store.folder(name).glob(".*.tmp")
     return marks
@@ -146,11 +151,11 @@ def _mark_layers(store: Store, kept: set[str], marks: _Marks) -> None:
 
 def _take_away(store: Store, marks: _Marks, bin_: Path) -> None:
     # Images before layers, and records before trees: at no moment is there a record of something that is not there.
-    order = ("images", "refs", "pins", "steps", "layers", "blobs")
+    order = ("images", "refs", "pins", "steps", "attached", "layers", "blobs")
     for path in sorted(marks.files, key=lambda path: order.index(path.parent.name)):
         path.unlink(missing_ok=True)
-    for name in order:
-        fsync_folder(store.folder(name))
+    for folder in {path.parent for path in marks.files}:
+        fsync_folder(folder)
     for path in marks.trees:
         path.rename(bin_ / path.name)
     fsync_folder(store.folder("l"))

@@ -26,7 +26,10 @@ from .progress import Progress, quiet
 from .saving import save
 from .store import Store
 
-__all__ = ["host_architecture", "load", "load_all", "load_root", "read_image_config", "save"]
+__all__ = [
+    "host_architecture", "load", "load_plan", "load_root", "opened", "plan_all", "read_blob", "read_image_config",
+    "read_index", "save",
+]  # fmt: skip
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "ppc64le": "ppc64le"}
 _DOCKER_CONFIG = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?")
@@ -61,41 +64,28 @@ def load(
     and :class:`~jupyter_containers.errors.OutOfSpaceError`; layers that were whole by then go with the next collection.
     """
     with store.lease(), _planned(store, path, name, architecture, bounds) as (archive, plan):
-        return _load_plan(store, archive, plan, bounds, progress)
+        return load_plan(store, archive, plan, bounds, progress)
 
 
-def load_all(
-    store: Store, path: Path, *, architecture: str = "", bounds: Bounds = DEFAULT_BOUNDS, progress: Progress = quiet
-) -> tuple[tuple[Image, tuple[str, ...]], ...]:
-    """Take all images in *path* into the store: each with the names that the archive has for it, which it does not
-    get. Of an index of platforms that of *architecture* is taken. Errors are those of :func:`load`."""
-    found: dict[str, tuple[Image, tuple[str, ...]]] = {}
-    with store.lease(), _opened(store, path, bounds) as archive:
-        for plan, names in _plan_all(archive, architecture or host_architecture(), bounds):
-            check_plan(plan, archive.what, bounds)
-            image = _load_plan(store, archive, plan, bounds, progress)
-            before = found[image.digest][1] if image.digest in found else ()
-            found[image.digest] = image, tuple(dict.fromkeys((*before, *names)))
-    return tuple(found.values())
-
-
-def _plan_all(archive: Archive, architecture: str, bounds: Bounds) -> Iterator[tuple[Plan, tuple[str, ...]]]:
+def plan_all(archive: Archive, architecture: str, bounds: Bounds) -> Iterator[tuple[Plan, tuple[str, ...]]]:
+    """All images of *archive*, each with the names it has there; :func:`.plan.check_plan` is still to be called."""
     if not archive.has("index.json"):
         for image in _docker_entries(archive):
             yield _plan_docker_entry(archive, image), image.repo_tags or ()
         return
-    index = decode(_read_file(archive, "index.json"), Index, what=f"{archive.what}, index.json")
+    index = read_index(archive)
     named = {
         name: None for entry in index.manifests for name in (entry.annotations.get(key, "") for key in NAMES) if name
     }
-    read = partial(_read_blob, archive)
+    read = partial(read_blob, archive)
     for name in named or ("",):
         entry = choose(index, archive.what, name, architecture)
         plan = plan_entry(entry, read, what=archive.what, architecture=architecture, bounds=bounds)
         yield plan, (name,) if name else ()
 
 
-def _load_plan(store: Store, archive: Archive, plan: Plan, bounds: Bounds, progress: Progress) -> Image:
+def load_plan(store: Store, archive: Archive, plan: Plan, bounds: Bounds, progress: Progress) -> Image:
+    """Take a checked plan's image into the store, under a lease of the caller."""
     layers: list[Layer] = []
     texts = [entry.created_by for entry in plan.config.history or () if not entry.empty_layer]
     diff_ids = plan.config.rootfs.diff_ids
@@ -122,7 +112,7 @@ def read_image_config(
 
 @contextmanager
 def _planned(store: Store, path: Path, name: str, architecture: str, bounds: Bounds) -> Iterator[tuple[Archive, Plan]]:
-    with _opened(store, path, bounds) as archive:
+    with opened(store, path, bounds) as archive:
         if archive.has("index.json"):
             plan = _plan_oci(archive, name, architecture or host_architecture(), bounds)
         else:
@@ -132,7 +122,8 @@ def _planned(store: Store, path: Path, name: str, architecture: str, bounds: Bou
 
 
 @contextmanager
-def _opened(store: Store, path: Path, bounds: Bounds) -> Iterator[Archive]:
+def opened(store: Store, path: Path, bounds: Bounds) -> Iterator[Archive]:
+    """The archive at *path*, which looks like one of images."""
     with store.staging() as staging, open_archive(path, scratch=staging.path, bounds=bounds) as archive:
         if not archive.has("index.json") and not archive.has("manifest.json"):
             raise UntrustedContentError(
@@ -144,9 +135,9 @@ def _opened(store: Store, path: Path, bounds: Bounds) -> Iterator[Archive]:
 
 
 def _plan_oci(archive: Archive, name: str, architecture: str, bounds: Bounds) -> Plan:
-    index = decode(_read_file(archive, "index.json"), Index, what=f"{archive.what}, index.json")
+    index = read_index(archive)
     entry = choose(index, archive.what, name, architecture)
-    return plan_entry(entry, partial(_read_blob, archive), what=archive.what, architecture=architecture, bounds=bounds)
+    return plan_entry(entry, partial(read_blob, archive), what=archive.what, architecture=architecture, bounds=bounds)
 
 
 def _docker_entries(archive: Archive) -> tuple[_DockerEntry, ...]:
@@ -181,10 +172,18 @@ def _plan_docker_entry(archive: Archive, entry: _DockerEntry) -> Plan:
     return Plan(document, config, tuple((layer, None, "") for layer in entry.layers))
 
 
-def _read_blob(archive: Archive, entry: Descriptor) -> bytes:
+def read_index(archive: Archive) -> Index:
+    """The layout's ``index.json``; an empty one where the archive is none of OCI's."""
+    if not archive.has("index.json"):
+        return Index(schema_version=2, manifests=())
+    return decode(_read_file(archive, "index.json"), Index, what=f"{archive.what}, index.json")
+
+
+def read_blob(archive: Archive, entry: Descriptor, *, limit: int = LONGEST_DOCUMENT) -> bytes:
+    """A document, of the size and digest that *entry* has, and of at most *limit* bytes."""
     name = blob_name(entry, archive.what)
-    if entry.size > LONGEST_DOCUMENT:
-        raise UntrustedContentError(f"{archive.what}: a document of {entry.size} bytes, {LONGEST_DOCUMENT} are read")
+    if entry.size > limit:
+        raise UntrustedContentError(f"{archive.what}: a document of {entry.size} bytes, {limit} are read")
     what = f"{archive.what}, {entry.digest}"
     with archive.open(name) as (stream, size):
         if size != entry.size:

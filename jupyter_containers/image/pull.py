@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..errors import NotFoundError, RegistryError, UnreachableError, UntrustedContentError
+from .attached import LARGEST, attach
 from .blobs import remember_place
 from .bounds import DEFAULT_BOUNDS, Bounds
 from .foreign import load_layer
@@ -17,6 +18,7 @@ from .parallel import run_all
 from .plan import Plan, check_plan, plan_entry
 from .progress import Counter, Progress, quiet
 from .reference import Reference
+from .referrers import list_referrers, read_referrer
 from .registry import Registry
 from .registry_auth import Credential
 from .registry_settings import RegistrySettings, remote_reference
@@ -39,6 +41,8 @@ class Pulled:
     """The registry, or its mirror, that gave it."""
     moved: int
     """Layers that were not here before."""
+    attached: tuple[str, ...] = ()
+    """Kinds of the artefacts that came along."""
 
 
 def pull(
@@ -48,15 +52,17 @@ def pull(
     settings: RegistrySettings,
     credential: Callable[[str], Credential | None] = lambda _: None,
     architecture: str = "",
+    attached: bool = False,
     bounds: Bounds = DEFAULT_BOUNDS,
     progress: Progress = quiet,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Pulled:
     """Take the image that *name* stands for into the store, under its full name.
 
-    *architecture* (default: the host's) chooses in an index: ``arm64``, ``arm/v7``. Progress is in bytes as they
-    are transferred; *notify* is told of each detour. Raises :class:`UnreachableError`, :class:`NotFoundError`,
-    :class:`RegistryError`, :class:`UntrustedContentError`,
+    *architecture* (default: the host's) chooses in an index: ``arm64``, ``arm/v7``. With *attached* the artefacts that
+    the registry has of the image are kept with it, those of at most :data:`.attached.LARGEST` bytes. Progress is in
+    bytes as they are transferred; *notify* is told of each detour. Raises :class:`UnreachableError`,
+    :class:`NotFoundError`, :class:`RegistryError`, :class:`UntrustedContentError`,
     :class:`~jupyter_containers.errors.OutOfSpaceError`; layers that were whole by then go with the next collection.
     """
     reference = remote_reference(name)
@@ -67,7 +73,8 @@ def pull(
             try:
                 with Registry(endpoint, settings, credential=credential, notify=notify, stop=stop) as registry:
                     repository = Repository(registry, reference.repository)
-                    return _pull(store, reference, repository, architecture or host_architecture(), bounds, progress)
+                    pulled = _pull(store, reference, repository, architecture or host_architecture(), bounds, progress)
+                    return _with_artifacts(store, repository, pulled) if attached else pulled
             except (UnreachableError, NotFoundError, RegistryError) as error:
                 if number + 1 == len(endpoints):
                     raise
@@ -98,6 +105,17 @@ def _pull(
     return Pulled(
         store.image(image.digest), str(reference), document.descriptor.digest, repository.registry.name, moved
     )
+
+
+def _with_artifacts(store: Store, repository: Repository, pulled: Pulled) -> Pulled:
+    image = pulled.image
+    kinds = []
+    for entry in list_referrers(repository, image.manifest_digest):
+        artifact = read_referrer(repository, entry, image.manifest_digest, limit=LARGEST)
+        if artifact is not None:
+            attach(store, image.digest, artifact)
+            kinds.append(artifact.kind)
+    return replace(pulled, attached=tuple(kinds))
 
 
 def _read(repository: Repository, first: Document, entry: Descriptor) -> bytes:

@@ -7,6 +7,7 @@ one that saving the image to a file gives, too.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import InputError, NotFoundError, RegistryError
+from .artifacts import Attach
 from .blobs import (
     Compression,
     make_manifest,
@@ -29,6 +31,7 @@ from .parallel import run_all
 from .progress import Counter, Progress, quiet
 from .records import ImageRecord, read_record
 from .reference import Reference, parse_reference
+from .referrers import attach_all
 from .registry import Registry
 from .registry_auth import Credential
 from .registry_settings import RegistrySettings, remote_reference
@@ -56,6 +59,8 @@ class Pushed:
     present: int
     original: bool
     """Whether the manifest is the one that the image was pulled with."""
+    attached: tuple[str, ...] = ()
+    """Digests of the manifests of the artefacts that went along."""
 
 
 def push(
@@ -66,12 +71,14 @@ def push(
     settings: RegistrySettings,
     credential: Callable[[str], Credential | None] = lambda _: None,
     compression: Compression | None = None,
+    attach: Attach | None = None,
     progress: Progress = quiet,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Pushed:
     """Send *image* to the registry, repository and tag of *name*, which has to name them.
 
     *compression* of layers, also of those that were pulled with another; None: gzip, and a pulled image as it came.
+    *attach* gives artefacts that are sent after it.
     Raises :class:`InputError`, :class:`~jupyter_containers.errors.UnreachableError`, :class:`RegistryError` and,
     where the store is damaged, :class:`~jupyter_containers.errors.StoreError`.
     """
@@ -89,8 +96,14 @@ def push(
         store.lease([image.digest]),
         Registry(reference.registry, settings, credential=credential, notify=notify, stop=stop) as registry,
     ):
-        pushing = _Push(store, image, reference, Repository(registry, reference.repository, writing=True), progress)
-        return (pushing.as_it_came() if compression is None else None) or pushing.anew(compression or "gzip")
+        repository = Repository(registry, reference.repository, writing=True)
+        pushing = _Push(store, image, reference, repository, progress)
+        pushed = (pushing.as_it_came() if compression is None else None) or pushing.anew(compression or "gzip")
+        if attach is None:
+            return pushed
+        subject = repository.manifest(pushed.digest).descriptor
+        attached = attach_all(repository, subject, attach(image, subject), Counter("attaching", 0, progress))
+        return dataclasses.replace(pushed, attached=attached)
 
 
 class _Push:

@@ -11,6 +11,7 @@ from .facts import Facts
 from .model import Descriptor
 
 __all__ = [
+    "AttachedRecord",
     "ImageRecord",
     "LayerRecord",
     "PinRecord",
@@ -58,6 +59,15 @@ class ReferenceRecord(_Record, frozen=True, kw_only=True):
 
     reference: str
     image: str
+
+
+class AttachedRecord(_Record, frozen=True, kw_only=True):
+    """``attached/<hash>.json``: an artefact of an image; its parts lie in ``blobs/``."""
+
+    image: str
+    kind: str
+    parts: tuple[Descriptor, ...]
+    annotations: dict[str, str] = {}
 
 
 class PinRecord(_Record, frozen=True, kw_only=True):

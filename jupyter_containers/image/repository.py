@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import RegistryError, UntrustedContentError
 from .digest import hex_of, sha256_of
-from .model import LONGEST_DOCUMENT, Descriptor, decode
+from .model import INDEX_TYPE, LONGEST_DOCUMENT, Descriptor, decode
 from .plan import INDEX_TYPES, MANIFEST_TYPES
 from .progress import Counter
 from .registry import Registry
@@ -85,8 +85,11 @@ class Repository:
             )
         return Document(Descriptor(media_type=media_type, digest=digest, size=len(data)), data)
 
-    def put_manifest(self, document: Document, reference: str) -> None:
-        """Keep *document* under a tag or its digest. Its blobs must be there."""
+    def put_manifest(self, document: Document, reference: str) -> bool:
+        """Keep *document* under a tag or its digest. Its blobs must be there.
+
+        Whether the registry took note of the manifest's subject (``OCI-Subject``).
+        """
         what = f"{self.name}, manifest {reference}"
         data = document.data
         with self.registry.call(
@@ -95,25 +98,33 @@ class Repository:
             accept=(200, 201, 202),
         ) as response:  # fmt: skip
             found = response.headers.get("docker-content-digest", document.descriptor.digest)
+            subject = "oci-subject" in response.headers
         if found != document.descriptor.digest:
             raise RegistryError(
                 f"{self.registry.name}, {what}: it was kept with another digest ({found[:100]})",
                 hint="the registry changes what is sent to it: its content can't be checked any more",
             )
+        return subject
+
+    def referrers(self, digest: str) -> bytes:
+        """The index of what is attached to the manifest *digest*; :class:`NotFoundError` of a registry without it."""
+        path = f"/v2/{self.name}/referrers/{digest}"
+        what = f"{self.name}, what is attached to {digest}"
+        return self.registry.read(path, LONGEST_DOCUMENT, what=what, scopes=self.scopes, accept=INDEX_TYPE)[0]
 
     # Blobs
 
-    def read_document(self, entry: Descriptor) -> bytes:
-        """A manifest, an index or a config: of the size and digest that *entry* says."""
-        if entry.size > LONGEST_DOCUMENT or entry.size < 0:
-            raise UntrustedContentError(f"{self}: a document of {entry.size} bytes, {LONGEST_DOCUMENT} are read")
+    def read_document(self, entry: Descriptor, *, limit: int = LONGEST_DOCUMENT) -> bytes:
+        """A manifest, an index, a config or another small blob: of the size and digest that *entry* says."""
+        if entry.size > limit or entry.size < 0:
+            raise UntrustedContentError(f"{self}: a document of {entry.size} bytes, {limit} are read")
         hex_of(entry.digest)
         if entry.media_type in INDEX_TYPES or entry.media_type in MANIFEST_TYPES:
             data = self.manifest(entry.digest).data
         else:
             path = f"/v2/{self.name}/blobs/{entry.digest}"
             what = f"{self.name}, {entry.digest}"
-            data, _ = self.registry.read(path, LONGEST_DOCUMENT, what=what, scopes=self.scopes)
+            data, _ = self.registry.read(path, limit, what=what, scopes=self.scopes)
         if len(data) != entry.size or sha256_of(data) != entry.digest:
             raise UntrustedContentError(
                 f"{self}, {entry.digest}: it has {len(data)} bytes and the digest {sha256_of(data)}, "

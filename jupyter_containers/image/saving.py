@@ -18,10 +18,11 @@ from typing import BinaryIO, Literal, Protocol, TypeAlias
 import msgspec
 
 from ..errors import ConflictError, InputError, StoreError
+from .artifacts import EMPTY, Artifact, Attach, describe, make_artifact
 from .blobs import Compression, compressed, layer_tar, make_manifest, media_type, remember_blob
 from .digest import hex_of, sha256_of
 from .durable import fsync_folder, full_disk_told, sync_file_system
-from .model import MANIFEST_TYPE, Descriptor, Image, Index, Platform, encode
+from .model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Image, Index, Platform, encode
 from .progress import Counter, Progress, quiet
 from .reference import parse_reference
 from .store import Store
@@ -37,6 +38,9 @@ Named: TypeAlias = tuple[Image, tuple[str, ...]]
 
 _LARGEST_BLOB = 8**11 - 1
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+_PIECE = 1 << 20
+_NO_PLATFORM = Platform(architecture="unknown", os="unknown")
+"""Of an artefact in an index, as BuildKit has it: no reader takes it for the image of its platform."""
 _Piece = bytes | memoryview
 
 
@@ -61,27 +65,40 @@ def save_images(
     *,
     form: Format = "oci-archive",
     compression: Compression | None = None,
+    attach: Attach | None = None,
     progress: Progress = quiet,
 ) -> tuple[Descriptor, ...]:
     """Write *images* to *path*; layers they share are written once. Returns the manifests' descriptors.
 
     A file is replaced when all is written; a folder must not be there yet (:class:`ConflictError`). *compression*
-    None: gzip, and none in docker's archives, as docker has it. Progress is in bytes of uncompressed layers. Raises
-    :class:`InputError`, :class:`StoreError`, :class:`~jupyter_containers.errors.OutOfSpaceError`.
+    None: gzip, and none in docker's archives, as docker has it. *attach* gives artefacts to write with each image.
+    Progress is in bytes of uncompressed layers. Raises :class:`InputError`, :class:`StoreError`,
+    :class:`~jupyter_containers.errors.OutOfSpaceError`.
     """
     if not images:
         raise InputError("no image to save was named", hint="name one or more")
+    if attach is not None and form == "docker-archive":
+        raise InputError("docker's archives hold images alone", hint="leave `--format` out to attach documents")
     unique = {layer.diff_id: layer for image, _ in images for layer in image.layers}
     counter = Counter("saving layers", sum(layer.tar_size for layer in unique.values()), progress)
     opened = _new_folder(path) if form == "oci" else _new_archive(path)
     with store.lease([image.digest for image, _ in images]), full_disk_told(path.parent), opened as target:
         if form == "docker-archive":
             return _write_docker(store, images, target, compression or "none", counter)
-        return _write_oci(store, images, target, compression or "gzip", counter)
+        return _write_oci(store, images, target, compression or "gzip", counter, attach or _nothing)
+
+
+def _nothing(image: Image, manifest: Descriptor) -> Sequence[Artifact]:
+    return ()
 
 
 def _write_oci(
-    store: Store, images: Sequence[Named], target: _Target, compression: Compression, counter: Counter
+    store: Store,
+    images: Sequence[Named],
+    target: _Target,
+    compression: Compression,
+    counter: Counter,
+    attach: Attach,
 ) -> tuple[Descriptor, ...]:
     target.file("oci-layout", _LAYOUT)
     target.folder("blobs")
@@ -113,14 +130,44 @@ def _write_oci(
             platform=Platform(architecture=image.config.architecture, os=image.config.os, variant=image.config.variant),
         )  # fmt: skip
         manifests.append(manifest)
+        attached = [_write_artifact(artifact, manifest, target, written) for artifact in attach(image, manifest)]
+        entry = manifest
+        if attached:
+            # An index of its own, so that a reader that takes the only entry, or the one for its platform, finds the
+            # image: artefacts beside it in index.json would be taken for other images.
+            data = encode(Index(schema_version=2, manifests=(manifest, *attached)))
+            entry = Descriptor(media_type=INDEX_TYPE, digest=document(data), size=len(data))
         entries += [
-            msgspec.structs.replace(manifest, annotations={"org.opencontainers.image.ref.name": name} if name else {})
+            msgspec.structs.replace(entry, annotations={"org.opencontainers.image.ref.name": name} if name else {})
             for name in names or ("",)
         ]
     target.file("index.json", encode(Index(schema_version=2, manifests=tuple(entries))))
     blobs = {diff_id: f"blobs/sha256/{hex_of(entry.digest)}" for diff_id, entry in layers.items()}
     target.file("manifest.json", _docker_manifest(images, "blobs/sha256/{}", blobs))
     return tuple(manifests)
+
+
+def _write_artifact(artifact: Artifact, subject: Descriptor, target: _Target, written: set[str]) -> Descriptor:
+    """Its parts and its manifest; returns the entry that it has in an index."""
+    parts = [describe(part) for part in artifact.parts]
+    entry, data = make_artifact(artifact, subject, parts)
+    contents = {part.digest: given.content for part, given in zip(parts, artifact.parts, strict=True)}
+    for digest, content in {sha256_of(EMPTY): EMPTY, **contents, entry.digest: data}.items():
+        if digest in written:
+            continue
+        written.add(digest)
+        name = f"blobs/sha256/{hex_of(digest)}"
+        if isinstance(content, bytes):
+            target.file(name, content)
+        elif target.blob("blobs/sha256/", _pieces(content)) != (digest, content.stat().st_size):
+            raise StoreError(f"{content} was changed while it was written", hint="do it again")
+    return msgspec.structs.replace(entry, platform=_NO_PLATFORM)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
 
 
 def _write_docker(

@@ -319,6 +319,16 @@ class Store:
             write_atomically(path, data)
         return digest
 
+    def read_blob(self, digest: str) -> bytes:
+        """A document; :class:`NotFoundError` where it is not there, or not what its name says."""
+        try:
+            data = self.blob_path(digest).read_bytes()
+        except FileNotFoundError:
+            data = b""
+        if sha256_of(data) != digest:
+            raise NotFoundError(f"the store has no document {digest}", hint="build or load its image again")
+        return data
+
     def blob_path(self, digest: str) -> Path:
         return self.root / "blobs" / hex_of(digest)
 

@@ -15,7 +15,8 @@ import pytest
 from jupyter_containers.errors import ConflictError, NotFoundError, RegistryError
 from jupyter_containers.image.credentials import Credentials
 from jupyter_containers.image.digest import sha256_of
-from jupyter_containers.image.layout import host_architecture, load_all
+from jupyter_containers.image.enclosed import load_all
+from jupyter_containers.image.layout import host_architecture
 from jupyter_containers.image.model import (
     INDEX_TYPE,
     Descriptor,
