@@ -155,10 +155,10 @@ class BundledContainer:
         )  # fmt: skip
 
     def changes(self) -> tuple[Change, ...]:
-        from ..sandbox import overlay  # late: only `diff` wants it
+        from ..sandbox import difference  # late: only `diff` wants it
 
         mounts = (*GENERATED, *(mount.target for mount in self.config.mounts))
-        found = overlay.changes(self._image().layer_paths, self._folder.upper, mounts=mounts)
+        found = difference.changes(self._image().layer_paths, self._folder.upper, mounts=mounts)
         return tuple(Change(kind=kind, path=path) for kind, path in found)
 
     def logs(self, *, tail: int | None = None) -> str:

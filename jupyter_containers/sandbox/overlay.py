@@ -1,24 +1,14 @@
-"""Writable layers on disk: made, compared with what lies below, and removed.
-
-Format of an upper folder: Documentation/filesystems/overlayfs.rst of Linux (whiteouts, opaque folders), mounted
-with ``userxattr``.
-"""
+"""Writable layers on disk: made and removed; :mod:`.difference` compares them with what lies below."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
-from .targets import find, is_opaque, is_whiteout
-
-__all__ = ["Kind", "changes", "make_writable", "remove_tree"]
-
-Kind = Literal["A", "C", "D"]
-"""Added, changed, deleted: the letters of ``docker diff``."""
+__all__ = ["make_writable", "remove_tree"]
 
 _DEEPEST = 64
 """Folders below this depth are moved to the top before they are emptied: whoever made the tree may have nested
@@ -32,72 +22,6 @@ def make_writable(folder: Path) -> tuple[Path, Path]:
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(mode)
     return upper, work
-
-
-def changes(layers: Sequence[Path], upper: Path, *, mounts: Collection[str] = ()) -> list[tuple[Kind, str]]:
-    """How *upper* differs from *layers* (lowest first), sorted by path, as ``docker diff`` tells it.
-
-    *mounts* are the sandbox's mount targets: the empty files and folders that bwrap made for them are left out, and
-    so are folders that hold nothing else.
-    """
-    roots = list(reversed(layers))
-    result = _compare(roots, upper, "", frozenset(path.strip("/") for path in (*mounts, *_ALWAYS)))
-    return sorted(result, key=lambda change: change[1])
-
-
-_ALWAYS = ("/dev", "/proc", "/run", "/sys")
-
-
-def _compare(roots: Sequence[Path], upper: Path, inside: str, mounts: frozenset[str]) -> list[tuple[Kind, str]]:
-    found: list[tuple[Kind, str]] = []
-    seen: set[str] = set()
-    for entry in os.scandir(upper / inside):
-        path = f"{inside}/{entry.name}".lstrip("/")
-        seen.add(entry.name)
-        status = entry.stat(follow_symlinks=False)
-        below = find(roots, path)
-        if is_whiteout(status):
-            if below is not None:
-                found.append(("D", f"/{path}"))
-            continue
-        if not stat.S_ISDIR(status.st_mode):
-            if path not in mounts:
-                found.append(("A" if below is None else "C", f"/{path}"))
-            continue
-        inner = [] if path in mounts else _compare(_below(roots, upper / path, below), upper, path, mounts)
-        if below is None:
-            if inner or not _only_mounts(path, mounts):
-                found.append(("A", f"/{path}"))
-        elif (
-            inner
-            or not stat.S_ISDIR(below[1].st_mode)
-            or stat.S_IMODE(status.st_mode) != stat.S_IMODE(below[1].st_mode)
-        ):
-            found.append(("C", f"/{path}"))
-        if below is not None and is_opaque(upper / path):
-            inner += _lost(roots, path, upper / path)
-        found += inner
-    return found
-
-
-def _below(roots: Sequence[Path], folder: Path, below: tuple[str, os.stat_result] | None) -> Sequence[Path]:
-    """The layers that still shine through *folder*."""
-    if below is None or not stat.S_ISDIR(below[1].st_mode):
-        return ()
-    return roots
-
-
-def _only_mounts(path: str, mounts: frozenset[str]) -> bool:
-    """Whether bwrap made this folder: it is a mount point or leads to one."""
-    return path in mounts or any(each.startswith(f"{path}/") for each in mounts)
-
-
-def _lost(roots: Sequence[Path], path: str, folder: Path) -> Iterator[tuple[Kind, str]]:
-    """What the layers have in a folder that was removed and made again."""
-    names = {name for root in roots if (root / path).is_dir() for name in os.listdir(root / path)}
-    for name in sorted(names - set(os.listdir(folder))):
-        if find(roots, f"{path}/{name}") is not None:
-            yield "D", f"/{path}/{name}"
 
 
 def remove_tree(path: Path) -> None:

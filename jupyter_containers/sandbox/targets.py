@@ -26,10 +26,10 @@ def is_whiteout(status: os.stat_result) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
-def is_opaque(folder: str | Path) -> bool:
-    """Whether a folder of a layer hides the folders of its name below."""
+def is_opaque(folder: str | Path, *, follow: bool = False) -> bool:
+    """Whether a folder of a layer hides the folders of its name below. *follow*: it is /proc's link to an open one."""
     try:
-        return os.getxattr(folder, "user.overlay.opaque", follow_symlinks=False) == b"y"
+        return os.getxattr(folder, "user.overlay.opaque", follow_symlinks=follow) == b"y"
     except OSError:
         return False
 

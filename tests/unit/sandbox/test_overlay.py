@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_containers.sandbox.overlay import changes, make_writable, remove_tree
+from jupyter_containers.sandbox.overlay import make_writable, remove_tree
 
 
 def tree(folder: Path, *names: str) -> Path:
@@ -25,45 +25,6 @@ def tree(folder: Path, *names: str) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(name)
     return folder
-
-
-class TestChanges:
-    def test_added_changed_deleted(self, tmp_path: Path) -> None:
-        low = tree(tmp_path / "a", "etc/old", "etc/gone", "etc/same")
-        up = tree(tmp_path / "up", "etc/old", "etc/new", "-etc/gone", "opt/x")
-        assert changes([low], up) == [
-            ("C", "/etc"), ("D", "/etc/gone"), ("A", "/etc/new"), ("C", "/etc/old"), ("A", "/opt"), ("A", "/opt/x"),
-        ]  # fmt: skip
-
-    def test_upper_layers_hide_lower_ones(self, tmp_path: Path) -> None:
-        a, b = tree(tmp_path / "a", "etc/x"), tree(tmp_path / "b", "-etc/x")
-        assert changes([a, b], tree(tmp_path / "up", "etc/x")) == [("C", "/etc"), ("A", "/etc/x")]
-        assert changes([a, b], tree(tmp_path / "up2", "-etc/x")) == []  # a whiteout over nothing
-
-    def test_a_replaced_folder_loses_what_it_held(self, tmp_path: Path) -> None:
-        low = tree(tmp_path / "a", "data/one", "data/two")
-        up = tree(tmp_path / "up", "data/two", "data/three")
-        os.setxattr(up / "data", "user.overlay.opaque", b"y")
-        assert changes([low], up) == [
-            ("C", "/data"), ("D", "/data/one"), ("A", "/data/three"), ("C", "/data/two"),
-        ]  # fmt: skip
-
-    def test_a_folder_becomes_a_file_and_back(self, tmp_path: Path) -> None:
-        low = tree(tmp_path / "a", "was/folder", "file")
-        up = tree(tmp_path / "up", "was", "file/in/it")
-        assert changes([low], up) == [("C", "/file"), ("A", "/file/in"), ("A", "/file/in/it"), ("C", "/was")]
-
-    def test_mount_points_are_not_changes(self, tmp_path: Path) -> None:
-        low = tree(tmp_path / "a", "home/")
-        up = tree(tmp_path / "up", "home/me/work/", "proc/", "dev/", "etc/hosts", "mnt/deep/er/")
-        (up / "etc/hosts").write_text("")
-        assert changes([low], up, mounts=["/home/me/work", "/etc/hosts", "/mnt/deep/er"]) == []
-
-    def test_a_mode_is_a_change(self, tmp_path: Path) -> None:
-        low, up = tree(tmp_path / "a", "d/"), tree(tmp_path / "up", "d/")
-        assert changes([low], up) == []
-        (up / "d").chmod(0o700)
-        assert changes([low], up) == [("C", "/d")]
 
 
 class TestRemove:
