@@ -118,12 +118,12 @@ class Builds:
         self._cancel(job)
         return self.find(build_id)
 
-    def list(self) -> tuple[BuildView, ...]:
-        """Builds queued, at work and kept on disk, newest first."""
+    def list(self, *, known: dict[str, BuildRecord] | None = None) -> tuple[BuildView, ...]:
+        """Builds queued, at work and kept on disk, newest first; *known* as of :func:`.build.history.list_builds`."""
         from .build import history
 
         views = {job.view.id: job.view for job in list(self._jobs.values())}
-        views.update((entry.id, self._view(entry)) for entry in history.list_builds(self.paths))
+        views.update((entry.id, self._view(entry)) for entry in history.list_builds(self.paths, known=known))
         return tuple(views[key] for key in sorted(views, reverse=True))
 
     def find(self, build_id: str) -> BuildView:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .paths import Paths
 from .spec.catalog import list_records
-from .views import ImageView, Resolved, image_sizes, image_view
+from .views import ImageView, Resolved, image_views
 
 if TYPE_CHECKING:
     from .image.gc import Collected
@@ -44,13 +44,7 @@ class Storage:
 
     def images(self) -> tuple[ImageView, ...]:
         """The images in the store, newest first."""
-        names: dict[str, list[str]] = {}
-        for entry in list_records(self.paths):
-            if entry.image:
-                names.setdefault(entry.image, []).append(entry.name)
-        images = self.store.images()
-        sizes = image_sizes(images)
-        return tuple(image_view(image, sizes[image.digest], names.get(image.digest, ())) for image in images)
+        return image_views(self.store.images(), list_records(self.paths))
 
     def find(self, reference: str) -> Image:
         """The image that *reference* stands for."""

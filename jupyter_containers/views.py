@@ -18,8 +18,8 @@ from .errors import InputError
 from .spec.catalog import Record
 
 if TYPE_CHECKING:
-    from .build.ensure import Status
     from .build.history import BuildRecord
+    from .build.state import Status
     from .image.model import Image
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "environment_view",
     "image_sizes",
     "image_view",
+    "image_views",
     "read_page",
 ]
 
@@ -182,6 +183,16 @@ def image_sizes(images: Sequence[Image]) -> dict[str, tuple[int, int]]:
         )
         for image in images
     }
+
+
+def image_views(images: Sequence[Image], entries: Iterable[Record]) -> tuple[ImageView, ...]:
+    """Views of all *images* of a store, in their order, with the names of the environments among *entries*."""
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.image:
+            names.setdefault(entry.image, []).append(entry.name)
+    sizes = image_sizes(images)
+    return tuple(image_view(image, sizes[image.digest], names.get(image.digest, ())) for image in images)
 
 
 def image_view(image: Image, size: tuple[int, int], environments: Iterable[str]) -> ImageView:

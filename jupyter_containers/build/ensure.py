@@ -25,13 +25,13 @@ from ..spec.model import LoadedSpec
 from . import history
 from .inputs import hash_inputs, input_paths
 from .monitor import Event, Monitor, silent
-from .state import Status, find_outdated, fingerprint, input_memory, is_of, remember, spec_location, status
+from .state import find_outdated, fingerprint, input_memory, is_of, remember, spec_location
 
 if TYPE_CHECKING:
     from ..lock.model import Lock
     from ..lock.settings import Settings
 
-__all__ = ["Built", "Status", "ensure_built", "spec_location", "status", "with_inputs"]
+__all__ = ["Built", "ensure_built", "with_inputs"]
 
 
 class Built(msgspec.Struct, frozen=True, dict=True):

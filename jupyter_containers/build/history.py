@@ -55,12 +55,23 @@ def new_build_id() -> str:
     return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"-{int(now * 1000) % 1000:03d}-{os.urandom(2).hex()}"
 
 
-def list_builds(paths: Paths) -> tuple[BuildRecord, ...]:
-    """All builds that are remembered, newest first."""
-    found = (
-        _read(folder) for folder in sorted(paths.builds.iterdir(), reverse=True) if not folder.name.startswith(".")
-    )
-    return tuple(record for record in found if record is not None)
+def list_builds(paths: Paths, *, known: dict[str, BuildRecord] | None = None) -> tuple[BuildRecord, ...]:
+    """All builds that are remembered, newest first.
+
+    *known*: by id, those that had ended at an earlier call with it, which are not read again.
+    """
+    ended = known if known is not None else {}
+    names = sorted((name for name in os.listdir(paths.builds) if not name.startswith(".")), reverse=True)
+    for name in ended.keys() - set(names):
+        del ended[name]
+    found = []
+    for name in names:
+        record = ended.get(name) or _read(paths.builds / name)
+        if record is not None:
+            found.append(record)
+            if record.state != "running":
+                ended[name] = record
+    return tuple(found)
 
 
 def find_build(paths: Paths, build_id: str) -> BuildRecord:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,11 +21,13 @@ from ..spec.catalog import Record, find_record
 from ..spec.files import is_standard
 from ..spec.load import load_spec
 from ..spec.model import LoadedSpec
-from . import history
 from .inputs import hash_paths
 from .version import FORMAT
 
-__all__ = ["Status", "find_outdated", "fingerprint", "input_memory", "is_of", "remember", "spec_location", "status"]
+__all__ = [
+    "Examined", "Status", "examine", "find_outdated", "fingerprint", "input_memory", "is_of", "remember",
+    "spec_location",
+]  # fmt: skip
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,30 +48,54 @@ class _Ready(msgspec.Struct, frozen=True):
     inputs: tuple[str, ...]
 
 
-def status(entry: Record, paths: Paths, *, builds: Sequence[history.BuildRecord] | None = None) -> Status:
-    """How the environment *entry* stands: reads its spec, resolves nothing.
+class Examined(msgspec.Struct, frozen=True):
+    """How an environment stands without a build at work, and what that was read from."""
 
-    *builds*: what :func:`~.history.list_builds` gave, for a caller that asks of many environments.
-    """
-    for build in history.list_builds(paths) if builds is None else builds:
-        if build.name == entry.name and build.state == "running":
-            return Status(state="building", build_id=build.id, phase=build.phase, percent=build.percent)
+    status: Status
+    files: tuple[Path, ...] = ()
+    """While none of these changes, the answer stays; the image's presence in the store aside."""
+    deep: bool = False
+    """Folders are among the inputs: something below them may change without a sign of it at the folder."""
+
+
+def examine(entry: Record, paths: Paths) -> Examined:
+    """The status of *entry* where no build is at work."""
     if entry.image is None:
-        return Status(state="not built")
+        return Examined(Status(state="not built"))
     try:
         Store(paths.store).image(entry.image)
     except NotFoundError:
-        return Status(state="broken", reason=f"the image {entry.image[:19]}… is not in the store any more")
+        return Examined(
+            Status(state="broken", reason=f"the image {entry.image[:19]}… is not in the store any more"), deep=True
+        )
     except ContainersError as error:
-        return Status(state="broken", reason=error.message)
+        return Examined(Status(state="broken", reason=error.message), deep=True)
     if not entry.spec_file:
-        return Status(state="ready")
+        return Examined(Status(state="ready"))
     try:
         loaded = load_spec(Path(entry.spec_file))
         reason = find_outdated(loaded, entry, paths)
     except ContainersError as error:
-        return Status(state="broken", reason=error.message)
-    return Status(state="out of date" if reason else "ready", reason=reason)
+        return Examined(Status(state="broken", reason=error.message), deep=True)
+    files, deep = _read_from(loaded, entry, paths)
+    return Examined(Status(state="out of date" if reason else "ready", reason=reason), files, deep)
+
+
+def _read_from(loaded: LoadedSpec, entry: Record, paths: Paths) -> tuple[tuple[Path, ...], bool]:
+    """The files that :func:`examine` read, and whether folders with contents are among them."""
+    named = [*(item.file for item in loaded.used), *(item.file for item in loaded.ignored)]
+    files = [Path(entry.spec_file), loaded.folder, loaded.lock_file, _ready_file(paths, entry.name), *named]
+    files += dict.fromkeys(file.parent for file in named)  # a file that comes or goes shows there
+    base = loaded.spec.base
+    if base.startswith("env:"):
+        files.append(paths.environments / f"{base.partition(':')[2]}.json")
+    elif not base.startswith("debian:"):
+        from ..lock.fit import base_file  # late: seldom needed
+
+        files.append(base_file(loaded, base))
+    ready = _read_ready(paths, entry.name)
+    inputs = [loaded.folder / path for path in (ready.inputs if ready else ())]
+    return (*dict.fromkeys(files), *inputs), any(path.is_dir() for path in inputs)
 
 
 def find_outdated(loaded: LoadedSpec, entry: Record, paths: Paths) -> str:

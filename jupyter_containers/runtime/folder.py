@@ -23,7 +23,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -86,6 +86,12 @@ class Folder:
         self.work = path / "work"
         self.log = path / "log"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Folder) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def config(self) -> ContainerConfig:
         return _config_decoder.decode(self._read("config.json"))
 
@@ -98,7 +104,8 @@ class Folder:
 
     def state(self) -> ContainerState:
         """What is known now: the file, corrected by whether the process lives."""
-        config, kept = self.config(), self.kept()
+        kept = self.kept()
+        config = _config_of(self)
         status, cause = kept.status, kept.cause
         if status == "running" and not self.is_running(kept):
             status = "exited"
@@ -173,6 +180,12 @@ class Folder:
             temporary.replace(self.path / name)
         except FileNotFoundError:
             raise _unknown(self.id) from None
+
+
+@lru_cache(maxsize=1024)
+def _config_of(folder: Folder) -> ContainerConfig:
+    """Read once, for those who look at all containers again and again: it never changes, and no id comes twice."""
+    return folder.config()
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from .removal import find_group
 
 if TYPE_CHECKING:
     import psutil
+
+    from ..sandbox.cgroup import Group
 
 __all__ = ["Sample", "read_sample"]
 
@@ -46,7 +49,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 def read_sample(path: Path, first: int) -> Sample:
     """Of the container in *path* whose pid 1 is *first*; what its control group does not count is summed up."""
-    group = find_group(path) if (path / "group.json").exists() else None
+    group = _group(path, first)
     usage = group.stats() if group is not None else None
     summed: Sample | None = None
 
@@ -73,6 +76,12 @@ def read_sample(path: Path, first: int) -> Sample:
         read_bytes=int(number("read_bytes")),
         write_bytes=int(number("write_bytes")),
     )
+
+
+@lru_cache(maxsize=1024)
+def _group(path: Path, first: int) -> Group | None:
+    """Found once for each start, which *first* tells from others."""
+    return find_group(path) if (path / "group.json").exists() else None
 
 
 def _sum(first: int) -> Sample:

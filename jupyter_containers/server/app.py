@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..environments import Environments
     from ..views import BuildView
     from .service import Service
+    from .watch import Watch
 
 __all__ = ["ContainersExtension"]
 
@@ -42,7 +43,7 @@ class ContainersExtension(ExtensionApp):
     reap_at_start = Bool(True, config=True, help="Remove at start what crashed owners have left of their containers.")
 
     service: Service
-    _watch: asyncio.Task[None] | None = None
+    watch: Watch
     _reap: asyncio.Task[None] | None = None
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
@@ -57,10 +58,13 @@ class ContainersExtension(ExtensionApp):
     def initialize_settings(self) -> None:
         from .events import register_schemas
         from .service import Service
+        from .watch import Watch
 
         register_schemas(self._event_logger)
         self.service = Service(self._open_environments, install_kernelspecs=self.install_kernelspecs)
+        self.watch = Watch(self.service, self._event_logger, interval=self.watch_interval, log=self.log)
         self.settings["jupyter_containers_service"] = self.service
+        self.settings["jupyter_containers_watch"] = self.watch
 
     def initialize_handlers(self) -> None:
         from .handlers import ROUTES
@@ -68,19 +72,16 @@ class ContainersExtension(ExtensionApp):
         self.handlers.extend((rf"/jupyter-containers/api{pattern}", handler) for pattern, handler in ROUTES)
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
-        from .watch import Watch
-
         self._reap = asyncio.create_task(self._reap_leftovers()) if self.reap_at_start else None
-        watch = Watch(self.service, self._event_logger, interval=self.watch_interval, log=self.log)
-        self._watch = asyncio.create_task(watch.run())
+        self.watch.start()
 
     async def stop_extension(self) -> None:
         """End the followers and the builds. Kernels end with the server's kernel manager, right after this."""
-        for task in (self._watch, self._reap):
-            if task is not None:
-                task.cancel()
-        if hasattr(self, "service"):  # not when the start of the server failed before it
+        if self._reap is not None:
+            self._reap.cancel()
+        if hasattr(self, "watch"):  # not when the start of the server failed before it
             try:
+                await self.watch.close()
                 await self.service.close()
             except Exception:
                 # What is raised here ends jupyter_server's own clean-up: its kernels, and the server, would go on.
@@ -107,6 +108,7 @@ class ContainersExtension(ExtensionApp):
         loop = self.service.loop
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(report_build, self._event_logger, view)
+            loop.call_soon_threadsafe(self.watch.nudge)
 
     async def _reap_leftovers(self) -> None:
         from ..errors import ContainersError

@@ -39,9 +39,10 @@ class Service:
         self._open = open_environments
         self._environments: Environments | None = None
         self._guard = threading.Lock()
-        # Two pools: ten containers that take their ten seconds to stop must not keep a list waiting.
+        # Pools apart: ten containers that take their ten seconds to stop must not keep a list waiting.
         self._quick = ThreadPoolExecutor(4, thread_name_prefix="containers")
         self._slow = ThreadPoolExecutor(4, thread_name_prefix="containers-slow")
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="containers-look")
         self.loop: asyncio.AbstractEventLoop | None = None
         """The server's, known from the first call on."""
         self._diagnoses: dict[bool, asyncio.Task[Diagnosis]] = {}
@@ -67,6 +68,10 @@ class Service:
     async def call_slow(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for what may take many seconds."""
         return await self._run(self._slow, partial(function, *args, **kwargs))
+
+    async def call_look(self, function: Callable[[Environments], T]) -> T:
+        """The same for the regular look, which neither waits for others nor keeps them waiting."""
+        return await self._run(self._looking, lambda: function(self.environments))
 
     async def _run(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
         self.loop = asyncio.get_running_loop()
@@ -101,3 +106,4 @@ class Service:
             await self.call_slow(self._environments.close)
         self._quick.shutdown(wait=False)
         self._slow.shutdown(wait=False)
+        self._looking.shutdown(wait=False)

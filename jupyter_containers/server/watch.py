@@ -1,7 +1,7 @@
-"""A regular look at the containers: what has changed since the one before becomes events and metrics.
+"""The one regular look: what has changed since the one before becomes events, metrics, and news for who follows.
 
-Kernels, the command line and other servers of the same user start containers too, so there is nobody to ask but the
-runtime.
+Kernels, the command line and other servers of the same user start containers and builds too, so there is nobody to ask
+but the runtime and the disk. While nobody follows only the containers are looked at, and less often.
 """
 
 from __future__ import annotations
@@ -10,22 +10,42 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from ..errors import ContainersError
+from ..views import ACTIVE
 from . import metrics
+from .audience import Audience, Follower, Picture
 from .events import report_container
 
 if TYPE_CHECKING:
     from jupyter_events import EventLogger
 
-    from ..runtime.base import ContainerState, Stats
+    from ..environments import Environments
+    from ..overview import Look
+    from ..runtime.base import Container, ContainerState, Stats
     from .service import Service
 
 __all__ = ["Watch", "changes"]
 
 _SHARE = 20
 """A look may take one twentieth of the time at most: with very many containers they become rarer."""
+
+_FOLLOWED = 1.0
+"""Seconds between two looks while somebody follows."""
+
+_MEASURED = 2.0
+"""Seconds between two measurements while somebody follows."""
+
+_BREATH = 0.05
+"""Seconds that a look which was asked for waits for others to be asked for."""
+
+_NEWEST = 20
+"""Ended builds in the picture; ``GET builds`` has all."""
 
 
 def changes(
@@ -44,15 +64,67 @@ def changes(
             yield "removed", old
 
 
+class Usage(msgspec.Struct, frozen=True):
+    """What a container uses: an item of the feed's ``stats``."""
+
+    id: str
+    cpu_percent: float
+    memory: int
+    memory_limit: int | None
+    memory_peak: int | None
+    pids: int
+    at: float
+    """Seconds since the epoch."""
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    containers: dict[str, ContainerState]
+    look: Look | None
+    """None: nobody follows."""
+    stats: list[Stats] | None
+    """None: not measured this time."""
+
+
 class Watch:
-    """Runs until it is cancelled."""
+    """The loop that looks; :meth:`start` it. For the event loop's thread."""
 
     def __init__(self, service: Service, logger: EventLogger, *, interval: float, log: logging.Logger) -> None:
+        self.closed = asyncio.Event()
         self._service = service
         self._logger = logger
         self._interval = interval
         self._log = log
+        self._audience = Audience()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._before: dict[str, ContainerState] | None = None
+        self._measured: dict[str, Container] = {}
+        """By id, for a share of the CPU is told by two samples of one container."""
+        self._measured_at = float("-inf")
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self.run())
+
+    async def close(self) -> None:
+        """End the loop, and let every follower go."""
+        self.closed.set()
+        self._audience.wake()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @contextmanager
+    def follow(self) -> Iterator[Follower]:
+        """Be told everything, from the next look on, which comes soon."""
+        with self._audience.follow() as follower:
+            self.start()
+            self.nudge()
+            yield follower
+
+    def nudge(self) -> None:
+        """Look soon: something has happened."""
+        self._wake.set()
 
     async def run(self) -> None:
         while True:
@@ -64,26 +136,67 @@ class Watch:
             except Exception:
                 # The watch must outlive a defect in one look; the traceback is for its report.
                 self._log.exception("a look at the containers failed")
-            await asyncio.sleep(max(self._interval, _SHARE * (time.monotonic() - start)))
+            took = time.monotonic() - start
+            usual = _FOLLOWED if len(self._audience) else self._interval
+            try:
+                await asyncio.wait_for(self._wake.wait(), max(usual, _SHARE * took))
+                if len(self._audience):
+                    await asyncio.sleep(_BREATH + took)
+            except TimeoutError:
+                pass
+            self._wake.clear()
 
     async def look(self) -> None:
         """One look. The first one only remembers what is there: it did not happen just now."""
-        states, stats = await self._service.call_slow(self._read)
-        after = {state.id: state for state in states}
+        followed = len(self._audience) > 0
+        measure = not followed or time.monotonic() - self._measured_at >= _MEASURED * 0.9
+        seen = await self._service.call_look(lambda environments: self._read(environments, followed, measure))
         if self._before is not None:
-            for action, state in changes(self._before, after):
+            for action, state in changes(self._before, seen.containers):
                 report_container(self._logger, action, state)
-        self._before = after
-        metrics.set_running(states, stats)
+        self._before = seen.containers
+        if seen.look is not None:
+            self._audience.show(_picture(seen.look))
+        if seen.stats is not None:
+            metrics.set_running(seen.containers.values(), seen.stats)
+            if seen.stats:
+                self._audience.say("stats", {"items": _usages(seen.stats)})
 
-    def _read(self) -> tuple[tuple[ContainerState, ...], list[Stats]]:
-        environments = self._service.environments
-        states = environments.containers(all=True)
+    def _read(self, environments: Environments, followed: bool, measure: bool) -> _Seen:
+        """In a thread."""
+        look = environments.overview.look() if followed else None
+        states = look.containers if look else {state.id: state for state in environments.containers(all=True)}
+        stats = self._measure(environments, states) if measure else None
+        return _Seen(states, look, stats)
+
+    def _measure(self, environments: Environments, states: Mapping[str, ContainerState]) -> list[Stats]:
+        self._measured_at = time.monotonic()
+        running = {key: state for key, state in states.items() if state.status == "running"}
+        for gone in self._measured.keys() - running.keys():
+            del self._measured[gone]
         stats = []
-        for state in states:
-            if state.status == "running":
-                try:
-                    stats.append(environments.container(state.id).stats())
-                except ContainersError:
-                    continue  # it has ended since
-        return states, stats
+        for key in running:
+            try:
+                container = self._measured.get(key) or environments.container(key)
+                stats.append(container.stats())
+                self._measured[key] = container
+            except ContainersError:
+                continue  # it has ended since
+        return stats
+
+
+def _picture(look: Look) -> Picture:
+    active = {key: view for key, view in look.builds.items() if view.state in ACTIVE}
+    ended = ((key, view) for key, view in look.builds.items() if view.state not in ACTIVE)
+    builds = {**active, **dict(islice(ended, _NEWEST))}
+    return {
+        "environment": look.environments, "container": look.containers, "build": builds, "image": look.images,
+    }  # fmt: skip
+
+
+def _usages(stats: list[Stats]) -> list[Usage]:
+    now = time.time()
+    return [
+        Usage(item.id, round(item.cpu_percent, 2), item.memory, item.memory_limit, item.memory_peak, item.pids, now)
+        for item in stats
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import about, builds, containers, doctor, environments, images
+from . import about, builds, containers, doctor, environments, feed, images
 
 __all__ = ["ROUTES"]
 
@@ -12,6 +12,7 @@ _ID = r"(?P<reference>[A-Za-z0-9][A-Za-z0-9_.-]{0,127})"
 ROUTES = (
     (r"/version", about.VersionHandler),
     (r"/openapi\.yaml", about.OpenAPIHandler),
+    (r"/feed", feed.FeedHandler),
     (r"/environments", environments.EnvironmentsHandler),
     (rf"/environments/{_NAME}", environments.EnvironmentHandler),
     (r"/builds", builds.BuildsHandler),

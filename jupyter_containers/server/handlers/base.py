@@ -17,6 +17,7 @@ from ..models import ErrorReply
 if TYPE_CHECKING:
     from ...environments import Environments
     from ..service import Service
+    from ..watch import Watch
 
 __all__ = ["STATUS", "Handler", "status_of"]
 
@@ -62,6 +63,15 @@ class Handler(APIHandler):
     @property
     def service(self) -> Service:
         return cast("Service", self.settings["jupyter_containers_service"])
+
+    @property
+    def watch(self) -> Watch:
+        return cast("Watch", self.settings["jupyter_containers_watch"])
+
+    def on_finish(self) -> None:
+        if self.request.method not in {"GET", "HEAD", "OPTIONS"} and self.get_status() < 400:
+            self.watch.nudge()  # whoever follows sees at once what a click has done
+        super().on_finish()
 
     async def call(self, function: Callable[[Environments], T], *, slow: bool = False) -> T:
         """Await *function* on the environments in a thread; its errors become the reply."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 from jupyter_server.auth.decorator import authorized
 from tornado import web
@@ -11,14 +9,12 @@ from tornado.iostream import StreamClosedError
 
 from ...errors import InputError
 from ...views import EventPage
+from ..messages import STILL_HERE, message
 from ..models import StartBuild
 from .base import Handler, Refusal
+from .stream import HEARTBEAT, EventStream
 
 __all__ = ["BuildHandler", "BuildsHandler", "EventsHandler", "LogHandler"]
-
-HEARTBEAT = 15.0
-"""Seconds of silence after which a comment is sent: proxies close what is silent for a minute, and a client that
-is gone is noticed by writing to it."""
 
 
 class BuildsHandler(Handler):
@@ -68,21 +64,12 @@ class LogHandler(Handler):
         self.finish(log.encode(errors="replace"), set_content_type="text/plain; charset=utf-8")
 
 
-class EventsHandler(Handler):
-    """A build's events as server-sent events (HTML standard, section 9.2).
+class EventsHandler(EventStream):
+    """A build's events.
 
     Each has the event's kind as its type, its position as its id and the event as JSON as its data. The last one is of
     type ``end`` and has the build's view. A client that reconnects with ``Last-Event-ID`` goes on where it was.
     """
-
-    _track_activity = False
-
-    def initialize(self) -> None:
-        self.gone = asyncio.Event()
-
-    def on_connection_close(self) -> None:
-        self.gone.set()
-        super().on_connection_close()
 
     @web.authenticated
     @authorized
@@ -90,24 +77,22 @@ class EventsHandler(Handler):
         position = self._position()
         # Before the first byte: a build that is not there is answered with 404.
         page: EventPage | None = await self.call(lambda environments: environments.read_events(reference, position))
-        self.set_header("Content-Type", "text/event-stream")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Accel-Buffering", "no")  # nginx holds an answer back until it has 4 KiB of it
+        feed = self.service.feed
         try:
-            await self.flush()
+            await self.begin()
             while page is None or not page.ended:
                 for item in page.events if page else ():
-                    self._send(item.event.kind, msgspec.json.encode(item.event), position=item.position)
+                    self.write(message(item.event.kind, msgspec.json.encode(item.event), position=item.position))
                     position = item.position
                 await self.flush()
-                page = await self.service.feed.next_page(reference, position, timeout=HEARTBEAT, gone=self.gone)
-                if self.gone.is_set() or self.service.feed.closed.is_set():
+                page = await feed.next_page(reference, position, timeout=HEARTBEAT, gone=self.gone)
+                if self.gone.is_set() or feed.closed.is_set():
                     return
                 if page is None:
-                    self.write(": still here\n\n")
+                    self.write(STILL_HERE)
             view = await self.call(lambda environments: environments.find_build(reference))
-            self._send("end", msgspec.json.encode(view), position=position)
-            self.finish(set_content_type="text/event-stream")
+            self.write(message("end", msgspec.json.encode(view), position=position))
+            self.end()
         except StreamClosedError:
             return
 
@@ -116,7 +101,3 @@ class EventsHandler(Handler):
         if not (text.isascii() and text.isdigit() and len(text) < 16):
             raise Refusal(InputError(f"Last-Event-ID {text[:40]!r} is not an id of an event", hint="begin without it"))
         return int(text)
-
-    def _send(self, kind: str, data: bytes, *, position: int) -> None:
-        # JSON has no raw line break, so a build's output can't end the data line and forge an event.
-        self.write(f"id: {position}\nevent: {kind}\ndata: ".encode() + data + b"\n\n")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_containers.build.ensure import Built, ensure_built, status
+from jupyter_containers.build.ensure import Built, ensure_built
+from jupyter_containers.build.state import examine
 from jupyter_containers.build.monitor import Event
 from jupyter_containers.errors import BuildError, HashMismatchError, LockError, OutOfSpaceError
 from jupyter_containers.paths import Paths
@@ -118,7 +119,7 @@ def test_a_second_build_does_nothing_and_leaves_no_record(small_environment: Bui
     assert (events, again.build_id) == ([], "")
     assert again.image.digest == small_environment.image.digest
     assert again.lock == small_environment.lock
-    assert status(again.record, shared_home).state == "ready"
+    assert examine(again.record, shared_home).status.state == "ready"
 
 
 def test_run_copy_and_env_make_layers_on_top(shared_home: Paths, small_environment: Built, project, run: Run):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from jupyter_containers.build import history
-from jupyter_containers.build.monitor import silent
-from jupyter_containers.build.state import find_outdated, fingerprint, is_of, remember, spec_location, status
+from jupyter_containers.build.state import examine, find_outdated, fingerprint, is_of, remember, spec_location
 from jupyter_containers.image.model import ImageConfig
 from jupyter_containers.image.store import Store
 from jupyter_containers.paths import Paths
@@ -48,9 +46,9 @@ def entry(paths, folder):
 
 
 def test_ready_until_something_changes(paths, folder, entry):
-    assert status(entry, paths).state == "ready"
+    assert examine(entry, paths).status.state == "ready"
     (folder / "notebook.ipynb").write_text("{}")
-    assert status(entry, paths).state == "ready"
+    assert examine(entry, paths).status.state == "ready"
 
 
 @pytest.mark.parametrize("change", ["spec", "lock", "input"])
@@ -63,7 +61,7 @@ def test_out_of_date(paths, folder, entry, change):
             (folder / "jupyter-container.lock").write_text("another lock")
         case "input":
             (folder / "a").write_text("b")
-    found = status(entry, paths)
+    found = examine(entry, paths).status
     assert (found.state, "has changed" in found.reason) == ("out of date", True)
 
 
@@ -82,17 +80,23 @@ def test_broken(paths, folder, entry, what):
             entry = replace(entry, image="sha256:" + "0" * 64)
         case "input":
             (folder / "a").unlink()
-    found = status(entry, paths)
+    found = examine(entry, paths).status
     assert found.state == "broken"
     assert found.reason
 
 
-def test_building_and_not_built(paths, entry):
-    assert status(replace(entry, image=None), paths).state == "not built"
-    with history.Recorder(paths, build_id="20260101-a", name="x", spec_file="/x", monitor=silent) as build:
-        assert (status(entry, paths).state, status(entry, paths).build_id) == ("building", "20260101-a")
-        build.finish("")
-    assert status(entry, paths).state == "ready"
+def test_not_built(paths, entry):
+    assert examine(replace(entry, image=None), paths).status.state == "not built"
+
+
+def test_what_was_read_is_told(paths, folder, entry):
+    """So that those who look often need not read it again: the spec, the lock, its inputs, and what may come."""
+    found = examine(entry, paths)
+    assert {folder, folder / "jupyter-container.toml", folder / "jupyter-container.lock", folder / "a"} <= set(
+        found.files
+    )
+    assert not found.deep
+    assert examine(replace(entry, spec_file=str(folder / "gone")), paths).deep
 
 
 def test_a_base_that_is_an_environment_counts(paths, folder, entry):
