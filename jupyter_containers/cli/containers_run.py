@@ -132,7 +132,8 @@ def attend(container: Container, *, tty: bool, interactive: bool) -> int:
 def forwarded(container: Container) -> Iterator[Callable[[], None]]:
     """Signals to this process go to the container, as docker's --sig-proxy has it.
 
-    Call what is yielded when the container runs: signals that came before are sent then.
+    Those that the caller had us ignore (nohup; a shell's background job) are still ignored. Call what is yielded when
+    the container runs: signals that came before are sent then.
     """
     from ..errors import ContainerError
 
@@ -151,7 +152,8 @@ def forwarded(container: Container) -> Iterator[Callable[[], None]]:
         for number in waiting or ():
             forward(number, None)
 
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    heard = [number for number in _FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in heard}
     try:
         yield begin
     finally:

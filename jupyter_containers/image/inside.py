@@ -17,7 +17,9 @@ import msgspec
 from ..errors import NotFoundError, UntrustedContentError
 from .whiteout import is_opaque, is_whiteout
 
-__all__ = ["exists_in_root", "open_in_root", "read_bytes_in_root", "read_text_in_root", "resolve_in_root"]
+__all__ = [
+    "exists_in_root", "mode_in_root", "open_in_root", "read_bytes_in_root", "read_text_in_root", "resolve_in_root",
+]  # fmt: skip
 
 _LINKS = 40
 """Symbolic links followed, as by the kernel (path_resolution(7))."""
@@ -70,6 +72,16 @@ def exists_in_root(layers: Sequence[Path], path: str) -> bool:
     except (NotFoundError, UntrustedContentError):
         return False
     return True
+
+
+def mode_in_root(layers: Sequence[Path], path: str) -> int:
+    """Type and permissions (inode(7)) of what is at *path*, links followed; :class:`NotFoundError`."""
+    with _Look(layers, path) as look:
+        folder, name = look.resolve()
+        found = _find(folder, name, look.stack) if name else folder
+        if found is None:
+            raise NotFoundError(f"the image has no {path}")
+        return found.status.st_mode if isinstance(found, _File) else os.fstat(found[0]).st_mode
 
 
 def resolve_in_root(layers: Sequence[Path], path: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import ContainerError, ContainersError, HostError
+from ..errors import ContainerError, ContainersError, LimitError
 from ..image.inside import exists_in_root
 from ..image.tree import remove_tree
 from ..sandbox.cgroup import Group
@@ -24,6 +24,7 @@ from .gpu import choose_gpus
 from .identity import read_start_time
 from .limits import apply_limits, describe_group, report_limits, sandbox_limits
 from .log import Log
+from .program import find_refusal
 from .translate import ImageFacts, check_mounts, make_sandbox
 
 __all__ = ["Started", "start_sandbox"]
@@ -69,10 +70,7 @@ def start_sandbox(
         )  # fmt: skip
     except ContainersError as error:
         _give_up(folder, group)
-        told = _with_output(error, config, output, folder)
-        # A command that writes to the caller's own streams: bwrap has told there what it could not execute.
-        missing = isinstance(told, HostError) and _find_command(sandbox, image) is None
-        raise _not_found(config) if missing else told from error
+        raise _explained(_with_output(error, config, output, folder), config, sandbox, image) from error
     except BaseException:
         _give_up(folder, group)
         raise
@@ -109,26 +107,14 @@ def _make_folders(folder: Folder, paths: Sequence[str], image: ImageFacts, confi
             (folder.upper / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
 
 
-def _find_command(sandbox: Sandbox, image: ImageFacts) -> str | None:
-    """Where the image has the program of *sandbox*, as execvp(3) looks for it; None where it has none.
-
-    A path below a mount counts as there: what is mounted is not looked into.
-    """
-    name = sandbox.argv[0]
-    folders = [""] if "/" in name else sandbox.env.get("PATH", "").split(":")
-    for folder in folders:
-        path = str(Path(sandbox.cwd or "/", folder, name))
-        if any(path.startswith(bind.target.rstrip("/") + "/") for bind in sandbox.binds):
-            return path
-        if exists_in_root(image.layers, path.lstrip("/")):
-            return path
-    return None
-
-
-def _not_found(config: ContainerConfig) -> ContainerError:
+def _explained(error: ContainersError, config: ContainerConfig, sandbox: Sandbox, image: ImageFacts) -> ContainersError:
+    """*error*, or what is wrong with the program: bwrap told that on the caller's own streams, if those are used."""
+    refusal = None if isinstance(error, LimitError) else find_refusal(sandbox, image.layers)
+    if refusal is None:
+        return error
     return ContainerError(
-        f"container {config.name}: cannot execute {config.argv[0]}: the image has no such program",
-        exit_code=127, hint="look at the command's path, or add the package that has it to the spec",
+        f"container {config.name}: cannot execute {config.argv[0]}: {refusal.cause}",
+        output=getattr(error, "output", ""), exit_code=refusal.exit_code, hint=refusal.hint,
     )  # fmt: skip
 
 

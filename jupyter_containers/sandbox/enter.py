@@ -16,7 +16,7 @@ import resource
 import signal
 import sys
 
-from . import kernel
+from . import kernel, signals
 
 TYPE_CHECKING = False  # typing is a slow import here
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def _become_command(orders: Orders, life: int) -> None:
     except BlockingIOError:
         pass
     os.closerange(3, 1 << 20)
+    signals.reset()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED)
     kernel.install_filter(orders["filter"])
     _execute(orders["argv"], orders["env"])
@@ -237,7 +238,8 @@ def _wait(child: int, life: int, new_session: bool) -> None:
     # What a terminal's keys send reaches the child by itself when it is in the terminal's session.
     keys = pass_on if new_session else signal.SIG_IGN
     for number in _PASSED:
-        signal.signal(number, keys if number in _KEYS else pass_on)
+        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or of a background job: it stays so
+            signal.signal(number, keys if number in _KEYS else pass_on)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED)
     _, status = os.waitpid(child, 0)
     os.close(life)

@@ -12,7 +12,7 @@ import errno
 import marshal
 import os
 
-from . import kernel
+from . import kernel, signals
 
 TYPE_CHECKING = False  # typing is a slow import here
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def _launch(orders: Orders) -> None:
         kernel.set_parent_death_signal(kernel.SIGKILL)
         if os.getppid() != orders["parent"]:
             os._exit(125)
+    signals.reset()
     os.execv(orders["argv"][0], orders["argv"])  # noqa: S606
 
 

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import CancelledError, ContainerError, ContainersError, HostError
-from . import idmap, orders
+from . import idmap, orders, signals
 from .bwrap import Bwrap, Fds, find_bwrap, options, this_host
 from .cgroup import Group
 from .choice import expect_bwrap
@@ -116,13 +116,13 @@ def _start(
         inherited = [*pass_fds, args, *fds.all()]
         joins = group.joins if group else ()
         limits = rlimits(sandbox, group)
-        if as_root:
+        if as_root or signals.are_ignored():
             packed = orders.pack(
                 argv,
                 status=status_fd,
                 groups=[str(path) for path in joins],
                 rlimits=limits,
-                identity=idmap.UNPRIVILEGED_ID,
+                identity=idmap.UNPRIVILEGED_ID if as_root else None,
                 stage=idmap.stage_folder(),
                 clones=clones,
                 parent=os.getpid() if sandbox.die_with_parent else 0,

@@ -55,6 +55,8 @@ def make_image(store: Store, tag: str = "busybox", **execution: object) -> str:
         for name in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
             if name != "busybox":
                 (root / "usr/bin" / name).symlink_to("busybox")
+        (root / "usr/bin/lost-script").write_text("#!/no/such\n")
+        (root / "usr/bin/lost-script").chmod(0o755)
         (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
         for name in ("hosts", "hostname", "group"):
             (root / "etc" / name).touch()

@@ -53,6 +53,56 @@ def test_run_passes_streams_and_the_exit_code_on(cli) -> None:
     assert json.loads(cli("ps", "-a", "--json").stdout) == []
 
 
+def test_a_program_that_cannot_be_executed_is_told_whatever_the_streams_are(house, cli, terminal, tmp_path) -> None:
+    for name, code, cause in (
+        ("/etc", 126, "it is a folder"), ("/etc/passwd", 126, "its file mode does not allow it"),
+        ("lost-script", 126, "its interpreter /no/such is not in the image"),
+        ("/etc/no", 127, "the image has no such program"), ("etc", 127, "the image has no such program"),
+    ):  # fmt: skip
+        told = f"cannot execute {name}: {cause}"
+        assert told in cli("run", "--rm", "busybox", name, check=code).stderr  # a pipe
+        assert told in cli("run", "--rm", "-d", "busybox", name, check=code).stderr  # the log
+        with (tmp_path / "file").open("w") as file:
+            done = subprocess.run([*COMMAND, "run", "--rm", "busybox", name], stdout=file, stderr=file, env=house.env)
+        assert done.returncode == code and told in (tmp_path / "file").read_text()
+        child = terminal("run", "--rm", "-it", "busybox", name)
+        child.expect_exact(told)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == code
+    assert json.loads(cli("ps", "-a", "--json").stdout) == []
+
+
+def test_what_the_caller_ignores_the_command_does_not(house) -> None:
+    """nohup ignores SIGHUP, a shell's background job SIGINT and SIGQUIT, Python SIGPIPE; execve(2) passes it on."""
+    ignoring = ["/bin/sh", "-c", "trap '' INT QUIT HUP; exec \"$@\"", "sh", *COMMAND]
+    ignored = ["grep", "SigIgn", "/proc/self/status"]
+
+    def call(*arguments: str) -> str:
+        done = subprocess.run([*ignoring, *arguments], capture_output=True, text=True, env=house.env, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    nothing = "SigIgn:\t0000000000000000\n"
+    assert call("run", "--rm", "busybox", *ignored) == nothing
+    assert call("run", "--rm", "busybox", "sh", "-c", "yes | head -n 1") == "y\n"
+    call("run", "-d", "--name", "worker", "busybox", "sh", "-c", f"{' '.join(ignored)}; sleep 100")
+    assert call("exec", "worker", *ignored) == nothing
+    assert call("logs", "worker") == nothing
+
+
+def test_an_ignored_signal_does_not_reach_the_container(house) -> None:
+    command = "trap '' HUP; exec \"$@\""
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", command, "sh", *COMMAND, "run", "-i", "--rm", "busybox", "sh", "-c", "echo up; read x; echo $x"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=house.env,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate("still here\n", timeout=30)[0] == "still here\n"
+    assert process.returncode == 0
+
+
 def test_options_of_run(cli, tmp_path) -> None:
     (tmp_path / "file").write_text("content\n")
     done = cli(
