@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,12 @@ class _Suites:
     main: Release
     all: tuple[Release, ...]
     """In the order in which equal versions are taken; *main* is one of them."""
+
+    @property
+    def date(self) -> str:
+        """Of the newest, as :attr:`.Base.date`."""
+        newest = max(release.date for release in self.all)
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(newest)) if newest else ""
 
 
 def resolve_debian(
@@ -84,7 +91,7 @@ def resolve_debian(
     found = sorted(interpreters.values(), key=lambda item: versions.version_key(item.full_version))
     base = Base(
         kind="debian", source=spec.base, suite=suites.main.codename, archive=archive,
-        packages=dict(sorted(base_packages.items())),
+        date=suites.date, packages=dict(sorted(base_packages.items())),
     )  # fmt: skip
     # One lock serves all architectures: the oldest interpreter of them decides, should they differ for a day.
     return Debian(base, dict(sorted(added.items())), found[0] if found else None)
@@ -101,12 +108,13 @@ def add_packages(
     upgrade: bool | frozenset[str],
     progress: Progress,
     warn: Warn,
-) -> tuple[str, tuple[DebianPackage, ...]]:
-    """(archive, packages) that the spec's apt list adds to a base in which *installed* is there."""
+) -> tuple[str, str, tuple[DebianPackage, ...]]:
+    """(archive, date, packages) that the spec's apt list adds to a base in which *installed* is there."""
     wishes = [apt.parse_wish(item) for item in spec.packages.apt]
     suites = _find_suites(suite, wishes, fetcher, warn)
     universe = _universe(suites, architecture, wishes, _preferred(previous, upgrade), fetcher, progress)
-    return suites.main.archive, apt.to_lock(_add(universe, installed, wishes), archive=suites.main.archive)
+    added = apt.to_lock(_add(universe, installed, wishes), archive=suites.main.archive)
+    return suites.main.archive, suites.date, added
 
 
 def _add(

@@ -17,6 +17,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
 _VERSION = re.compile(r"[A-Za-z0-9.+~:-]+")
 _PYTHON = re.compile(r"3\.[0-9]{1,3}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _KINDS = frozenset({"debian", "oci", "environment", "scratch"})
 
 Place = tuple[str | int, ...]
@@ -31,6 +32,8 @@ def find_wrong(lock: Lock) -> Iterator[tuple[Place, str]]:
         yield ("base", "kind"), f"{lock.base.kind!r} is none of {', '.join(sorted(_KINDS))}"
     if lock.base.kind == "debian" and not lock.base.packages:
         yield ("base", "packages"), "is missing"
+    if lock.base.date and not _DATE.fullmatch(lock.base.date):
+        yield ("base", "date"), f"{lock.base.date!r} is not of the form 2026-11-21T09:15:44Z"
     if lock.base.kind != "debian" and not _DIGEST.fullmatch(lock.base.digest):
         yield ("base", "digest"), "is not sha256: and 64 hex digits"
     for table, groups in (("base", lock.base.packages), ("apt", lock.apt)):

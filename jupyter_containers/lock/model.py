@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["ArtifactHash", "Base", "DebianPackage", "Interpreter", "Lock", "PythonPackages"]
+__all__ = ["ArtifactHash", "Base", "DebianPackage", "Interpreter", "Lock", "PinnedImage", "PythonPackages"]
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True, omit_defaults=True):
@@ -28,16 +28,35 @@ class DebianPackage(_Value, frozen=True, kw_only=True):
     """The archive that holds it where that is not the base's first (security, for one)."""
 
 
+class PinnedImage(_Value, frozen=True, kw_only=True):
+    """What the name of an image stood for when the lock was made."""
+
+    name: str
+    """As it was written: ``python:3.12``."""
+    digest: str
+    """Of the image's configuration."""
+    reference: str = ""
+    """``docker.io/library/python@sha256:…``, to pull it by; empty for an image that no registry is known to have."""
+    platform: str = ""
+    """That was asked for: ``linux/arm64``."""
+
+
 class Base(_Value, frozen=True, kw_only=True):
     kind: str
-    """``debian``, ``oci`` (an archive or layout on disk, pinned by digest), ``environment`` or ``scratch``."""
+    """``debian``, ``oci`` (an archive or layout on disk, pinned by digest), ``environment``, ``scratch``, ``image`` (in
+    the store or a registry) or ``dockerfile``."""
     source: str
     """As the spec has it: ``debian:trixie``."""
     suite: str = ""
     archive: str = ""
     """URL of the archive's root that was used; a build may take the same .debs from any mirror."""
+    date: str = ""
+    """``2026-11-21T09:15:44Z``: when the newest of the suites that were used was made. What is locked was all to be had
+    then, which is what a snapshot of the archive needs to know."""
     digest: str = ""
-    """Image digest (oci, environment) or the root archive's sha256 (scratch)."""
+    """Image digest (oci, environment, image; dockerfile: of the image that it gave) or the root archive's sha256."""
+    images: tuple[PinnedImage, ...] = ()
+    """The images that a Dockerfile, or a base ``image:``, takes from elsewhere."""
     packages: dict[str, tuple[DebianPackage, ...]] = {}
     """By architecture, sorted by name: the bootstrap set, with Python where the spec wants one."""
 

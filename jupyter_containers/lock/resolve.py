@@ -141,12 +141,12 @@ class _Resolution:
                     f"packages.apt: {self.spec.base} is {contents.name}, and packages are resolved for Debian only",
                     hint="install them with a `build.run` line, or take debian:trixie as base",
                 )
-            archive, added = add_packages(
+            archive, date, added = add_packages(
                 self.spec, contents.suite, contents.installed, architecture=self.architectures[0], fetcher=self.fetcher,
                 previous=self.previous, upgrade=self.upgrade, progress=self.progress, warn=self.warn,
             )  # fmt: skip
             packages = {self.architectures[0]: added}
-            base = msgspec.structs.replace(base, archive=archive)
+            base = msgspec.structs.replace(base, archive=archive, date=date)
         python = None
         if wants:
             interpreter = pick_interpreter(contents, self.spec.python, source=self.spec.base)
