@@ -1,0 +1,57 @@
+/** Commands of the palette are about nothing in particular: here the user is asked what they are to be about. */
+import { InputDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import * as environments from './environments';
+import * as images from './images';
+import type { IContainersModel } from './model';
+import type * as rest from './rest';
+
+type Args = ReadonlyPartialJSONObject;
+
+/** What commands ask with. */
+export interface IAsker {
+  model: IContainersModel;
+  trans: TranslationBundle;
+}
+
+/** The environment that *args* tell, else the one that the user chooses; undefined: none. */
+export function pickEnvironment(
+  { model, trans }: IAsker,
+  args: Args,
+  fits: (item: rest.IEnvironment) => boolean = () => true
+): Promise<rest.IEnvironment | undefined> {
+  const items = environments.sorted(model.environments).filter(fits);
+  return pick(args.environment, model.environments, items, environments.titleOf, trans.__('Which environment?'), trans);
+}
+
+export function pickContainer({ model, trans }: IAsker, args: Args): Promise<rest.IContainer | undefined> {
+  const items = [...model.containers.values()].filter(item => item.status === 'running');
+  return pick(args.container, model.containers, items, item => `${item.image_name} (${item.name})`, trans.__('Which container?'), trans);
+}
+
+export function pickImage({ model, trans }: IAsker, args: Args): Promise<rest.IImage | undefined> {
+  const items = images.sorted(model.images);
+  return pick(args.image, model.images, items, images.titleOf, trans.__('Which image?'), trans);
+}
+
+async function pick<T>(
+  given: unknown,
+  known: ReadonlyMap<string, T>,
+  items: readonly T[],
+  label: (item: T) => string,
+  title: string,
+  trans: TranslationBundle
+): Promise<T | undefined> {
+  if (typeof given === 'string') {
+    return known.get(given);
+  }
+  if (items.length === 0) {
+    await InputDialog.getItem({ title, items: [trans.__('There is none')], okLabel: trans.__('Close') });
+    return undefined;
+  }
+  const labels = items.map(label);
+  const chosen = await InputDialog.getItem({ title, items: labels, editable: false });
+  return chosen.button.accept && chosen.value !== null ? items[labels.indexOf(chosen.value)] : undefined;
+}

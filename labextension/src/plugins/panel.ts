@@ -1,0 +1,53 @@
+import { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { refreshIcon } from '@jupyterlab/ui-components';
+import { Signal } from '@lumino/signaling';
+
+import { containerIcon } from '../icons';
+import type { IContainersModel } from '../model';
+import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
+import { ContainersPanel } from '../widgets/panel';
+import { addCommands } from './commands';
+
+export const panelPlugin: JupyterFrontEndPlugin<void> = {
+  id: `${NAMESPACE}:panel`,
+  description: 'The panel "Containers".',
+  autoStart: true,
+  requires: [IContainers],
+  optional: [ITranslator, ICommandPalette, ILayoutRestorer],
+  activate: (
+    app: JupyterFrontEnd,
+    model: IContainersModel,
+    translator: ITranslator | null,
+    palette: ICommandPalette | null,
+    restorer: ILayoutRestorer | null
+  ) => {
+    const { commands, serviceManager, shell } = app;
+    const words = translator ?? nullTranslator;
+    const trans = words.load('jupyter_containers');
+    const checks = new Signal<object, void>({});
+    addCommands(commands, palette, trans, {
+      [CommandIDs.showPanel]: {
+        label: trans.__('Show Containers'),
+        caption: trans.__('Show environments, what runs, images and the host'),
+        icon: containerIcon,
+        execute: () => shell.activateById(NAMESPACE)
+      },
+      [CommandIDs.checkHost]: {
+        label: trans.__('Check the Host Again'),
+        caption: trans.__('Try again what this host can do'),
+        icon: refreshIcon,
+        execute: () => checks.emit()
+      },
+      [CommandIDs.reconnect]: {
+        label: trans.__('Connect to the Containers Extension Again'),
+        icon: refreshIcon,
+        execute: () => model.reconnect()
+      }
+    });
+    const panel = new ContainersPanel({ model, commands, sessions: serviceManager.sessions, translator: words, checks });
+    shell.add(panel, 'left', { rank: 450 });
+    restorer?.add(panel, NAMESPACE);
+  }
+};

@@ -1,0 +1,222 @@
+/**
+ * Bodies of the REST interface (docs/rest-api.md, server/openapi.yaml), field by field. Times are seconds since the
+ * epoch, sizes are bytes. Fields may be added by the server at any time.
+ */
+
+/** The number of the interface that this front end was written for; the server tells its own in `GET version`. */
+export const API_VERSION = 1;
+
+export interface IVersion {
+  version: string;
+  api: number;
+}
+
+export type EnvironmentState = 'not built' | 'building' | 'ready' | 'out of date' | 'broken';
+
+export interface IEnvironment {
+  name: string;
+  display_name: string;
+  language: string;
+  spec_file: string;
+  image: string | null;
+  built_at: number | null;
+  state: EnvironmentState;
+  reason: string;
+  build_id: string | null;
+  phase: string | null;
+  percent: number | null;
+  size: number | null;
+  own_size: number | null;
+  containers: number;
+  packages?: { apt: number; pip: number } | null;
+}
+
+export type BuildState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
+
+export interface IBuild {
+  id: string;
+  environment: string;
+  spec_file: string;
+  state: BuildState;
+  phase: string | null;
+  percent: number | null;
+  started_at: number | null;
+  ended_at: number | null;
+  image: string;
+  error: string;
+  hint: string;
+}
+
+/** One message of a build; fields that say nothing are left out. */
+export interface IBuildEvent {
+  kind: 'phase' | 'step' | 'progress' | 'output' | 'result';
+  time: number;
+  phase?: string;
+  step?: string;
+  step_id?: string;
+  cached?: boolean;
+  done?: number;
+  total?: number;
+  unit?: '' | 'bytes' | 'items';
+  text?: string;
+  image?: string;
+  error?: string;
+  hint?: string;
+}
+
+export interface ILayer {
+  diff_id: string;
+  size: number;
+  created_by: string;
+}
+
+export interface IImage {
+  digest: string;
+  references: string[];
+  created_at: number;
+  layers: ILayer[];
+  size: number;
+  own_size: number;
+  environments: string[];
+}
+
+export interface ILimit {
+  limit: string;
+  asked: number;
+  enforced_by: string;
+  note: string;
+}
+
+export interface IContainer {
+  id: string;
+  name: string;
+  image: string;
+  image_name: string;
+  kind: string;
+  argv: string[];
+  status: 'created' | 'running' | 'paused' | 'exited';
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  pid: number | null;
+  exit_code: number | null;
+  cause: string;
+  limits: ILimit[];
+  labels: { [name: string]: string };
+}
+
+/** One look at what a container uses; `cpu_percent` 100 is one CPU. */
+export interface ISample {
+  id: string;
+  cpu_percent: number;
+  memory: number;
+  memory_limit: number | null;
+  memory_peak: number | null;
+  pids: number;
+  at: number;
+}
+
+export interface IFinding {
+  name: string;
+  status: 'ok' | 'warning' | 'failed';
+  found: string;
+  remedy: string;
+}
+
+export interface IDiagnosis {
+  checked_at: number;
+  findings: IFinding[];
+  store?: { path: string; bytes: number; free: number } | null;
+}
+
+export interface IProblem {
+  file: string;
+  line: number | null;
+  key: string;
+  cause: string;
+  remedy: string;
+}
+
+/** The body of every answer with a status of 400 or more. */
+export interface IErrorReply {
+  message: string;
+  reason: string;
+  hint: string;
+  problems: IProblem[];
+  output: string;
+}
+
+export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+
+/** A transfer or another long piece of work that is not a build. */
+export interface IJob {
+  id: string;
+  kind: string;
+  title: string;
+  state: JobState;
+  percent: number | null;
+  error: string;
+  hint: string;
+}
+
+export interface ISpecFile {
+  path: string;
+  text: string;
+  version: string;
+  editable: boolean;
+}
+
+export interface ISpecCheck {
+  problems: IProblem[];
+  spec: { [key: string]: unknown } | null;
+}
+
+export interface ISpecDraft {
+  text: string;
+  folder: string;
+  found: string[];
+  notes: string[];
+}
+
+/** How the lock of an environment differs from what is in its image. */
+export interface ILockDiff {
+  added: string[];
+  removed: string[];
+  changed: { name: string; before: string; after: string }[];
+  reasons: string[];
+}
+
+export interface IPackage {
+  name: string;
+  version: string;
+  summary: string;
+  requires_python: string;
+}
+
+export interface IPackageSearch {
+  items: IPackage[];
+  source: string;
+}
+
+/** What the feed sends first, and again after each reconnection. */
+export interface ISnapshot {
+  environments: IEnvironment[];
+  containers: IContainer[];
+  builds: IBuild[];
+  images: IImage[];
+  jobs?: IJob[];
+}
+
+/** What the feed sends when one thing has changed; `item` null: it is gone. */
+export type FeedChange =
+  | { kind: 'environment'; key: string; item: IEnvironment | null }
+  | { kind: 'container'; key: string; item: IContainer | null }
+  | { kind: 'build'; key: string; item: IBuild | null }
+  | { kind: 'image'; key: string; item: IImage | null }
+  | { kind: 'job'; key: string; item: IJob | null };
+
+/** What a prune removes, or would. */
+export interface IPruned {
+  removed: string[];
+  freed: number;
+}

@@ -1,0 +1,61 @@
+/** Names that other plugins, menus and settings use. */
+import { Token } from '@lumino/coreutils';
+
+import type { IContainersModel } from './model';
+
+export const NAMESPACE = 'jupyter-containers';
+
+export const IContainers = new Token<IContainersModel>(
+  `${NAMESPACE}:IContainers`,
+  'Environments, builds, containers and images of the server, kept up to date.'
+);
+
+/** Commands. Those about a thing take its key as the argument of the kind's name, and ask where it is missing. */
+export namespace CommandIDs {
+  export const showPanel = `${NAMESPACE}:show-panel`;
+  export const reconnect = `${NAMESPACE}:reconnect`;
+
+  export const newEnvironment = `${NAMESPACE}:new-environment`;
+  export const startNotebook = `${NAMESPACE}:start-notebook`;
+  export const build = `${NAMESPACE}:build`;
+  export const rebuild = `${NAMESPACE}:rebuild`;
+  export const cancelBuild = `${NAMESPACE}:cancel-build`;
+  export const editSpec = `${NAMESPACE}:edit-spec`;
+  export const showLockDiff = `${NAMESPACE}:show-lock-diff`;
+  export const saveEnvironment = `${NAMESPACE}:save-environment`;
+  export const pushEnvironment = `${NAMESPACE}:push-environment`;
+  export const deleteEnvironment = `${NAMESPACE}:delete-environment`;
+  export const showBuildLog = `${NAMESPACE}:show-build-log`;
+
+  export const restartContainer = `${NAMESPACE}:restart-container`;
+  export const stopContainer = `${NAMESPACE}:stop-container`;
+  export const openTerminal = `${NAMESPACE}:open-terminal`;
+  export const commitContainer = `${NAMESPACE}:commit-container`;
+  export const showContainerLog = `${NAMESPACE}:show-container-log`;
+  export const openNotebook = `${NAMESPACE}:open-notebook-of-container`;
+
+  export const showHistory = `${NAMESPACE}:show-image-history`;
+  export const removeImage = `${NAMESPACE}:remove-image`;
+  export const pullImage = `${NAMESPACE}:pull-image`;
+  export const loadArchive = `${NAMESPACE}:load-archive`;
+  export const prune = `${NAMESPACE}:prune-images`;
+
+  export const checkHost = `${NAMESPACE}:check-host`;
+
+  export const copyLog = `${NAMESPACE}:copy-log`;
+  export const followLog = `${NAMESPACE}:follow-log`;
+  export const searchLog = `${NAMESPACE}:search-log`;
+  export const wrapLog = `${NAMESPACE}:wrap-log`;
+}
+
+/** Labels that this program puts on the containers of kernels. */
+export namespace Labels {
+  export const environment = 'org.jupyter-containers.environment';
+  export const kernel = 'org.jupyter-containers.kernel-id';
+  export const notebook = 'org.jupyter-containers.notebook';
+}
+
+/** The name of the kernelspec of an environment, as `kernels/kernelspec.py` makes it. */
+export function kernelspecName(environment: string): string {
+  return `jc-${environment.toLowerCase()}`;
+}

@@ -1,0 +1,78 @@
+/** A list that the arrow keys walk through: one stop of the Tab key, then those of the row that has the focus. */
+import React, { useCallback, useRef, useState } from 'react';
+
+export interface IListProps<T> {
+  label: string;
+  items: readonly T[];
+  keyOf: (item: T) => string;
+  /** Renders a row; what can have the focus in it takes *tabIndex*, and its first is what the arrows go to. */
+  children: (item: T, tabIndex: 0 | -1) => React.ReactNode;
+}
+
+export function List<T>(props: IListProps<T>): React.JSX.Element {
+  const { items, keyOf } = props;
+  const [current, setCurrent] = useState('');
+  const list = useRef<HTMLUListElement>(null);
+  // The row that had the focus may be gone.
+  const entry = items.some(item => keyOf(item) === current) ? current : items.length > 0 ? keyOf(items[0]) : '';
+
+  const onKeyDown = useCallback((event: React.KeyboardEvent) => {
+    const target = event.target as HTMLElement;
+    const row = target.closest('li[data-key]');
+    if (!row || !list.current || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) {
+      return;
+    }
+    const rows = [...list.current.querySelectorAll(':scope > li')];
+    const controls = [...row.querySelectorAll<HTMLElement>('button')];
+    const next = walk(event.key, rows.indexOf(row), rows.length, controls.indexOf(target), controls.length);
+    if (next) {
+      event.preventDefault();
+      const wanted = [...rows[next.row].querySelectorAll<HTMLElement>('button')][next.control];
+      wanted?.focus();
+    }
+  }, []);
+
+  const onFocus = useCallback((event: React.FocusEvent) => {
+    const row = (event.target as HTMLElement).closest<HTMLElement>('li[data-key]');
+    setCurrent(row?.dataset.key ?? '');
+  }, []);
+
+  return (
+    <ul className="jp-Containers-list" aria-label={props.label} ref={list} onKeyDown={onKeyDown} onFocus={onFocus}>
+      {items.map(item => {
+        const key = keyOf(item);
+        return (
+          <li key={key} data-key={key}>
+            {props.children(item, key === entry ? 0 : -1)}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+/** Where a key leads from a control of a row; null: nowhere. */
+export function walk(
+  key: string,
+  row: number,
+  rows: number,
+  control: number,
+  controls: number
+): { row: number; control: number } | null {
+  switch (key) {
+    case 'ArrowDown':
+      return row + 1 < rows ? { row: row + 1, control: 0 } : null;
+    case 'ArrowUp':
+      return row > 0 ? { row: row - 1, control: 0 } : null;
+    case 'Home':
+      return { row: 0, control: 0 };
+    case 'End':
+      return { row: rows - 1, control: 0 };
+    case 'ArrowRight':
+      return control + 1 < controls ? { row, control: control + 1 } : null;
+    case 'ArrowLeft':
+      return control > 0 ? { row, control: control - 1 } : null;
+    default:
+      return null;
+  }
+}

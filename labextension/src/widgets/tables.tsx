@@ -1,0 +1,100 @@
+/** What dialogs show: lock differences, the history of an image, what a prune removes. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import React from 'react';
+
+import { formatSize, shortDigest } from '../format';
+import type { ILayer, ILockDiff, IPruned } from '../rest';
+
+/** The body of a dialog. */
+export function body(element: React.ReactElement): ReactWidget {
+  const widget = ReactWidget.create(element);
+  widget.addClass('jp-Containers-dialog');
+  return widget;
+}
+
+export function LockDiff(props: { diff: ILockDiff; trans: TranslationBundle }): React.JSX.Element {
+  const { diff, trans } = props;
+  const same = diff.added.length + diff.removed.length + diff.changed.length === 0;
+  return (
+    <>
+      {diff.reasons.map(reason => (
+        <p key={reason}>{reason}</p>
+      ))}
+      {same && <p>{trans.__('The lock has what the image has.')}</p>}
+      {!same && (
+        <table className="jp-Containers-table">
+          <thead>
+            <tr>
+              <th scope="col">{trans.__('Package')}</th>
+              <th scope="col">{trans.__('In the image')}</th>
+              <th scope="col">{trans.__('In the lock')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {diff.changed.map(item => (
+              <Change key={item.name} name={item.name} before={item.before} after={item.after} />
+            ))}
+            {diff.added.map(name => (
+              <Change key={`+${name}`} name={name} before="—" after={trans.__('added')} />
+            ))}
+            {diff.removed.map(name => (
+              <Change key={`-${name}`} name={name} before={trans.__('removed')} after="—" />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </>
+  );
+}
+
+function Change(props: { name: string; before: string; after: string }): React.JSX.Element {
+  return (
+    <tr>
+      <th scope="row">{props.name}</th>
+      <td>{props.before}</td>
+      <td>{props.after}</td>
+    </tr>
+  );
+}
+
+export function History(props: { layers: readonly ILayer[]; trans: TranslationBundle }): React.JSX.Element {
+  const { layers, trans } = props;
+  return (
+    <table className="jp-Containers-table">
+      <thead>
+        <tr>
+          <th scope="col">{trans.__('Made by')}</th>
+          <th scope="col">{trans.__('Layer')}</th>
+          <th scope="col">{trans.__('Size')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {[...layers].reverse().map((layer, index) => (
+          <tr key={index}>
+            <td className="jp-Containers-made">{layer.created_by}</td>
+            <td>{layer.diff_id ? <code title={layer.diff_id}>{shortDigest(layer.diff_id)}</code> : '—'}</td>
+            <td className="jp-Containers-number">{formatSize(layer.size)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+export function Prune(props: { pruned: IPruned; trans: TranslationBundle }): React.JSX.Element {
+  const { pruned, trans } = props;
+  if (pruned.removed.length === 0) {
+    return <p>{trans.__('There is nothing to remove: all that is in the store is in use.')}</p>;
+  }
+  return (
+    <>
+      <p>{trans.__('This goes, and frees %1:', formatSize(pruned.freed))}</p>
+      <ul className="jp-Containers-goes">
+        {pruned.removed.map(item => (
+          <li key={item}>{item}</li>
+        ))}
+      </ul>
+    </>
+  );
+}
