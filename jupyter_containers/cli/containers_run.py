@@ -7,7 +7,7 @@ import signal
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import NotFoundError
 from .base import Command
@@ -20,19 +20,19 @@ from .container_options import (
     parse_pair,
     without_separator,
 )
+from .run_settings import LIMITS, check_settings, merged, read_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
     from ..environments import Environments
-    from ..runtime.base import BindMount, Container
+    from ..runtime.base import Container
     from ..spec.model import LoadedSpec
     from ..views import Resolved
 
 __all__ = ["Run"]
 
-_LIMITS = ("memory", "cpus", "pids", "disk", "gpus")
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -67,7 +67,7 @@ class Run(Command):
         add("--pids-limit", type=above_zero(int), metavar="N", dest="pids", help="processes and threads at once")
         add("--disk", type=parse_limit_size, metavar="SIZE", help="of the writable layer")
         add("--gpus", type=int, metavar="N")
-        add("--accept-unenforced", action="append", default=[], choices=_LIMITS, metavar="LIMIT",
+        add("--accept-unenforced", action="append", default=[], choices=LIMITS, metavar="LIMIT",
             help="run even if this host can't enforce it")  # fmt: skip
         add("--label", action="append", default=[], metavar="K=V")
         add("image", metavar="ENV|IMAGE", help="an environment's name or folder, or an image")
@@ -79,16 +79,20 @@ class Run(Command):
         mounts = tuple(parse_mount(text) for text in options.volume)
         env = parse_environment(options.env)
         labels = dict(parse_pair(text) for text in options.label)
+        asked = {name: getattr(options, name) for name in (*LIMITS, "network") if getattr(options, name) is not None}
+        accepted = tuple(options.accept_unenforced)
         environments = Environments()
         environments.reap()
-        resolved = resolve_or_build(environments, options.image)
+        # Before a build that may take minutes.
+        resolved = resolve_or_build(
+            environments, options.image, check=lambda loaded: check_settings(environments, loaded, asked, accepted)
+        )
         defaults = read_defaults(resolved)
-        asked = {name: getattr(options, name) for name in (*_LIMITS, "network") if getattr(options, name) is not None}
         container = environments.create(
             options.image if resolved.environment is None else resolved.environment.name,
             command_of(environments, resolved, options.command),
             name=options.name, env=env, cwd=options.workdir, user=options.user, hostname=options.hostname,
-            accept_unenforced=tuple(options.accept_unenforced), tty=options.tty, remove=options.rm,
+            accept_unenforced=accepted, tty=options.tty, remove=options.rm,
             die_with_parent=not options.detach, labels=labels, **merged(defaults, asked, mounts),
         )  # fmt: skip
         try:
@@ -161,61 +165,25 @@ def forwarded(container: Container) -> Iterator[Callable[[], None]]:
             signal.signal(number, handler)
 
 
-def resolve_or_build(environments: Environments, reference: str) -> Resolved:
-    """What *reference* stands for; an environment that is not built, and the spec in a path, is built with progress."""
+def resolve_or_build(environments: Environments, reference: str, *, check: Callable[[LoadedSpec], None]) -> Resolved:
+    """What *reference* stands for; an environment that is not built, and the spec in a path, is built with progress,
+    once *check* has let it pass."""
+    spec_file = reference
     if not is_path(reference):
         try:
             return environments.resolve(reference)
         except NotFoundError:
-            environments.view(reference)  # raises, and names what there is, for something that can't be built
+            # Raises, and names what there is, for something that can't be built.
+            spec_file = environments.view(reference).spec_file
+    from ..spec.load import load_spec
     from ..views import Resolved
     from .progress import BuildProgress
 
+    if Path(spec_file).expanduser().exists():  # else the build tells that it is gone
+        check(load_spec(Path(spec_file).expanduser()))
     with BuildProgress(verbose=False) as monitor:
         built = environments.build(reference, monitor=monitor)
     return Resolved(reference=reference, image=built.image.digest, environment=built.record)
-
-
-def read_defaults(resolved: Resolved) -> dict[str, Any]:
-    """What the environment's spec says of limits, network and mounts; empty for an image without a spec."""
-    entry = resolved.environment
-    if entry is None or not entry.spec_file or not Path(entry.spec_file).exists():
-        return {}
-    from ..runtime.base import BindMount
-    from ..spec.grants import check_granted
-    from ..spec.load import load_spec
-
-    loaded = load_spec(Path(entry.spec_file))
-    check_granted(entry, loaded)
-    spec = loaded.spec
-    found: dict[str, Any] = {name: getattr(spec.resources, name) for name in _LIMITS}
-    found["network"] = spec.network
-    found["mounts"] = tuple(
-        BindMount(source=str(source), target=mount.target, mode=mount.mode)
-        for mount, source in zip(spec.mounts, checked_sources(loaded), strict=True)
-    )
-    return found
-
-
-def checked_sources(loaded: LoadedSpec) -> tuple[Path, ...]:
-    """The real sources of a spec's mounts. The spec may be a stranger's, so it gets no more here than in a kernel;
-    ``-v`` is the user's own word."""
-    if not loaded.spec.mounts:
-        return ()
-    from ..kernels.folders import Guarded, check_mount
-    from ..paths import Paths
-    from ..spec.inputs import mount_source
-
-    guarded = Guarded.current(Paths.current())
-    sources = (mount_source(loaded, mount) for mount in loaded.spec.mounts)
-    return tuple(check_mount(source, guarded, what="the spec's mount", foreign=True) for source in sources)
-
-
-def merged(defaults: dict[str, Any], asked: dict[str, Any], mounts: tuple[BindMount, ...]) -> dict[str, Any]:
-    """The spec's settings under those of the command line; a mount replaces the spec's of the same target."""
-    targets = {mount.target for mount in mounts}
-    kept = tuple(mount for mount in defaults.get("mounts", ()) if mount.target not in targets)
-    return {**defaults, **asked, "mounts": (*kept, *mounts)}
 
 
 def command_of(environments: Environments, resolved: Resolved, words: list[str]) -> list[str]:

@@ -93,7 +93,7 @@ def execute_notebooks(
     """
     read = [(path, read_notebook(path)) for path in notebooks]
     outputs = _choose_outputs(notebooks, output_dir=output_dir, inplace=inplace)
-    sources = find_sources(read, env, monitor=monitor)
+    sources = find_sources(read, env, settings=options, monitor=monitor)
     tasks = [
         _Task(path, notebook, source, output)
         for (path, notebook), source, output in zip(read, sources, outputs, strict=True)

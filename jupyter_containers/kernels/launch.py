@@ -12,12 +12,12 @@ import msgspec
 from ..errors import InputError
 from ..runtime.base import BindMount, ContainerConfig
 from ..spec.inputs import find_missing_mounts, mount_source
-from ..spec.model import EnvironmentSpec, Kernel, LoadedSpec
+from ..spec.model import EnvironmentSpec, Kernel, LoadedSpec, Resources
 from .connection import ConnectionFolder
 from .folders import Guarded, check_mount
 from .options import KernelOptions
 
-__all__ = ["ENVIRONMENT_LABEL", "Target", "kernel_config", "pick_environment"]
+__all__ = ["ENVIRONMENT_LABEL", "Target", "check_mounts", "kernel_config", "pick_environment", "wanted_limits"]
 
 ENVIRONMENT_LABEL = "org.jupyter-containers.environment"
 
@@ -82,6 +82,12 @@ def kernel_argv(
     return (*filled, *extra)
 
 
+def wanted_limits(spec: EnvironmentSpec, options: KernelOptions) -> Resources:
+    """The spec's limits, under those of the options."""
+    asked = {"memory": options.memory_bytes, "cpus": options.cpus, "pids": options.pids}
+    return msgspec.structs.replace(spec.resources, **{key: value for key, value in asked.items() if value is not None})
+
+
 def kernel_config(
     target: Target,
     options: KernelOptions,
@@ -101,7 +107,7 @@ def kernel_config(
     mounts = [*_folder_mounts(options, guarded, folder), *_spec_mounts(target, options, guarded)]
     mounts.append(BindMount(source=str(connection.path), target=str(connection.path), mode="rw"))
     seen = folder is not None and options.mount_folder != "none"
-    memory = options.memory_bytes if options.memory else spec.resources.memory
+    limits = wanted_limits(spec, options)
     return ContainerConfig(
         image=target.image,
         image_name=target.name,
@@ -110,11 +116,11 @@ def kernel_config(
         cwd=str(folder) if seen else "",
         mounts=tuple(mounts),
         network=options.network or spec.network,
-        memory=memory,
-        cpus=options.cpus if options.cpus is not None else spec.resources.cpus,
-        pids=options.pids if options.pids is not None else spec.resources.pids,
-        disk=spec.resources.disk,
-        gpus=spec.resources.gpus,
+        memory=limits.memory,
+        cpus=limits.cpus,
+        pids=limits.pids,
+        disk=limits.disk,
+        gpus=limits.gpus,
         accept_unenforced=options.accept_unenforced,
         # The server's death must not leave a kernel behind; what the reaper removes after it is in `scratch`.
         die_with_parent=True,
@@ -122,6 +128,13 @@ def kernel_config(
         kind="kernel",
         labels={**spec.labels, ENVIRONMENT_LABEL: target.name},
     )
+
+
+def check_mounts(loaded: LoadedSpec) -> None:
+    """:class:`InputError` where a source of the spec's mounts is not there."""
+    missing = find_missing_mounts(loaded)
+    if missing:
+        raise InputError(f"the kernel of {loaded.spec.name} can't start: a mount's source is missing", problems=missing)
 
 
 def _folder_mounts(options: KernelOptions, guarded: Guarded, folder: Path | None) -> list[BindMount]:
@@ -135,9 +148,7 @@ def _folder_mounts(options: KernelOptions, guarded: Guarded, folder: Path | None
 def _spec_mounts(target: Target, options: KernelOptions, guarded: Guarded) -> list[BindMount]:
     if target.loaded is None:
         return []
-    missing = find_missing_mounts(target.loaded)
-    if missing:
-        raise InputError(f"the kernel of {target.name} can't start: a mount's source is missing", problems=missing)
+    check_mounts(target.loaded)
     mounts: list[BindMount] = []
     for mount in target.loaded.spec.mounts:
         source = mount_source(target.loaded, mount)

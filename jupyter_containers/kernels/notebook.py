@@ -22,7 +22,7 @@ from ..errors import ContainersError, KernelError
 from ..runtime.base import Container
 from .ending import describe_end
 from .kernelspec import PROVISIONER
-from .options import KernelOptions
+from .options import KernelOptions, merge_options
 from .provisioner import ContainerProvisioner
 from .source import Source
 
@@ -57,7 +57,7 @@ async def open_kernel(
 
     :class:`.ContainersError` where it can't be started.
     """
-    config = _merge(source.options, options)
+    config = merge_options(source.options, options)
     provisioner = {"provisioner_name": PROVISIONER, "config": msgspec.to_builtins(config)}
     spec = KernelSpec(
         display_name=source.name, language=source.language, argv=[], metadata={"kernel_provisioner": provisioner}
@@ -82,14 +82,6 @@ async def open_kernel(
     finally:
         if manager.has_kernel:
             await manager.shutdown_kernel(now=not await manager.is_alive())
-
-
-def _merge(options: KernelOptions, extra: KernelOptions | None) -> KernelOptions:
-    if extra is None:
-        return options
-    own = ("environment", "spec_file", "image", "build")
-    changed = {key: getattr(extra, key) for key in KernelOptions.__struct_fields__ if key not in own}
-    return msgspec.structs.replace(options, **changed)
 
 
 def _not_ready(source: Source, container: Container, error: Exception) -> KernelError:

@@ -9,7 +9,7 @@ import msgspec
 from ..errors import InputError, Problem
 from ..spec.sizes import parse_size
 
-__all__ = ["KernelOptions", "check_options"]
+__all__ = ["KernelOptions", "check_options", "merge_options"]
 
 
 class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -80,3 +80,12 @@ def check_options(values: dict[str, Any], *, source: str, partial: bool = False)
     if problems:
         raise InputError(f"{source} does not describe a kernel's container", problems=problems)
     return msgspec.convert(values, KernelOptions)
+
+
+def merge_options(options: KernelOptions, extra: KernelOptions | None) -> KernelOptions:
+    """*options* with all settings of *extra*; what to run, and when to build it, stays."""
+    if extra is None:
+        return options
+    own = ("environment", "spec_file", "image", "build")
+    changed = {key: getattr(extra, key) for key in KernelOptions.__struct_fields__ if key not in own}
+    return msgspec.structs.replace(options, **changed)

@@ -121,7 +121,7 @@ class ContainerProvisioner(KernelTraits):
         self._cancel = cancel = threading.Event()
         try:
             return await run_in_thread(
-                lambda: build_target(options, host.paths, monitor=self._log_build, cancel=cancel), name="kernel-build"
+                lambda: build_target(options, host, monitor=self._log_build, cancel=cancel), name="kernel-build"
             )
         except asyncio.CancelledError:
             cancel.set()

@@ -12,8 +12,8 @@ from ..build.monitor import Monitor, silent
 from ..errors import InputError
 from .host import current_host
 from .launch import Target
-from .options import KernelOptions
-from .target import build_target, find_target
+from .options import KernelOptions, merge_options
+from .target import build_target, find_target, load_target
 
 __all__ = ["Source", "find_sources"]
 
@@ -34,29 +34,46 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_sources(
-    notebooks: Sequence[tuple[Path, Any]], env: str = "", *, monitor: Monitor = silent
+    notebooks: Sequence[tuple[Path, Any]],
+    env: str = "",
+    *,
+    settings: KernelOptions | None = None,
+    monitor: Monitor = silent,
 ) -> tuple[Source, ...]:
-    """A source for each of *notebooks* (path and content). Errors are those of a build, and :class:`InputError` for a
-    notebook in a language that its environment does not speak."""
-    made: dict[tuple[str, str], Source] = {}
-    found = []
+    """A source for each of *notebooks* (path and content), whose kernels are to start with *settings*.
+
+    Errors are those of :func:`.target.build_target`, and :class:`InputError` for a notebook in a language that its
+    environment does not speak.
+    """
+    host = current_host()
+    asked: dict[tuple[str, str], KernelOptions] = {}
+    targets: dict[tuple[str, str], Target | None] = {}
+    keys = []
     for path, notebook in notebooks:
         options = _named(env) if env else _own(path)
         key = (options.environment, options.spec_file)
-        if key not in made:
-            made[key] = _prepare(options, monitor)
-        check_language(path, notebook, made[key])
-        found.append(made[key])
-    return tuple(found)
+        if key not in asked:
+            asked[key], targets[key] = options, find_target(options, host.paths, host.store)
+        _check_language(path, notebook, options, targets[key])  # of all, before anything is built
+        keys.append(key)
+    made = {key: _prepare(asked[key], targets[key], settings, monitor) for key in asked}
+    return tuple(made[key] for key in keys)
 
 
-def check_language(path: Path, notebook: Any, source: Source) -> None:
-    """:class:`InputError` where *notebook* says that it is written in another language than *source*'s kernel."""
+def _check_language(path: Path, notebook: Any, options: KernelOptions, target: Target | None) -> None:
+    """:class:`InputError` where *notebook* says that it is written in another language than the kernel's."""
     metadata = notebook.metadata
     wanted = metadata.get("language_info", {}).get("name") or metadata.get("kernelspec", {}).get("language") or ""
-    if wanted and wanted.lower() != source.language:
+    if not wanted:
+        return
+    if target is not None:
+        name, kernel = target.name, target.kernel
+    else:
+        spec = load_target(options, current_host().paths).spec
+        name, kernel = spec.name, spec.kernel
+    if wanted.lower() != kernel.language.lower():
         raise InputError(
-            f"{path} is written in {wanted}, but the kernel of {source.name} speaks {source.language}",
+            f"{path} is written in {wanted}, but the kernel of {name} speaks {kernel.language.lower()}",
             hint="name another environment with --env, or set `kernel.language` and `kernel.argv` in the spec",
         )
 
@@ -76,8 +93,8 @@ def _own(path: Path) -> KernelOptions:
     return KernelOptions(spec_file=str(path.absolute() if own else loaded.folder))
 
 
-def _prepare(options: KernelOptions, monitor: Monitor) -> Source:
-    host = current_host()
-    target = find_target(options, host.paths, host.store) or build_target(options, host.paths, monitor=monitor)
+def _prepare(options: KernelOptions, target: Target | None, settings: KernelOptions | None, monitor: Monitor) -> Source:
+    if target is None:
+        target = build_target(merge_options(options, settings), current_host(), monitor=monitor)
     # From here on the image is there and stays the same for every notebook of this run.
     return Source(options=msgspec.structs.replace(options, build="missing"), target=target)

@@ -39,7 +39,7 @@ def run_kernel(options: KernelOptions, connection_file: Path, *, monitor: Monito
     """
     info = _read_connection(connection_file)
     host = current_host()
-    target = find_target(options, host.paths, host.store) or build_target(options, host.paths, monitor=monitor)
+    target = find_target(options, host.paths, host.store) or build_target(options, host, monitor=monitor)
     connection = ConnectionFolder.choose(host.paths)
     env = pick_environment(dict(os.environ), {}, options.pass_env)
     config = kernel_config(

@@ -15,14 +15,15 @@ from ..paths import Paths
 from ..spec.catalog import Record, find_record, list_records
 from ..spec.grants import check_granted
 from ..spec.model import Kernel, LoadedSpec
-from .launch import Target
+from .host import Host
+from .launch import Target, check_mounts, wanted_limits
 from .options import KernelOptions
 
 if TYPE_CHECKING:
     from ..image.model import Image
     from ..image.store import Store
 
-__all__ = ["build_target", "find_target", "image_target"]
+__all__ = ["build_target", "find_target", "image_target", "load_target"]
 
 PYTHON_LABEL = "org.jupyter-containers.python"
 KERNEL_LABEL = "org.jupyter-containers.kernel"
@@ -58,10 +59,24 @@ def find_target(options: KernelOptions, paths: Paths, store: Store) -> Target | 
 
 
 def build_target(
-    options: KernelOptions, paths: Paths, *, monitor: Monitor = silent, cancel: threading.Event | None = None
+    options: KernelOptions, host: Host, *, monitor: Monitor = silent, cancel: threading.Event | None = None
 ) -> Target:
-    """Build what *options* name; blocks. Errors are those of :func:`..build.ensure.ensure_built`."""
+    """Build what *options* name; blocks. Errors are those of :func:`..build.ensure.ensure_built`.
+
+    What would keep the kernel from starting afterwards, whatever the image, is said first.
+    """
     from ..build.ensure import ensure_built
+
+    loaded = load_target(options, host.paths)
+    host.runtime.check_limits(wanted_limits(loaded.spec, options), accept=options.accept_unenforced)
+    check_mounts(loaded)
+    built = ensure_built(loaded, paths=host.paths, monitor=monitor, cancel=cancel)
+    return image_target(built.image, name=built.loaded.spec.name, loaded=built.loaded)
+
+
+def load_target(options: KernelOptions, paths: Paths) -> LoadedSpec:
+    """The spec that a build of what *options* name is made from; :class:`SpecError`, :class:`NotFoundError`, and
+    :class:`InputError` where it asks for more than it was granted."""
     from ..spec.load import load_spec
 
     entry = find_entry(options, paths)
@@ -71,10 +86,10 @@ def build_target(
             f"the environment {entry.name} is not built, and its spec {source} is gone",
             hint=f"put the spec back, or `jupyter containers env remove {entry.name}`",
         )
+    loaded = load_spec(source)
     if entry is not None:
-        check_granted(entry, load_spec(source))
-    built = ensure_built(source, paths=paths, monitor=monitor, cancel=cancel)
-    return image_target(built.image, name=built.loaded.spec.name, loaded=built.loaded)
+        check_granted(entry, loaded)
+    return loaded
 
 
 def image_target(image: Image, *, name: str, loaded: LoadedSpec | None = None) -> Target:

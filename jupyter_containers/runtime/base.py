@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from ..spec.model import Resources
 
 __all__ = [
     "BindMount",
@@ -186,6 +189,10 @@ class Runtime(Protocol):
 
     def list(self, *, all: bool = False) -> tuple[ContainerState, ...]:
         """Running ones, or all, newest first."""
+
+    def check_limits(self, limits: Resources, *, accept: Collection[str] = ()) -> None:
+        """:class:`~jupyter_containers.errors.LimitError` for a limit that can't be enforced here and that *accept* does
+        not name: what :meth:`Container.start` would say, before an image is made for it."""
 
     def reap(self) -> tuple[str, ...]:
         """Remove what crashed owners left: containers without their process, groups, sockets. Returns the ids."""

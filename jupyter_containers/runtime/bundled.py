@@ -7,8 +7,10 @@ not to outlive it (kernels, `run` in the foreground), a monitor of its own other
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,6 +23,9 @@ from .container import BundledContainer
 from .folder import Folder, create_folder, find_folder, list_folders
 from .removal import is_lasting, pin_name, settle_container
 from .translate import check_mounts
+
+if TYPE_CHECKING:
+    from ..spec.model import Resources
 
 __all__ = ["BundledRuntime"]
 
@@ -65,6 +70,11 @@ class BundledRuntime:
                 states.append(folder.state())
         wanted = (state for state in states if all or state.status in ("running", "paused"))
         return tuple(sorted(wanted, key=lambda state: state.created_at, reverse=True))
+
+    def check_limits(self, limits: Resources, *, accept: Collection[str] = ()) -> None:
+        from .limits import check_limits  # late: control groups are nothing to a start without limits
+
+        check_limits(limits, accept=accept)
 
     def reap(self) -> tuple[str, ...]:
         """As of :class:`.base.Runtime`: the second line, behind the reaper and the monitors.

@@ -19,7 +19,8 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from ..errors import ConflictError, ContainerError, NotFoundError
+from ..errors import ConflictError, ContainerError, LimitError, NotFoundError
+from ..spec.model import Resources
 from .base import Change, ContainerConfig, ContainerState, LimitReport, Stats, Stdio
 from .names import make_name
 
@@ -159,6 +160,8 @@ class FakeRuntime:
     def __init__(self, *, images: Collection[str] | None = None, program: Program | None = None) -> None:
         self.images = images
         self.program = program
+        self.unenforceable: set[str] = set()
+        """Names of limits that this host is to have no means for."""
         self.start_error: Exception | None = None
         """Raised by every start while set."""
         self.containers: list[FakeContainer] = []
@@ -189,6 +192,11 @@ class FakeRuntime:
     def list(self, *, all: bool = False) -> tuple[ContainerState, ...]:
         states = (item.state() for item in reversed(self.containers))
         return tuple(state for state in states if all or state.status in ("running", "paused"))
+
+    def check_limits(self, limits: Resources, *, accept: Collection[str] = ()) -> None:
+        refused = [name for name in sorted(self.unenforceable - set(accept)) if getattr(limits, name) is not None]
+        if refused:
+            raise LimitError(f"this host can't enforce {', '.join(refused)}")
 
     def reap(self) -> tuple[str, ...]:
         return ()

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
+from ..sandbox import cgroup
 from ..sandbox.cgroup import Group, make_group
 from ..sandbox.model import Limits
+from ..spec.model import Resources
 from .base import ContainerConfig, LimitReport
+from .gpu import choose_gpus
 from .removal import group_name
 
-__all__ = ["apply_limits", "report_limits", "sandbox_limits"]
+__all__ = ["apply_limits", "check_limits", "report_limits", "sandbox_limits"]
 
 
-def sandbox_limits(config: ContainerConfig) -> Limits:
+def check_limits(limits: Resources, *, accept: Collection[str] = ()) -> None:
+    """Say now what a start would: :class:`~jupyter_containers.errors.LimitError`. Makes nothing."""
+    cgroup.check_limits(sandbox_limits(limits), accept=accept)
+    choose_gpus(limits.gpus or 0)
+
+
+def sandbox_limits(config: ContainerConfig | Resources) -> Limits:
     return Limits(memory=config.memory, cpus=config.cpus, pids=config.pids)
 
 
@@ -32,7 +42,7 @@ def apply_limits(config: ContainerConfig, path: Path) -> Group | None:
 
 def describe_group(group: Group, path: Path) -> None:
     """``group.json``: without a control group (rlimits alone) there is nothing to find."""
-    if group.folders or group.prefix:
+    if group.folders:
         (path / "group.json").write_bytes(msgspec.json.encode(group.describe()))
 
 

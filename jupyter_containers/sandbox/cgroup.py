@@ -20,6 +20,7 @@ __all__ = [
     "Group",
     "Report",
     "Usage",
+    "check_limits",
     "find_group",
     "find_groups",
     "make_group",
@@ -231,10 +232,10 @@ def find_group(name: str) -> Group | None:
     return next((group for group in find_groups(name) if group.name == name), None)
 
 
-def make_group(name: str, limits: Limits, *, accept: Collection[str] = (), facts: Facts | None = None) -> Group | None:
-    """Make a sandbox's control groups; None where none can be made and none is asked for.
+def check_limits(limits: Limits, *, accept: Collection[str] = (), facts: Facts | None = None) -> Enforcement:
+    """How *limits* would be enforced. Makes nothing, but may ask the service manager.
 
-    *accept* are names of limits that may go unenforced. Raises LimitError for the others, and then leaves nothing.
+    Raises LimitError for those that can't be and that *accept* does not name.
     """
     given = facts is not None
     facts = facts or this_host()
@@ -246,6 +247,15 @@ def make_group(name: str, limits: Limits, *, accept: Collection[str] = (), facts
     if refused:
         reasons = "; ".join(f"{limit}: {enforcement.notes[limit]}" for limit in refused)
         raise LimitError(f"this host can't enforce {', '.join(refused)} ({reasons})", hint=remedy(refused, facts))
+    return enforcement
+
+
+def make_group(name: str, limits: Limits, *, accept: Collection[str] = (), facts: Facts | None = None) -> Group | None:
+    """Make a sandbox's control groups; None where none can be made and none is asked for.
+
+    *accept* are names of limits that may go unenforced. Raises LimitError for the others, and then leaves nothing.
+    """
+    enforcement = check_limits(limits, accept=accept, facts=facts)
     if not enforcement.means and not enforcement.parents:
         return None
     folders: dict[str, Path] = {}

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from jupyter_containers.errors import InputError, NotFoundError
-from jupyter_containers.kernels import execute
+from jupyter_containers.kernels import execute, source
 from jupyter_containers.kernels.execute import execute_notebooks, output_path, read_notebook
 from jupyter_containers.kernels.options import KernelOptions
 from jupyter_containers.runtime.base import LimitReport
@@ -138,6 +138,18 @@ def test_another_language_is_refused_before_anything_runs(make, processes):
     with pytest.raises(InputError, match="written in R, but the kernel of small speaks python"):
         execute_notebooks([path], env="small")
     assert not processes.runtime.removed
+
+
+def test_another_language_is_refused_before_anything_is_built(make, folder, monkeypatch):
+    def build(*arguments, **options):
+        raise AssertionError("built")
+
+    monkeypatch.setattr(source, "build_target", build)
+    first = make("a.ipynb", "1")
+    second = make("b.ipynb", "1", kernelspec={"name": "ir", "display_name": "R", "language": "R"})
+    (folder / "jupyter-container.toml").write_text('name = "small"\n[packages]\npip = ["numpy"]\n')  # outdated
+    with pytest.raises(InputError, match=r"b\.ipynb is written in R, but the kernel of small speaks python"):
+        execute_notebooks([first, second])
 
 
 def test_two_results_of_one_path_are_refused(make, folder, tmp_path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from jupyter_containers.build import ensure
+from jupyter_containers.errors import InputError, LimitError
 from jupyter_containers.kernels.options import KernelOptions
-from jupyter_containers.kernels.target import find_target
+from jupyter_containers.kernels.target import build_target, find_target
 
 SMALL = KernelOptions(environment="small")
 
@@ -31,3 +33,40 @@ def test_a_spec_that_says_something_else_is_built(processes, folder, change):
     assert find_target(SMALL, processes.paths, processes.store) is None
     unchanged = KernelOptions(environment="small", build="missing")
     assert find_target(unchanged, processes.paths, processes.store) is not None
+
+
+class Begun(Exception):
+    pass
+
+
+@pytest.fixture
+def building(monkeypatch):
+    def begin(*arguments, **options):
+        raise Begun
+
+    monkeypatch.setattr(ensure, "ensure_built", begin)
+
+
+@pytest.mark.usefixtures("building")
+def test_a_limit_that_cannot_be_enforced_is_refused_before_the_build(processes, folder):
+    spec = folder / "jupyter-container.toml"
+    spec.write_text('name = "small"\n[resources]\nmemory = "1G"\n')
+    processes.runtime.unenforceable = {"memory", "pids"}
+    with pytest.raises(LimitError, match="memory"):
+        build_target(SMALL, processes)
+    with pytest.raises(LimitError, match="pids"):  # the options' own
+        build_target(KernelOptions(environment="small", pids=9, accept_unenforced=("memory",)), processes)
+    with pytest.raises(Begun):
+        build_target(KernelOptions(environment="small", accept_unenforced=("memory",)), processes)
+
+
+@pytest.mark.usefixtures("building")
+def test_a_mount_that_is_not_there_is_told_before_the_build(processes, tmp_path):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "jupyter-container.toml").write_text('name = "other"\n[[mounts]]\nsource = "lost"\ntarget = "/data"\n')
+    with pytest.raises(InputError, match="'lost' does not exist"):
+        build_target(KernelOptions(spec_file=str(folder)), processes)
+    (folder / "lost").mkdir()
+    with pytest.raises(Begun):
+        build_target(KernelOptions(spec_file=str(folder)), processes)
