@@ -50,10 +50,13 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """On top of the image's Env."""
     cwd: str = ""
     """Empty: the image's WorkingDir, else the user's home in the container."""
-    user: Literal["jovyan", "root"] = "jovyan"
-    """``root`` is uid 0 inside and still the caller's unprivileged id outside."""
+    user: str = ""
+    """A user of the image's, ``name``, ``uid`` or with ``:group``; empty: the image's own, which is root where it names
+    none. ``jovyan`` is in every image. Whoever it is inside, outside it is the caller's unprivileged id."""
     hostname: str = ""
     mounts: tuple[BindMount, ...] = ()
+    layers: tuple[str, ...] = ()
+    """diff_ids of layers of the store that are among the mounts: no collector takes them while it runs."""
     network: Literal["none", "full"] = "none"
     memory: int | None = None
     cpus: float | None = None

@@ -199,6 +199,9 @@ class BundledContainer:
         text = self._image().config.execution.stop_signal.upper()
         if text.isdecimal() and 0 < int(text) < signal.NSIG:
             return int(text)
+        real_time, _, offset = text.removeprefix("SIG").partition("+")
+        if real_time == "RTMIN" and offset.isdecimal() and int(offset) <= signal.SIGRTMAX - signal.SIGRTMIN:
+            return signal.SIGRTMIN + int(offset)  # systemd's in a container: RTMIN+3
         try:
             return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"]
         except KeyError:

@@ -93,7 +93,7 @@ def _start(folder: Folder, home: Path, streams: list[int]) -> list[str]:
     config = folder.config()
     store = Store(home / "store")
     # Held for as long as its descriptor is open, through the execv; the generator that made it must not be collected.
-    leasing = store.lease([config.image])
+    leasing = store.lease([config.image, *config.layers])
     lease = leasing.__enter__()
     image = read_image(store.image(config.image))
     stdin, stdout, stderr = (handle if handle >= 0 else None for handle in streams)

@@ -58,6 +58,8 @@ class DiskWatch:
         self.limit = limit
         self.used = 0
         self._tree = tree
+        self._volumes = f"{tree.rpartition('/')[0]}/volumes"
+        """Beside it: what the container has in volumes is its own, too."""
         self._next = 0.0
 
     def due(self) -> float:
@@ -69,7 +71,7 @@ class DiskWatch:
         start = time.monotonic()
         if start < self._next:
             return False
-        self.used = measure(self._tree, stop_at=self.limit)
+        self.used = measure(self._tree, stop_at=self.limit) + measure(self._volumes, stop_at=self.limit)
         end = time.monotonic()
         self._next = end + max(1.0, 10 * (end - start))
         return self.used > self.limit

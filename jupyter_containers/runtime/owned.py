@@ -40,7 +40,7 @@ def start_owned(
     try:
         held.callback(os.close, folder.hold())
         # A store of its own: what others look up in theirs meanwhile must not be held for as long as this runs.
-        held.enter_context(Store(store.root).lease([config.image]))
+        held.enter_context(Store(store.root).lease([config.image, *config.layers]))
         facts = read_image(image)
         out, err = -1 if stdout is None else stdout, -1 if stderr is None else stderr
         with ExitStack() as ours:

@@ -61,7 +61,14 @@ def start_sandbox(
     )  # fmt: skip
     if kept.started_at is None:
         _make_folders(folder, (sandbox.env["HOME"], sandbox.cwd), image, config)
-    _empty_work(folder)
+        if config.kind == "kernel" and not exists_in_root(image.layers, "/tmp"):  # noqa: S108  in the container
+            (folder.upper / "tmp").mkdir()  # an image made from scratch: a Python kernel does not start without
+            (folder.upper / "tmp").chmod(0o1777)  # noqa: S103
+        for volume in sandbox.volumes:
+            volume.upper.mkdir(parents=True)
+            volume.work.mkdir(mode=0o700)
+    for work in (folder.work, *(volume.work for volume in sandbox.volumes)):
+        _empty_work(work)
     group = apply_limits(config, folder.path)
     try:
         process = spawn(
@@ -118,11 +125,11 @@ def _explained(error: ContainersError, config: ContainerConfig, sandbox: Sandbox
     )  # fmt: skip
 
 
-def _empty_work(folder: Folder) -> None:
+def _empty_work(work: Path) -> None:
     """overlayfs wants it empty; a start before has left something."""
-    if any(folder.work.iterdir()):
-        remove_tree(folder.work)
-        folder.work.mkdir(mode=0o700)
+    if any(work.iterdir()):
+        remove_tree(work)
+        work.mkdir(mode=0o700)
 
 
 def _give_up(folder: Folder, group: Group | None) -> None:

@@ -10,13 +10,14 @@ import msgspec
 
 from ..errors import ContainerError, InputError, Problem
 from ..image.model import ExecutionConfig
-from ..sandbox.model import Bind, Limits, Overlay, Sandbox
+from ..sandbox.model import Bind, Limits, Overlay, Sandbox, Volume
+from .account import GID, HOME, UID, USER, Account, find_account, has_id
 from .base import BindMount, ContainerConfig
 
-__all__ = ["GID", "HOME", "UID", "USER", "HostFacts", "ImageFacts", "check_mounts", "make_sandbox", "unique_layers"]
-
-USER, UID, GID, HOME = "jovyan", 1000, 1000, "/home/jovyan"
-"""As in the Jupyter docker stacks and repo2docker: notebooks and images expect it."""
+__all__ = [
+    "GID", "HOME", "UID", "USER", "HostFacts", "ImageFacts", "check_mounts", "make_sandbox", "unique_layers",
+    "volume_targets",
+]  # fmt: skip
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot")
@@ -26,6 +27,7 @@ NO_LIMITS = Limits()
 GENERATED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/passwd", "/etc/group")
 """Files that are mounted over the image's own."""
 _TAKEN = ("/proc", "/dev", "/sys")
+_ROOT = "root:x:0:0:root:/root:/bin/sh"
 
 
 class ImageFacts(msgspec.Struct, frozen=True):
@@ -65,29 +67,47 @@ def make_sandbox(
     """
     if not config.argv:
         raise ContainerError("no command was given, and the image has none", hint="write it after the image's name")
-    root = config.user == "root"
-    hostname = config.hostname or config.name or "container"
-    user_home = "/root" if root else HOME
+    account = find_account(config.user or image.execution.user, image.passwd, image.group)
+    environment = _environment(config, image, host, account)
     return Sandbox(
         argv=config.argv,
         root=Overlay(unique_layers(image.layers), folder / "upper", folder / "work"),
         store=home,
-        env=_environment(config, image, host, hostname, user_home) | dict(device_env or {}),
-        cwd=config.cwd or image.execution.working_dir or user_home,
-        uid=0 if root else UID,
-        gid=0 if root else GID,
-        hostname=hostname,
+        env=environment | dict(device_env or {}),
+        cwd=config.cwd or image.execution.working_dir or environment["HOME"],
+        uid=account.uid,
+        gid=account.gid,
+        hostname=_hostname(config),
         binds=(
             *(Bind(Path(m.source), m.target, writable=m.mode == "rw", resolved=True) for m in config.mounts),
             *devices,
         ),
-        files=_files(image, host, hostname, network=config.network, root=root),
-        read_only=SYSTEM_FOLDERS if config.read_only_system and not root else (),
+        volumes=tuple(
+            Volume(target, folder / "volumes" / str(number) / "upper", folder / "volumes" / str(number) / "work")
+            for number, target in enumerate(volume_targets(config, image.execution))
+        ),
+        files=_files(image, host, _hostname(config), account, network=config.network),
+        read_only=SYSTEM_FOLDERS if config.read_only_system and account.uid else (),
         network=config.network,
         filter="container",
         limits=limits,
         die_with_parent=True,  # of the owner, or of the monitor: neither leaves a container without a keeper
         new_session=True,
+    )
+
+
+def volume_targets(config: ContainerConfig, execution: ExecutionConfig) -> tuple[str, ...]:
+    """Where the image wants volumes (OCI image-spec, config.md, "Volumes"), sorted. Of those that the caller mounts
+    something at, or above, there is none: what is mounted is what the image is to use."""
+    mounted = [posixpath.normpath(mount.target) for mount in config.mounts]
+    wanted = {posixpath.normpath(path) for path in execution.volumes or {} if path.startswith("/")}
+    return tuple(
+        sorted(
+            path
+            for path in wanted
+            if path not in ("/", "//", "/run")
+            and not any(path == taken or path.startswith(f"{taken}/") for taken in (*_TAKEN, *mounted))
+        )
     )
 
 
@@ -124,38 +144,38 @@ def check_mounts(mounts: tuple[BindMount, ...]) -> None:
 
 
 def _environment(
-    config: ContainerConfig, image: ImageFacts, host: HostFacts, hostname: str, home: str
+    config: ContainerConfig, image: ImageFacts, host: HostFacts, account: Account
 ) -> dict[str, str]:
     """Nothing of the host but the time zone and the terminal's name; then the image's; then what was asked for."""
-    env = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": home, "HOSTNAME": hostname}
-    env |= {"USER": "root", "LOGNAME": "root"} if config.user == "root" else {"USER": USER, "LOGNAME": USER}
+    own = {"HOME": account.home, "USER": account.name, "LOGNAME": account.name}
+    env = {"PATH": _PATH, "LANG": "C.UTF-8", **own, "HOSTNAME": _hostname(config)}
     if host.time_zone:
         env["TZ"] = host.time_zone
     if config.tty:
         env["TERM"] = host.terminal or "xterm"
     env |= image.execution.environment
-    if config.user == "root":
-        env["HOME"] = home  # an image's HOME is its ordinary user's
+    if config.user:
+        env |= own  # what an image's Env says of them is its own user's
     return env | config.env
 
 
-def _files(image: ImageFacts, host: HostFacts, hostname: str, *, network: str, root: bool) -> dict[str, bytes]:
+def _hostname(config: ContainerConfig) -> str:
+    return config.hostname or config.name or "container"
+
+
+def _files(image: ImageFacts, host: HostFacts, hostname: str, account: Account, *, network: str) -> dict[str, bytes]:
     files = {
         "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {hostname}\n".encode(),
         "/etc/hostname": f"{hostname}\n".encode(),
     }
     if network == "full" and host.resolv_conf:
         files["/etc/resolv.conf"] = host.resolv_conf
-    # getpwuid(1000) fails in foreign images, and with it `whoami`, ssh, and Python's Path.home() without HOME.
-    if not root and not _has_id(image.passwd, UID):
-        base = image.passwd or "root:x:0:0:root:/root:/bin/sh\n"
-        files["/etc/passwd"] = f"{base.rstrip()}\n{USER}:x:{UID}:{GID}::{HOME}:/bin/sh\n".encode()
-    if not root and not _has_id(image.group, GID):
-        base = image.group or "root:x:0:\n"
-        files["/etc/group"] = f"{base.rstrip()}\n{USER}:x:{GID}:\n".encode()
+    # getpwuid() fails in images without an entry, and with it `whoami`, ssh, and Python's Path.home() without HOME.
+    uid, gid, name, home, known = account
+    if not known:
+        rows = [row for row in (image.passwd.rstrip() or (_ROOT if uid else ""),) if row]
+        files["/etc/passwd"] = "\n".join([*rows, f"{name}:x:{uid}:{gid}::{home}:/bin/sh", ""]).encode()
+    if not has_id(image.group, gid):
+        rows = [row for row in (image.group.rstrip() or ("root:x:0:" if gid else ""),) if row]
+        files["/etc/group"] = "\n".join([*rows, f"{name}:x:{gid}:", ""]).encode()
     return files
-
-
-def _has_id(database: str, number: int) -> bool:
-    """Whether passwd(5) or group(5) text has an entry with that id: the third field of both."""
-    return any(line.split(":")[2:3] == [str(number)] for line in database.splitlines())

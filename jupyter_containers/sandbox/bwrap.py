@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..errors import HostError
 from . import terminal
 from .choice import Bwrap, find_bwrap
-from .model import NOTHING, Sandbox, Tmpfs
+from .model import NOTHING, Sandbox, Tmpfs, Volume
 from .preparation import by_depth
 
 __all__ = ["Bwrap", "Fds", "Host", "arguments", "find_bwrap", "options", "this_host"]
@@ -174,6 +174,8 @@ def _mounts(sandbox: Sandbox, fds: Fds) -> list[str]:
         if isinstance(each, Tmpfs):
             size = ["--size", str(each.size)] if each.size is not None else []
             result += [*size, "--perms", f"{each.mode:04o}", "--tmpfs", each.target]
+        elif isinstance(each, Volume):
+            result += _volume(each)
         elif each.target in fds.sources:
             result += ["--bind-fd" if each.writable else "--ro-bind-fd", str(fds.sources[each.target]), each.target]
         else:
@@ -184,6 +186,16 @@ def _mounts(sandbox: Sandbox, fds: Fds) -> list[str]:
     if fds.terminal is not None:
         result += ["--perms", "0555", "--ro-bind-data", str(fds.terminal), terminal.PATH]
     return result
+
+
+def _volume(volume: Volume) -> list[str]:
+    if not volume.layers:
+        return ["--bind", str(volume.upper), volume.target]
+    _check_length((*volume.layers, volume.upper, volume.work))
+    result: list[str] = []
+    for layer in volume.layers:
+        result += ["--overlay-src", str(layer)]
+    return [*result, "--overlay", str(volume.upper), str(volume.work), volume.target]
 
 
 def _life(sandbox: Sandbox, fds: Fds) -> list[str]:

@@ -70,6 +70,10 @@ def stage_sandbox(sandbox: Sandbox, bwrap: Path) -> Stage:
         work=moved(sandbox.root.work) if sandbox.root.work else None,
         read_only={name: tuple(map(moved, parts)) for name, parts in sandbox.root.read_only.items()},
     )
+    volumes = tuple(
+        volume._replace(upper=moved(volume.upper), work=moved(volume.work), layers=tuple(map(moved, volume.layers)))
+        for volume in sandbox.volumes
+    )
     binds: list[Bind] = []
     for index, bind in enumerate(sandbox.binds):
         if bind.device or not (bind.resolved or bind.source.exists()):
@@ -89,7 +93,8 @@ def stage_sandbox(sandbox: Sandbox, bwrap: Path) -> Stage:
         )
         binds.append(bind._replace(source=Path(target), optional=False))
     path, more = stage_bwrap(bwrap)
-    return Stage(sandbox._replace(root=root, store=Path(folder, "store"), binds=tuple(binds)), path, (*clones, *more))
+    staged = sandbox._replace(root=root, store=Path(folder, "store"), binds=tuple(binds), volumes=volumes)
+    return Stage(staged, path, (*clones, *more))
 
 
 def _status(bind: Bind) -> os.stat_result:

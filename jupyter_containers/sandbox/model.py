@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["NOTHING", "Bind", "Limits", "Overlay", "Sandbox", "Tmpfs"]
+__all__ = ["NOTHING", "Bind", "Limits", "Overlay", "Sandbox", "Tmpfs", "Volume"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 """The default of fields that are mappings."""
@@ -35,6 +35,19 @@ class Tmpfs(NamedTuple):
     size: int | None = None
     """Bytes; None: the kernel's default, half of the memory."""
     mode: int = 0o755
+
+
+class Volume(NamedTuple):
+    """A folder with a writable layer of its own over what the root's layers have at ``target``.
+
+    ``upper`` and ``work`` are as those of :class:`Overlay`, and lie in the sandbox's store.
+    """
+
+    target: str
+    upper: Path
+    work: Path
+    layers: tuple[Path, ...] = ()
+    """What the root's layers have there, lowest first; filled in by ``bwrap.prepare``."""
 
 
 class Overlay(NamedTuple):
@@ -76,6 +89,7 @@ class Sandbox(NamedTuple):
     hostname: str = "container"
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     files: Mapping[str, bytes] = NOTHING
     """Small generated files by path in the sandbox (/etc/hosts), read-only, never written to the upper layer."""
     read_only: tuple[str, ...] = ()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import HostError
-from .model import Bind, Sandbox, Tmpfs
-from .targets import View, find, is_opaque, is_whiteout
+from .model import Bind, Sandbox, Tmpfs, Volume
+from .targets import View, find, find_folders, is_opaque, is_whiteout
 
 __all__ = ["by_depth", "prepare", "read_only_folders"]
 
@@ -25,20 +25,26 @@ def prepare(sandbox: Sandbox) -> Sandbox:
     _check_system_folders(roots)
     binds: list[Bind] = []
     folders: list[Tmpfs] = []
+    volumes: list[Volume] = []
     for each in by_depth(sandbox):
         target = View(mounts).resolve(each.target)
         if isinstance(each, Tmpfs):
             folders.append(each._replace(target=target))
             mounts[target] = ()
+        elif isinstance(each, Volume):
+            parts = find_folders(tuple(reversed(layers)), target.strip("/"))
+            volumes.append(each._replace(target=target, layers=tuple(reversed(parts))))
+            mounts[target] = (each.upper, *parts)
         elif not (each.optional and not each.source.exists()):
             binds.append(each._replace(target=target))
             mounts[target] = (each.source,)
     view = View(mounts)
     files = {view.resolve(target): content for target, content in sandbox.files.items()}
-    targets = [*(bind.target for bind in binds), *(folder.target for folder in folders), *files]
+    made = [*(bind.target for bind in binds), *(folder.target for folder in folders)]
+    targets = [*made, *(volume.target for volume in volumes), *files]
     possible, _ = read_only_folders(layers, sandbox.read_only, targets=targets)
     root = sandbox.root._replace(layers=layers, read_only=possible)
-    return sandbox._replace(root=root, binds=tuple(binds), tmpfs=tuple(folders), files=files)
+    return sandbox._replace(root=root, binds=tuple(binds), tmpfs=tuple(folders), volumes=tuple(volumes), files=files)
 
 
 def _check_system_folders(roots: Sequence[Path]) -> None:
@@ -89,7 +95,7 @@ def read_only_folders(
     return possible, impossible
 
 
-def by_depth(sandbox: Sandbox) -> list[Bind | Tmpfs]:
+def by_depth(sandbox: Sandbox) -> list[Bind | Tmpfs | Volume]:
     """Parents before what lies in them, else in the order given."""
-    mounts: list[Bind | Tmpfs] = [*sandbox.tmpfs, *sandbox.binds]
+    mounts: list[Bind | Tmpfs | Volume] = [*sandbox.tmpfs, *sandbox.volumes, *sandbox.binds]
     return sorted(mounts, key=lambda mount: len([part for part in mount.target.split("/") if part]))

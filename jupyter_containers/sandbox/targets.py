@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..errors import HostError
 
-__all__ = ["View", "find", "is_opaque", "is_whiteout"]
+__all__ = ["View", "find", "find_folders", "is_opaque", "is_whiteout"]
 
 _MOST_LINKS = 40  # MAXSYMLINKS, path_resolution(7)
 
@@ -119,6 +119,27 @@ def find(roots: Sequence[Path], inside: str) -> tuple[str, os.stat_result] | Non
         if opaque:
             return None
     return None
+
+
+def find_folders(roots: Sequence[Path], inside: str) -> tuple[Path, ...]:
+    """The folders that a stack of folders, topmost first, has at the relative path *inside*, topmost first: what an
+    overlay shows there is made of them. As for :func:`find`, the parents of *inside* have been resolved."""
+    found: list[Path] = []
+    for root in roots:
+        place, opaque = str(root), False
+        for part in inside.split("/"):
+            place = f"{place}/{part}"
+            status = _look(place)
+            if status is None:
+                break
+            if isinstance(status, OSError) or not stat.S_ISDIR(status.st_mode):
+                return tuple(found)  # removed or replaced here, so that the layers below don't count
+            opaque = opaque or is_opaque(place)
+        else:
+            found.append(Path(place))
+        if opaque:
+            break
+    return tuple(found)
 
 
 def _look(place: str) -> os.stat_result | OSError | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jupyter_containers.errors import ContainerError, InputError
@@ -29,7 +30,8 @@ def image(**execution) -> ImageFacts:
 
 
 def sandbox(*, facts: ImageFacts | None = None, host: HostFacts | None = None, **fields):
-    config = ContainerConfig(**{"image": "sha256:" + "0" * 64, "argv": ("true",), "name": "calm-owl", **fields})
+    known = {"image": "sha256:" + "0" * 64, "argv": ("true",), "name": "calm-owl", "user": "jovyan"}
+    config = ContainerConfig(**{**known, **fields})
     return make_sandbox(config, facts or image(), host or HostFacts(), folder=FOLDER, home=Path("/home/me/jc"))
 
 
@@ -54,8 +56,62 @@ def test_the_user() -> None:
         "/home/jovyan",
         "/home/jovyan",
     )
-    root = sandbox(user="root", facts=image(env=("HOME=/home/jovyan",)))
+    root = sandbox(user="root", facts=image(env=("HOME=/home/jovyan", "USER=jovyan")))
     assert (root.uid, root.gid, root.env["USER"], root.env["HOME"], root.cwd) == (0, 0, "root", "/root", "/root")
+
+
+PASSWD = "root:x:0:0:root:/root:/bin/sh\npostgres:x:26:27::/var/lib/pg:/bin/sh\nme:x:1000:1001::/home/me:/bin/sh\n"
+GROUP = "root:x:0:\npostgres:x:27:\nusers:x:100:\nme:x:1001:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "uid", "gid", "name", "home"),
+    [
+        ("", 0, 0, "root", "/root"),
+        ("postgres", 26, 27, "postgres", "/var/lib/pg"),
+        ("26", 26, 27, "postgres", "/var/lib/pg"),
+        ("postgres:users", 26, 100, "postgres", "/var/lib/pg"),
+        ("postgres:5", 26, 5, "postgres", "/var/lib/pg"),
+        ("1000", 1000, 1001, "me", "/home/me"),
+        ("4711", 4711, 0, "user4711", "/home/user4711"),
+        ("4711:27", 4711, 27, "user4711", "/home/user4711"),
+    ],
+)
+def test_the_images_user(text: str, uid: int, gid: int, name: str, home: str) -> None:
+    facts = msgspec.structs.replace(image(user=text), passwd=PASSWD, group=GROUP)
+    made = sandbox(user="", facts=facts)
+    assert (made.uid, made.gid) == (uid, gid)
+    assert (made.env["USER"], made.env["LOGNAME"], made.env["HOME"], made.cwd) == (name, name, home, home)
+    assert ("/usr" in made.read_only) == bool(uid)
+    # The caller's word counts more, and the image's user then has no say.
+    assert sandbox(user="me", facts=facts).env["HOME"] == "/home/me"
+
+
+def test_what_the_images_env_says_of_its_user_holds_for_that_one_alone() -> None:
+    facts = msgspec.structs.replace(image(user="me", env=("HOME=/srv", "USER=you")), passwd=PASSWD, group=GROUP)
+    assert sandbox(user="", facts=facts).env["HOME"] == "/srv"
+    other = sandbox(user="postgres", facts=facts)
+    assert (other.env["HOME"], other.env["USER"], other.cwd) == ("/var/lib/pg", "postgres", "/var/lib/pg")
+
+
+def test_users_that_an_image_does_not_have() -> None:
+    with pytest.raises(ContainerError, match="no user 'nobody'"):
+        sandbox(user="", facts=image(user="nobody"))
+    with pytest.raises(ContainerError, match="no group 'wheel'"):
+        sandbox(user="0:wheel")
+    with pytest.raises(ContainerError, match="no user or group id"):
+        sandbox(user="4294967295")
+    bare = msgspec.structs.replace(image(), passwd="", group="")
+    files = sandbox(user="", facts=bare).files
+    assert files["/etc/passwd"] == b"root:x:0:0::/root:/bin/sh\n" and files["/etc/group"] == b"root:x:0:\n"
+
+
+def test_volumes_have_layers_of_their_own() -> None:
+    wanted = {"/data": {}, "/usr/share/x/": {}, "/": {}, "/proc/x": {}, "relative": {}, "/in/deep": {}, "/out": {}}
+    mounts = (BindMount(source="/h", target="/in"), BindMount(source="/h", target="/out"))
+    made = sandbox(facts=image(volumes=wanted), mounts=mounts)
+    assert [volume.target for volume in made.volumes] == ["/data", "/usr/share/x"]
+    assert made.volumes[1][1:3] == (FOLDER / "volumes/1/upper", FOLDER / "volumes/1/work")
 
 
 def test_system_folders_are_read_only_unless_root_or_asked_otherwise() -> None:
