@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..spec.sizes import format_size
-from .removal import find_group, remove_container, write_end
+from .removal import find_group, hide_container, write_end
 
-__all__ = ["MemoryEnd", "describe_end", "finish"]
+__all__ = ["End", "MemoryEnd", "describe_end", "finish"]
 
 _WATCHED = 2.0
 """Seconds that those who wait for a container's end have to read it before `--rm` removes it."""
@@ -29,6 +29,12 @@ class MemoryEnd(NamedTuple):
     """Processes that the kernel killed because the group had reached its limit."""
     limit: int | None
     peak: int | None
+
+
+class End(NamedTuple):
+    cause: str
+    left: Path | None = None
+    """What is still to be removed of a container that is gone for all others: a large layer takes its time."""
 
 
 def describe_end(exit_code: int, *, memory: MemoryEnd | None = None, reason: str = "") -> str:
@@ -54,10 +60,10 @@ def describe_end(exit_code: int, *, memory: MemoryEnd | None = None, reason: str
     return f"{told}; {killed}" if told else killed
 
 
-def finish(path: Path, exit_code: int, *, reason: str = "", remove: bool = False) -> str:
+def finish(path: Path, exit_code: int, *, reason: str = "", remove: bool = False) -> End:
     """Write the end of the container in *path*, remove its control group and, with *remove*, all of it.
 
-    Returns the cause. Called once, by its keeper, when no process of it is left.
+    Called once, by its keeper, when no process of it is left.
     """
     group = find_group(path) if (path / "group.json").exists() else None
     memory = None
@@ -70,10 +76,10 @@ def finish(path: Path, exit_code: int, *, reason: str = "", remove: bool = False
     if group is not None:
         group.remove()
         (path / "group.json").unlink(missing_ok=True)
-    if remove:
-        _let_watchers_read(path)
-        remove_container(path, ended=True)
-    return cause
+    if not remove:
+        return End(cause)
+    _let_watchers_read(path)
+    return End(cause, hide_container(path, ended=True))
 
 
 def _let_watchers_read(path: Path) -> None:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ..image.tree import remove_tree
 from .ending import finish
 from .identity import kill_process
 from .log import Log
@@ -183,19 +184,23 @@ class Keeper:
         charge.output = None
 
     def _finish(self, charge: Charge) -> None:
+        left: Path | None = None
         try:
             if charge.log is not None:
                 charge.log.close()
             assert charge.exit_code is not None
             path = charge.folder.path
-            charge.cause = finish(path, charge.exit_code, reason=charge.reason, remove=charge.remove)
+            charge.cause, left = finish(path, charge.exit_code, reason=charge.reason, remove=charge.remove)
         finally:
             charge.process.close()
             charge.held.close()
             self._charges.pop(charge.folder.id, None)
-            if not charge.lasting:
-                self.forget(charge.folder.path)
             charge.ended.set()
+        # Nobody waits for the rest; a process that ends waits for this thread, the reaper sees to it if it is killed.
+        if left is not None:
+            remove_tree(left)
+        if not charge.lasting:
+            self.forget(charge.folder.path)
 
     # In threads of their own
 

@@ -38,9 +38,12 @@ def main(arguments: list[str]) -> int:
 
     from pathlib import Path
 
+    from jupyter_containers.image.tree import remove_tree
     from jupyter_containers.runtime.ending import finish
 
-    finish(Path(folder), 128 - exit_code if exit_code < 0 else exit_code, reason=reason, remove=bool(remove))
+    end = finish(Path(folder), 128 - exit_code if exit_code < 0 else exit_code, reason=reason, remove=bool(remove))
+    if end.left is not None:
+        remove_tree(end.left)
     return 0
 
 

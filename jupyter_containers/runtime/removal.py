@@ -24,6 +24,7 @@ __all__ = [
     "end_processes",
     "find_group",
     "group_name",
+    "hide_container",
     "is_lasting",
     "pin_name",
     "remove_container",
@@ -149,11 +150,17 @@ def settle_container(path: Path, cause: str) -> None:
         write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": 137, "cause": cause})
 
 
-def remove_container(path: Path, *, ended: bool = False) -> None:
-    """Remove all of it. What runs is killed first, unless it is known to have *ended*.
+def remove_container(path: Path) -> None:
+    """Remove all of it. What runs is killed first.
 
     Raises :class:`OSError` where the folder can't be removed; calling it again goes on.
     """
+    remove_tree(hide_container(path))
+
+
+def hide_container(path: Path, *, ended: bool = False) -> Path:
+    """Remove all of it but its folder's content, which may be large: the folder that is still to be removed, by a name
+    under which no container is looked for. What runs is killed first, unless it is known to have *ended*."""
     if not ended:
         end_processes(path)
     config = _read(path / "config.json")
@@ -170,7 +177,7 @@ def remove_container(path: Path, *, ended: bool = False) -> None:
     gone = path.with_name(f".gone-{path.name}")
     with suppress(FileNotFoundError):
         path.rename(gone)
-    remove_tree(gone)
+    return gone
 
 
 def write_end(path: Path, changes: Mapping[str, object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,10 +15,12 @@ from .model import Sandbox
 __all__ = [
     "environment",
     "memory_file",
+    "open_files",
     "pids_by_rlimit",
     "rlimits",
     "rlimits_of",
     "shell_prefix",
+    "standard_streams",
     "status_file",
 ]
 
@@ -30,6 +33,29 @@ def memory_file(stack: ExitStack, name: str, content: bytes) -> int:
         view = view[os.write(fd, view) :]
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+def standard_streams(stack: ExitStack, given: Sequence[int | None]) -> list[int]:
+    """Descriptors for standard input, output and error where *given* is as :class:`subprocess.Popen` takes it."""
+    streams: list[int] = []
+    for number, stream in enumerate(given):
+        if stream is None:
+            streams.append(number)
+        elif stream == subprocess.DEVNULL:
+            streams.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+            stack.callback(os.close, streams[-1])
+        elif stream == subprocess.STDOUT:
+            streams.append(streams[1])
+        elif stream < 0:
+            raise ValueError("a sandbox's streams are descriptors: make the pipe yourself")
+        else:
+            streams.append(stream)
+    return streams
+
+
+def open_files() -> tuple[int, int]:
+    """This process's own limit of descriptors, soft and hard."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def status_file(path: Path | None) -> int:
@@ -85,9 +111,9 @@ def environment(group: Group | None) -> dict[str, str]:
     """bwrap needs none, and clears its own; systemd-run needs the way to its bus."""
     if group is None or not group.prefix:
         return {}
-    return {
-        name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH") if name in os.environ
-    }
+    from .delegation import manager_environment  # late: seldom needed
+
+    return manager_environment()
 
 
 def pids_by_rlimit(stack: ExitStack, group: Group | None) -> tuple[int | None, Callable[[int], None] | None]:

@@ -8,17 +8,16 @@ import os
 import select
 import signal
 import stat
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import ContainerError, ContainersError, HostError
 from . import terminal
 
-__all__ = ["Process", "Tail", "first_child", "readable", "setup_error", "start_time"]
+__all__ = ["Child", "Process", "Tail", "first_child", "readable", "setup_error", "start_time"]
 
 _PATIENCE = 30.0
 """Seconds that setting up may take before it counts as hung."""
@@ -27,19 +26,28 @@ _NOT_YET = frozenset({"bwrap", terminal.NAME})
 """Names of what runs before the command does."""
 
 
+class Child(Protocol):
+    """A child process of this one: :class:`subprocess.Popen` or :class:`.launcher.Launched`."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+
 class Process:
     """A running, or ended, sandbox. Methods may be called from any thread."""
 
-    def __init__(
-        self, popen: subprocess.Popen[bytes], status: int, name: str, *, pid_1: bool, error_output: Tail
-    ) -> None:
-        self.pid = popen.pid
+    def __init__(self, child: Child, status: int, name: str, *, pid_1: bool, error_output: Tail) -> None:
+        self.pid = child.pid
         self.child_pid = 0
         self.command_pid = 0
         self.started = 0
         """Start time of the first process in clock ticks since boot: with ``child_pid`` an identity that outlives
         reuse of the number (proc_pid_stat(5), field 22)."""
-        self.popen = popen
+        self._child = child
         self._name = name
         self._status = status
         self._pid_1 = pid_1
@@ -50,7 +58,7 @@ class Process:
     def poll(self) -> int | None:
         """The exit code once the sandbox has ended, else None; 128 + n where signal n ended it."""
         with self._lock:
-            code = self.popen.poll()
+            code = self._child.poll()
         if code is None:
             return None
         told = self._documents().get("exit-code")
@@ -59,7 +67,7 @@ class Process:
     def wait(self, timeout: float | None = None) -> int:
         """The exit code; TimeoutError after *timeout* seconds."""
         with self._lock:
-            pidfd = None if self.popen.poll() is not None else os.pidfd_open(self.pid)
+            pidfd = None if self._child.poll() is not None else os.pidfd_open(self.pid)
         if pidfd is not None:
             try:
                 if not readable(pidfd, timeout):
@@ -90,7 +98,7 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL to every process of the sandbox; returns when all are gone."""
-        if self._child_fd < 0 and self.popen.poll() is None:
+        if self._child_fd < 0 and self._child.poll() is None:
             self._learn_child()  # ended while it was being set up
         if self._child_fd >= 0:
             with contextlib.suppress(ProcessLookupError):
@@ -98,8 +106,8 @@ class Process:
             with contextlib.suppress(TimeoutError):
                 self.wait(5)
         with self._lock:
-            if self.popen.poll() is None:
-                self.popen.kill()
+            if self._child.poll() is None:
+                self._child.kill()
         self.wait()
 
     def close(self) -> None:
@@ -133,7 +141,7 @@ class Process:
     def await_start(self, release: Callable[[int], None] | None) -> None:
         """Return when the command runs, or has ended. Raises what kept it from starting."""
         deadline = time.monotonic() + _PATIENCE
-        while self.popen.poll() is None:
+        while self._child.poll() is None:
             if not self.child_pid:
                 if (child := self._learn_child()) and release is not None:
                     release(child)
@@ -172,7 +180,7 @@ class Process:
         said = self._documents()
         if "launch-error" in said:
             raise HostError(said["launch-error"], hint=said.get("hint", ""))
-        code = self.popen.returncode
+        code = self._child.returncode
         if said.get("exit-code") == terminal.NOT_EXECUTED and not self.command_pid:
             raise _not_executed(self._name, missing=True)
         if "exit-code" in said or code is None or code < 0 or (code > 128 and self.child_pid):

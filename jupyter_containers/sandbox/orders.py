@@ -10,17 +10,18 @@ from typing import TypedDict
 
 from .idmap import Clone
 
-__all__ = ["Orders", "command", "pack"]
+__all__ = ["Orders", "command", "pack", "service"]
 
-_CODE = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from jupyter_containers.sandbox.launch import main; main(int(sys.argv[2]))"
-)
+_IMPORT = "import sys; sys.path.append(sys.argv[1]); from jupyter_containers.sandbox.launch import main, serve; "
 
 
 class Orders(TypedDict):
     """What is to be done, in this order."""
 
+    fds: list[int]
+    """The numbers that the descriptors sent with these orders get. This and the next for :func:`.launch.serve` only."""
+    open_files: tuple[int, int]
+    """The owner's RLIMIT_NOFILE, soft and hard."""
     groups: list[str]
     rlimits: list[tuple[int, int]]
     identity: int | None
@@ -35,6 +36,8 @@ def pack(
     argv: Sequence[str],
     *,
     status: int,
+    fds: Sequence[int] = (),
+    open_files: tuple[int, int] = (0, 0),
     groups: Sequence[str] = (),
     rlimits: Sequence[tuple[int, int]] = (),
     identity: int | None = None,
@@ -44,6 +47,8 @@ def pack(
 ) -> bytes:
     """Orders as bytes. *parent*: the pid whose end must be this process's end; 0: none."""
     orders: Orders = {
+        "fds": list(fds),
+        "open_files": open_files,
         "argv": list(argv),
         "status": status,
         "groups": list(groups),
@@ -57,6 +62,15 @@ def pack(
 
 
 def command(orders: int) -> list[str]:
-    """The argument vector that carries out the orders that descriptor *orders* holds."""
+    """The argument vector that carries out the orders that descriptor *orders* holds, once."""
+    return _python("main(int(sys.argv[2]))", orders)
+
+
+def service(connection: int, owner: int) -> list[str]:
+    """The argument vector that carries out what comes through descriptor *connection* while process *owner* lives."""
+    return _python("serve(*map(int, sys.argv[2:]))", connection, owner)
+
+
+def _python(call: str, *arguments: int) -> list[str]:
     packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100,PTH120
-    return [sys.executable, "-I", "-S", "-c", _CODE, packages, str(orders)]
+    return [sys.executable, "-I", "-S", "-c", _IMPORT + call, packages, *map(str, arguments)]

@@ -17,13 +17,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import CancelledError, ContainerError, ContainersError, HostError
-from . import idmap, orders, signals
+from . import idmap, launcher, orders, signals
 from .bwrap import Bwrap, Fds, find_bwrap, options, this_host
 from .cgroup import Group
 from .choice import expect_bwrap
 from .filters import filter_program
-from .handover import environment, memory_file, pids_by_rlimit, rlimits, shell_prefix, status_file
-from .life import Process, Tail, readable, setup_error
+from .handover import (
+    environment,
+    memory_file,
+    open_files,
+    pids_by_rlimit,
+    rlimits,
+    shell_prefix,
+    standard_streams,
+    status_file,
+)
+from .life import Child, Process, Tail, readable, setup_error
 from .model import Bind, Sandbox
 from .preparation import prepare
 from .sources import open_linkless
@@ -116,39 +125,55 @@ def _start(
         inherited = [*pass_fds, args, *fds.all()]
         joins = group.joins if group else ()
         limits = rlimits(sandbox, group)
-        if as_root or signals.are_ignored():
-            packed = orders.pack(
-                argv,
-                status=status_fd,
-                groups=[str(path) for path in joins],
-                rlimits=limits,
-                identity=idmap.UNPRIVILEGED_ID if as_root else None,
-                stage=idmap.stage_folder(),
-                clones=clones,
-                parent=os.getpid() if sandbox.die_with_parent else 0,
-            )
-            orders_fd = memory_file(stack, "orders", packed)
-            inherited.append(orders_fd)
-            argv = orders.command(orders_fd)
-        else:
-            argv = [*shell_prefix(joins, limits), *argv]
-        if group and group.prefix:
-            argv = [*group.prefix, *argv]
+        streams = (stdin, stdout, stderr)
+        prefix = group.prefix if group else ()
         try:
-            popen = subprocess.Popen(
-                argv, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=inherited,
-                start_new_session=True, cwd="/", env=environment(group),
-            )  # fmt: skip
-        except OSError as error:
+            child: Child
+            if as_root or signals.are_ignored():
+                sent = list(dict.fromkeys(inherited))
+                packed = orders.pack(
+                    argv,
+                    fds=[0, 1, 2, *sent],
+                    open_files=open_files(),
+                    status=status_fd,
+                    groups=[str(path) for path in joins],
+                    rlimits=limits,
+                    identity=idmap.UNPRIVILEGED_ID if as_root else None,
+                    stage=idmap.stage_folder(),
+                    clones=clones,
+                    parent=os.getpid() if sandbox.die_with_parent else 0,
+                )
+                orders_fd = memory_file(stack, "orders", packed)
+                if prefix:  # the service manager's program goes first, and starts the rest itself
+                    inherited.append(orders_fd)
+                    child = _popen([*prefix, *orders.command(orders_fd)], streams, inherited, group)
+                else:
+                    child = launcher.launch(orders_fd, [*standard_streams(stack, streams), *sent])
+            else:
+                child = _popen([*prefix, *shell_prefix(joins, limits), *argv], streams, inherited, group)
+        except BaseException:
             os.close(status_fd)
-            raise HostError(f"cannot start {argv[0]}: {error.strerror}") from error
-        process = Process(popen, status_fd, sandbox.argv[0], pid_1=sandbox.pid_1, error_output=Tail(stderr, stdout))
+            raise
+        process = Process(child, status_fd, sandbox.argv[0], pid_1=sandbox.pid_1, error_output=Tail(stderr, stdout))
         try:
             process.await_start(release)
         except BaseException:
             process.kill()
             raise
     return process
+
+
+def _popen(
+    argv: list[str], streams: tuple[int | None, int | None, int | None], pass_fds: Sequence[int], group: Group | None
+) -> Child:
+    stdin, stdout, stderr = streams
+    try:
+        return subprocess.Popen(
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, start_new_session=True, cwd="/",
+            env=environment(group),
+        )  # fmt: skip
+    except OSError as error:
+        raise HostError(f"cannot start {argv[0]}: {error.strerror}") from error
 
 
 def _open_source(bind: Bind, stack: ExitStack) -> int:

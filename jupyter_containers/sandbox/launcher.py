@@ -1,0 +1,184 @@
+"""The launcher: a small process that waits, with an interpreter that has started, for sandboxes to launch.
+
+As root a sandbox can't be started by bwrap at once (:mod:`.launch`), and an interpreter that starts for each takes
+longer than all else. So each process that starts sandboxes as root has one launcher, started with the first of them, or
+:func:`ahead`. It ends with this process.
+
+What it launches is this process's child, not its own (clone3(2), CLONE_PARENT), and ends with this process where that
+is wanted: nothing depends on the launcher once a sandbox runs. The kernel takes the *thread* that started the launcher
+for the parent of all (prctl(2), PR_SET_PDEATHSIG), so that is one that stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+
+from ..errors import HostError
+from . import orders
+from .passing import Socket, pair, receive, send
+
+__all__ = ["Launched", "ahead", "launch", "stop"]
+
+
+class Launched:
+    """A child process, with what :class:`subprocess.Popen` has of it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, -n where signal n ended it; None while it runs."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                self.returncode = 0  # another has waited for it; as subprocess does
+            else:
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, 9)
+
+
+class _Launcher:
+    """Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end: Socket | None = None
+
+    def start(self) -> None:
+        with self._lock:
+            if self._end is None:
+                self._start()
+
+    def launch(self, fds: Sequence[int]) -> int:
+        """The pid of the child that carries out the orders in the first of *fds*. Raises OSError."""
+        with self._lock:
+            if self._end is None:
+                self._start()
+            try:
+                self._tell(fds)
+            except ConnectionError:  # somebody has killed it
+                self._start()
+                self._tell(fds)
+            return self._hear()
+
+    def stop(self) -> None:
+        """Let it end, and wait for that; sandboxes go on."""
+        with self._lock:
+            if self._end is not None:
+                self._end.close()
+                self._end = None
+            if self._process is not None:
+                self._process.wait()
+                self._process = None
+
+    def forget(self) -> None:
+        """In a forked child: the launcher is its parent's."""
+        self._lock = threading.Lock()
+        if self._end is not None:
+            self._end.close()
+        self._process = self._end = None
+
+    def _start(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._end is not None:
+            self._end.close()
+            self._end = None
+        ours, theirs = pair()
+        handle = theirs.fileno()
+        command = orders.service(handle, os.getpid())
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[handle], start_new_session=True,
+                cwd="/", env={},
+            )  # fmt: skip
+
+        try:
+            self._process = _in_lasting_thread(start)
+        finally:
+            theirs.close()
+        self._end = ours
+
+    def _tell(self, fds: Sequence[int]) -> None:
+        assert self._end is not None
+        send(self._end, b"", fds)
+
+    def _hear(self) -> int:
+        assert self._end is not None
+        try:
+            answer, _ = receive(self._end)
+        except (ConnectionError, EOFError):
+            self._end.close()
+            self._end = None
+            raise InterruptedError(errno.EINTR, "the launcher was killed") from None
+        except BaseException:  # Ctrl-C: the answer comes all the same, and nobody would wait for that child
+            answer, _ = receive(self._end)
+            if int(answer) > 0:
+                Launched(int(answer)).kill()
+            raise
+        number = int(answer)
+        if number < 0:
+            raise OSError(-number, os.strerror(-number))
+        return number
+
+
+def _in_lasting_thread(function: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Call *function* in a thread that ends with the process only."""
+    if threading.current_thread() is threading.main_thread():
+        return function()
+    results: list[subprocess.Popen[bytes] | BaseException] = []
+    done, never = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            results.append(error)
+        done.set()
+        never.wait()
+
+    threading.Thread(target=work, name="sandbox-launcher", daemon=True).start()
+    done.wait()
+    result = results[0]
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+_launcher = _Launcher()
+os.register_at_fork(after_in_child=lambda: _launcher.forget())
+
+
+def ahead() -> None:
+    """Start the launcher, for a sandbox that will be started soon. Returns at once."""
+    _launcher.start()
+
+
+def stop() -> None:
+    """End the launcher, if there is one: for a process that starts no more sandboxes, and lives on."""
+    _launcher.stop()
+
+
+def launch(packed: int, fds: Sequence[int]) -> Launched:
+    """Have the orders in descriptor *packed* carried out, with the descriptors *fds* (``Orders.fds`` has the numbers
+    that they get). Raises HostError."""
+    try:
+        return Launched(_launcher.launch([packed, *fds]))
+    except OSError as error:
+        raise HostError(
+            f"cannot start a sandbox: {error.strerror}", hint="look at the host's limits of processes"
+        ) from error
