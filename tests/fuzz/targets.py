@@ -9,6 +9,7 @@ of a corpus to see the traceback.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -180,10 +181,8 @@ def _main() -> None:
         sys.argv.append(_corpus(name))
 
     def once(data: bytes) -> None:
-        try:
+        with contextlib.suppress(ContainersError):
             TARGETS[name](data)
-        except ContainersError:
-            pass
 
     atheris.instrument_all()
     atheris.Setup(sys.argv, once)

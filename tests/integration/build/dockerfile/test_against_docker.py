@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import subprocess
 import sys
 import tarfile
@@ -20,8 +19,6 @@ import msgspec
 import pytest
 
 from jupyter_containers.build.dockerfile.builder import build_dockerfile
-from jupyter_containers.build.dockerfile.selection import list_items
-from jupyter_containers.build.dockerfile.work import image_source
 from jupyter_containers.image.model import Image
 from jupyter_containers.image.saving import save_images
 from jupyter_containers.image.store import Store
@@ -39,12 +36,6 @@ if cases is None:
 
 COMPARED = [name for name in cases.case_names() if cases.read_case(name).docker and not cases.read_case(name).error]
 REFUSED = [name for name in cases.case_names() if cases.read_case(name).docker and cases.read_case(name).error]
-
-MADE_BY_DOCKER = {
-    ".dockerenv", "dev", "proc", "sys", "run", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab",
-    "dev/console", "dev/pts", "dev/shm",
-}  # fmt: skip
-"""What an engine puts in every container."""
 
 CONFIG = ("Cmd", "Entrypoint", "Env", "WorkingDir", "User", "ExposedPorts", "Volumes", "Labels", "StopSignal", "Shell",
           "OnBuild", "Healthcheck")  # fmt: skip
@@ -81,7 +72,7 @@ def test_same_tree_and_configuration(name: str, docker: None, base: Image, home:
     done = _build(name, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     try:
-        assert _our_tree(ours, Store(home.store)) == _docker_tree(f"cases-{name}")
+        assert cases.tree_of(ours, Store(home.store)) == _docker_tree(f"cases-{name}")
         theirs = json.loads(_docker("image", "inspect", f"cases-{name}").stdout)[0]["Config"]
         config = msgspec.json.decode(msgspec.json.encode(ours.config.execution))
         # Nothing is written for "/" by the classic builder, and by BuildKit it is.
@@ -103,25 +94,6 @@ def test_docker_refuses_it_too(name: str, docker: None):
     assert done.returncode != 0
 
 
-def _our_tree(image: Image, store: Store) -> dict[str, tuple[str, int, str]]:
-    result = {}
-    for entry in list_items(image_source(image.layers, store, name="the image"), ""):
-        mode = entry.item.mode
-        if not entry.path or entry.path in MADE_BY_DOCKER:
-            continue
-        if stat.S_ISLNK(mode):
-            result[entry.path] = ("link", 0o777, entry.target)
-        elif stat.S_ISDIR(mode):
-            result[entry.path] = ("folder", stat.S_IMODE(mode), "")
-        else:
-            result[entry.path] = (
-                "file",
-                stat.S_IMODE(mode),
-                hashlib.sha256(entry.item.file.read_bytes()).hexdigest(),
-            )
-    return result
-
-
 def _docker_tree(name: str) -> dict[str, tuple[str, int, str]]:
     container = _docker("create", name, "true").stdout.strip()
     result: dict[str, tuple[str, int, str]] = {}
@@ -131,7 +103,7 @@ def _docker_tree(name: str) -> dict[str, tuple[str, int, str]]:
         with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
             for member in archive:
                 path = member.name.rstrip("/")
-                if path in MADE_BY_DOCKER or path in {"", "."}:
+                if path in cases.MADE_BY_ENGINES or path in {"", "."}:
                     continue
                 if member.issym():
                     result[path] = ("link", 0o777, member.linkname)
