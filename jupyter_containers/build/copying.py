@@ -7,7 +7,7 @@ import stat
 from ..errors import BuildError
 from ..image.model import Layer
 from .context import Context
-from .inputs import list_entries, source_path
+from .inputs import HashedReader, InputHash, changed, list_entries, source_path
 from .layers import is_folder, make_parents, resolve
 from .plan import CopyStep
 from .tree import Tree
@@ -20,6 +20,7 @@ def copy_files(step: CopyStep, context: Context) -> Layer:
 
     A target that is a folder takes a file in under its name. Links are copied as links, so
     nothing outside of the spec's folder gets in. Modes are kept; times are not (a checkout has today's).
+    :class:`BuildError` where the source is not what the step's hash says: the folder was written to meanwhile.
     """
     try:
         source = source_path(context.loaded, step.copy.source)
@@ -34,22 +35,28 @@ def copy_files(step: CopyStep, context: Context) -> Layer:
         target = f"{target.rstrip('/')}/{source.name}"
     place = target.strip("/")
     with context.store.staging() as staging:
-        count = 0
+        count, total = 0, InputHash()
         with Tree(staging.fs) as tree:
             if place:
                 make_parents(tree, layers, place)
             for entry in list_entries(source, without=context.loaded.lock_file):
                 path = "/".join(part for part in (place, entry.path) if part)
-                if not path:
-                    continue
-                if stat.S_ISDIR(entry.mode):
-                    tree.folder(path, stat.S_IMODE(entry.mode) & 0o777)
-                elif stat.S_ISLNK(entry.mode):
-                    tree.link(path, entry.target, mtime=0)
+                if stat.S_ISREG(entry.mode):
+                    with entry.open() as stream:
+                        content = HashedReader(stream)
+                        tree.file(path, content, stat.S_IMODE(entry.mode) & 0o777)
+                    total.add(entry, content.hexdigest())
                 else:
-                    with entry.file.open("rb") as stream:
-                        tree.file(path, stream, stat.S_IMODE(entry.mode) & 0o777)
+                    total.add(entry)
+                    if not path:
+                        continue
+                    if stat.S_ISDIR(entry.mode):
+                        tree.folder(path, stat.S_IMODE(entry.mode) & 0o777)
+                    else:
+                        tree.link(path, entry.target, mtime=0)
                 count += 1
+        if total.hexdigest() != step.sha256:
+            raise changed(step.copy.source, context.reporter)
         context.reporter.say(f"copied {count} files and folders")
         context.reporter.phase("committing")
         return context.store.commit_layer(staging.fs, created_by=step.title)

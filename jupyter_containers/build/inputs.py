@@ -2,6 +2,10 @@
 
 A hash that was taken is remembered by the file's size, times and inode, so that a build with nothing changed reads
 none of them again.
+
+A kernel may be writing in that folder at the same moment. So nothing is opened by a path that was looked at before:
+every folder and file is opened from the folder that holds it, no link is followed on the way, and what is copied is
+hashed as it is copied (:class:`InputHash`).
 """
 
 from __future__ import annotations
@@ -14,17 +18,24 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from ..errors import Problem, SpecError
+from ..errors import BuildError, Problem, SpecError
 from ..lock.model import ArtifactHash, Lock
+from ..sandbox.sources import open_linkless
 from ..spec.model import LoadedSpec
+
+if TYPE_CHECKING:
+    from .report import Reporter
 
 __all__ = [
     "LEFT_OUT",
     "Entry",
+    "HashedReader",
+    "InputHash",
+    "changed",
     "hash_inputs",
     "hash_paths",
     "input_paths",
@@ -37,15 +48,39 @@ LEFT_OUT = frozenset({".git", "__pycache__", ".ipynb_checkpoints"})
 """Names that are neither hashed nor copied: they change by looking at a folder, not by changing what it says."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+_DEEPEST = 256
+"""Folders within folders: each holds a descriptor open."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Entry(NamedTuple):
     """One file, folder or link of an input, relative to it; the input itself is ``""``."""
 
     path: str
-    mode: int
-    """As lstat(2) gives it, with the type."""
+    status: os.stat_result
     target: str
     """A link's."""
-    file: Path
+    at: int
+    """A descriptor of the folder that holds it; of the entry itself where ``name`` is empty. Closed when the next
+    entry is asked for."""
+    name: str
+
+    @property
+    def mode(self) -> int:
+        """As lstat(2) gives it, with the type."""
+        return self.status.st_mode
+
+    def open(self) -> BinaryIO:
+        """The file, open for reading. :class:`OSError` where it is none any more."""
+        handle = os.open(self.name, _FILE, dir_fd=self.at) if self.name else os.open(f"/proc/self/fd/{self.at}", _READ)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "it is not a regular file any more", self.path or self.name)
+        return os.fdopen(handle, "rb")
+
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class _Known(msgspec.Struct, frozen=True, array_like=True):
@@ -116,56 +151,127 @@ def source_path(loaded: LoadedSpec, path: str) -> Path:
 
 
 def list_entries(source: Path, *, without: Path | None = None) -> Iterator[Entry]:
-    """*source* and all in it, folders before what they hold, by name; links are told, not followed."""
-    waiting: list[tuple[str, Path]] = [("", source)]
-    while waiting:
-        path, file = waiting.pop()
-        status = file.lstat()
+    """*source* (a path without links) and all in it, folders before what they hold, by name; links are told, not
+    followed. An entry can be opened until the next one is asked for."""
+    top = open_linkless(str(source))
+    try:
+        status = os.fstat(top)
+        yield Entry("", _known_kind(status, str(source)), "", top, "")
+        if stat.S_ISDIR(status.st_mode):
+            folder = os.open(".", _FOLDER, dir_fd=top)
+            try:
+                yield from _below(folder, "", _relative(without, source), 0)
+            finally:
+                os.close(folder)
+    finally:
+        os.close(top)
+
+
+def _below(folder: int, path: str, without: str, depth: int) -> Iterator[Entry]:
+    if depth > _DEEPEST:
+        raise OSError(errno.ELOOP, f"it has more than {_DEEPEST} folders within folders", path)
+    for name in sorted(name for name in os.listdir(folder) if name not in LEFT_OUT):
+        inside = f"{path}/{name}" if path else name
+        if inside == without:
+            continue
+        status = _known_kind(os.stat(name, dir_fd=folder, follow_symlinks=False), inside)
         if stat.S_ISLNK(status.st_mode):
-            yield Entry(path, status.st_mode, str(file.readlink()), file)
-        elif stat.S_ISDIR(status.st_mode):
-            yield Entry(path, status.st_mode, "", file)
-            names = sorted(name for name in os.listdir(file) if name not in LEFT_OUT)
-            children = [(f"{path}/{name}" if path else name, file / name) for name in names]
-            waiting += [child for child in reversed(children) if child[1] != without]
-        elif stat.S_ISREG(status.st_mode):
-            yield Entry(path, status.st_mode, "", file)
-        else:
-            raise OSError(errno.EINVAL, f"{file} is neither a file, a folder nor a link")
+            yield Entry(inside, status, os.readlink(name, dir_fd=folder), folder, name)
+            continue
+        yield Entry(inside, status, "", folder, name)
+        if stat.S_ISDIR(status.st_mode):
+            below = os.open(name, _FOLDER, dir_fd=folder)
+            try:
+                yield from _below(below, inside, without, depth + 1)
+            finally:
+                os.close(below)
+
+
+def _known_kind(status: os.stat_result, path: str) -> os.stat_result:
+    if stat.S_IFMT(status.st_mode) in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}:
+        return status
+    raise OSError(errno.EINVAL, f"{path} is neither a file, a folder nor a link")
+
+
+def _relative(path: Path | None, source: Path) -> str:
+    return str(path.relative_to(source)) if path is not None and path.is_relative_to(source) else ""
+
+
+class InputHash:
+    """The hash of an input, taken entry by entry in the order of :func:`list_entries`."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+        self._first: tuple[int, str] | None = None
+
+    def add(self, entry: Entry, content: str = "") -> None:
+        """*content*: the SHA-256 of a file's bytes, in hex."""
+        if self._first is None:
+            self._first = (entry.mode, content)
+        if not stat.S_ISREG(entry.mode):
+            content = hashlib.sha256(os.fsencode(entry.target)).hexdigest()
+        kind = {stat.S_IFREG: "f", stat.S_IFDIR: "d"}.get(stat.S_IFMT(entry.mode), "l")
+        mode = 0 if kind == "l" else stat.S_IMODE(entry.mode)
+        self._total.update(os.fsencode(f"{kind} {mode:o} {content} {entry.path}\0"))
+
+    def hexdigest(self) -> str:
+        """Of a folder over all that is in it; of a file as sha256sum gives it, unless its mode is unusual."""
+        first, content = self._first or (0, "")
+        if not stat.S_ISREG(first):
+            return self._total.hexdigest()
+        mode = stat.S_IMODE(first)
+        return content if mode in {0o644, 0o664, 0o600} else hashlib.sha256(f"{mode:o} {content}".encode()).hexdigest()
+
+
+class HashedReader:
+    """A file's bytes on their way somewhere else, and their hash."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._hash.update(data)
+        return data
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def changed(path: str, reporter: Reporter) -> BuildError:
+    """The error for an input that is not what was hashed a moment ago."""
+    return BuildError(
+        f"{path} was changed while it was taken in", step=reporter.title, log=reporter.log,
+        hint="build again once nothing writes there",
+    )  # fmt: skip
 
 
 def _hash(loaded: LoadedSpec, path: str, known: Mapping[str, _Known], fresh: dict[str, _Known]) -> str:
     source = source_path(loaded, path)
+    total = InputHash()
     # The lock holds this hash: it can't be part of it.
-    entries = list(list_entries(source, without=loaded.lock_file))
-    if stat.S_ISREG(entries[0].mode):
-        mode = stat.S_IMODE(entries[0].mode)
-        content = _hash_file(source, known, fresh)
-        # A file's hash alone, as sha256sum gives it, unless its mode is unusual.
-        return content if mode in {0o644, 0o664, 0o600} else hashlib.sha256(f"{mode:o} {content}".encode()).hexdigest()
-    total = hashlib.sha256()
-    for entry in entries:
-        if stat.S_ISREG(entry.mode):
-            content = _hash_file(entry.file, known, fresh)
-        else:
-            content = hashlib.sha256(os.fsencode(entry.target)).hexdigest()
-        kind = {stat.S_IFREG: "f", stat.S_IFDIR: "d"}.get(stat.S_IFMT(entry.mode), "l")
-        mode = 0 if kind == "l" else stat.S_IMODE(entry.mode)
-        total.update(os.fsencode(f"{kind} {mode:o} {content} {entry.path}\0"))
+    for entry in list_entries(source, without=loaded.lock_file):
+        file = source / entry.path if entry.path else source
+        total.add(entry, _hash_file(entry, str(file), known, fresh) if stat.S_ISREG(entry.mode) else "")
     return total.hexdigest()
 
 
-def _hash_file(file: Path, known: Mapping[str, _Known], fresh: dict[str, _Known]) -> str:
-    status = file.stat()
-    identity = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    entry = known.get(str(file))
-    if entry is None or (entry.size, entry.modified, entry.changed, entry.inode) != identity:
-        with file.open("rb") as stream:
-            entry = _Known(*identity, hashlib.file_digest(stream, "sha256").hexdigest())
+def _hash_file(entry: Entry, file: str, known: Mapping[str, _Known], fresh: dict[str, _Known]) -> str:
+    status = entry.status
+    found = known.get(file)
+    if found is None or (found.size, found.modified, found.changed, found.inode) != _identity(status):
+        with entry.open() as stream:
+            status = os.fstat(stream.fileno())
+            found = _Known(*_identity(status), hashlib.file_digest(stream, "sha256").hexdigest())
     # A file that was changed a moment ago may be changed again within the clock's grain: not worth remembering.
     if time.time_ns() - status.st_ctime_ns > 2_000_000_000:
-        fresh[str(file)] = entry
-    return entry.sha256
+        fresh[file] = found
+    return found.sha256
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _read(file: Path) -> dict[str, _Known]:

@@ -23,7 +23,7 @@ from ..sandbox.model import Bind, Overlay
 from .context import Context
 from .emulation import step_sandbox
 from .execution import execute
-from .inputs import list_entries, source_path
+from .inputs import HashedReader, InputHash, changed, list_entries, source_path
 from .plan import PythonStep
 from .wheels import Wheel
 
@@ -77,7 +77,10 @@ def build_wheel(artifact: Artifact, step: PythonStep, context: Context, *, file:
                 binds.append(Bind(named.parent, _SOURCE))
                 env["SOURCE"] = f"{_SOURCE}/{artifact.filename}"
             case "directory":
-                copy_tree(source_path(context.loaded, artifact.url_or_path), staging.path / "source")
+                path, lock = artifact.url_or_path, context.loaded.lock_file
+                copied = copy_tree(source_path(context.loaded, path), staging.path / "source", without=lock)
+                if copied != step.inputs[path]:
+                    raise changed(path, context.reporter)
                 # A build backend writes into its source (egg-info, build/): it gets a copy, and its own copy of that.
                 binds.append(Bind(staging.path / "source", _SOURCE))
                 script = f"cp -r {_SOURCE} /tmp/checkout\n{script}"
@@ -131,18 +134,26 @@ def _wheel(file: Path, artifact: Artifact) -> Wheel:
     return Wheel(name, str(version), file.name, digest, file)
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder as :func:`~.inputs.list_entries` lists it: links as links, without ``.git`` and the like."""
-    for entry in list_entries(source):
+def copy_tree(source: Path, target: Path, *, without: Path | None = None) -> str:
+    """Copy a folder as :func:`~.inputs.list_entries` lists it: links as links, without ``.git`` and the like. Returns
+    the hash of what was copied."""
+    total = InputHash()
+    for entry in list_entries(source, without=without):
         place = target / entry.path if entry.path else target
+        if stat.S_ISREG(entry.mode):
+            with entry.open() as stream, place.open("xb") as copy:
+                content = HashedReader(stream)
+                shutil.copyfileobj(content, copy)
+            place.chmod(stat.S_IMODE(entry.mode) | 0o644)
+            total.add(entry, content.hexdigest())
+            continue
         if stat.S_ISLNK(entry.mode):
             place.symlink_to(entry.target)
-        elif stat.S_ISDIR(entry.mode):
+        else:
             place.mkdir(parents=True)
             place.chmod(0o755)
-        else:
-            shutil.copyfile(entry.file, place, follow_symlinks=False)
-            place.chmod(stat.S_IMODE(entry.mode) | 0o644)
+        total.add(entry)
+    return total.hexdigest()
 
 
 def split_vcs(url: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ import struct
 from collections import OrderedDict
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Protocol, Self
 
 from ..errors import ArchiveError
 
@@ -29,6 +29,10 @@ _syscall.restype = ctypes.c_long
 _OPENAT2 = 437  # the same on every architecture (asm-generic/unistd.h)
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10  # linux/openat2.h
 _OPEN_FOLDERS = 32
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Tree:
@@ -64,7 +68,7 @@ class Tree:
             return
         os.chmod(name, 0o755 if mode is None else mode, dir_fd=parent)
 
-    def file(self, path: str, content: BinaryIO | bytes, mode: int, mtime: int | None = None) -> None:
+    def file(self, path: str, content: Readable | bytes, mode: int, mtime: int | None = None) -> None:
         """Write a file, in place of what was there."""
         parent, name = self._parent(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 
 import pytest
 
 from jupyter_containers.build.inputs import hash_paths, list_entries
+from jupyter_containers.build.sources import copy_tree
 from jupyter_containers.errors import SpecError
 from jupyter_containers.spec.model import EnvironmentSpec, LoadedSpec
 
@@ -99,3 +101,84 @@ def test_a_pipe_is_refused(loaded, memory):
 def test_entries_come_sorted_folders_first(loaded):
     names = [entry.path for entry in list_entries(loaded.folder / "data")]
     assert names == ["", "a.txt", "link", "sub", "sub/b.txt"]
+
+
+class TestSomebodyWritesMeanwhile:
+    """A kernel that runs in the folder puts other things in the places of what has just been looked at."""
+
+    @pytest.fixture
+    def secret(self, tmp_path):
+        folder = tmp_path / "home"
+        folder.mkdir()
+        (folder / "b.txt").write_text("secret")
+        return folder
+
+    def read_all(self, folder, meanwhile):
+        """Contents by path; *meanwhile* is called with each entry's path before it is read."""
+        found = {}
+        for entry in list_entries(folder):
+            meanwhile(entry.path)
+            if stat.S_ISREG(entry.mode):
+                with entry.open() as stream:
+                    found[entry.path] = stream.read()
+        return found
+
+    def test_a_link_in_a_file_s_place_is_not_followed(self, loaded, secret):
+        file = loaded.folder / "data/a.txt"
+
+        def swap(path):
+            if path == "a.txt":
+                file.unlink()
+                file.symlink_to(secret / "b.txt")
+
+        with pytest.raises(OSError, match="symbolic link"):
+            self.read_all(loaded.folder / "data", swap)
+
+    def test_a_link_in_a_folder_s_place_is_not_followed(self, loaded, secret):
+        folder = loaded.folder / "data/sub"
+
+        def swap(path):
+            if path == "sub":
+                folder.rename(loaded.folder / "away")
+                folder.symlink_to(secret)
+
+        with pytest.raises(OSError, match=r"symbolic link|Not a directory"):
+            self.read_all(loaded.folder / "data", swap)
+
+    def test_a_folder_that_is_moved_away_under_the_reader_stays_the_one_that_is_read(self, loaded, secret):
+        folder = loaded.folder / "data/sub"
+
+        def swap(path):
+            if path == "sub/b.txt":
+                folder.rename(loaded.folder / "away")
+                folder.symlink_to(secret)
+
+        assert self.read_all(loaded.folder / "data", swap)["sub/b.txt"] == b"b"
+
+    def test_a_pipe_in_a_file_s_place_is_not_waited_for(self, loaded):
+        file = loaded.folder / "data/a.txt"
+
+        def swap(path):
+            if path == "a.txt":
+                file.unlink()
+                os.mkfifo(file)
+
+        with pytest.raises(OSError, match="not a regular file any more"):
+            self.read_all(loaded.folder / "data", swap)
+
+    def test_folders_without_end_are_refused(self, loaded, memory):
+        place = os.open(loaded.folder / "data", os.O_RDONLY)
+        for _ in range(300):
+            os.mkdir("d", dir_fd=place)
+            below = os.open("d", os.O_RDONLY, dir_fd=place)
+            os.close(place)
+            place = below
+        os.close(place)
+        with pytest.raises(SpecError, match="folders within folders"):
+            hash_paths(loaded, ["data"], memory)
+
+    def test_a_copy_that_is_not_what_was_hashed_is_seen(self, loaded, memory, tmp_path):
+        before = hash_paths(loaded, ["data"], memory)["data"]
+        assert copy_tree(loaded.folder / "data", tmp_path / "one") == before
+        (loaded.folder / "data/sub/b.txt").write_text("evil")
+        assert copy_tree(loaded.folder / "data", tmp_path / "two") != before
