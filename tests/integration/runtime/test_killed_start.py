@@ -18,7 +18,7 @@ from jupyter_containers.image.store import Store
 from jupyter_containers.paths import Paths
 from jupyter_containers.runtime.base import ContainerConfig
 from jupyter_containers.runtime.bundled import BundledRuntime
-from jupyter_containers.sandbox import process
+from jupyter_containers.sandbox import launcher, process
 from pathlib import Path
 
 home, runtime, image, delay = sys.argv[1:]
@@ -26,14 +26,17 @@ paths = Paths(Path(home), Path(runtime)).made()
 owner = BundledRuntime(paths, Store(paths.store))
 container = owner.create(ContainerConfig(image=image, argv=("sleep", "7777"), kind="kernel", die_with_parent=True))
 
-class Killing(subprocess.Popen):
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
-        if "reaper" not in str(args[0]):
-            time.sleep(float(delay))
-            os.kill(os.getpid(), signal.SIGKILL)
+def killing(start):
+    def wrapped(*args, **options):
+        start(*args, **options)
+        time.sleep(float(delay))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return wrapped
 
-process.subprocess.Popen = Killing
+process._popen = killing(process._popen)
+if os.geteuid() == 0:
+    # Sent, and perhaps not yet carried out.
+    launcher._Launcher._tell = killing(launcher._Launcher._tell)
 container.start()
 """
 
