@@ -20,7 +20,7 @@ import msgspec
 
 from .build.monitor import Event, Monitor, silent
 from .builds import Builder, Builds
-from .errors import BuildError, ConflictError, ContainersError, InputError, NotFoundError, StoreError
+from .errors import BuildError, ConflictError, ContainersError, InputError, NotFoundError
 from .paths import Paths
 from .spec.catalog import Record, find_record, list_records, record
 from .spec.catalog import forget as forget_record
@@ -32,14 +32,18 @@ from .views import (
 )
 
 if TYPE_CHECKING:
+    from .attestations import Attestations
     from .build.dockerfile.logged import BuiltDockerfile, Request
     from .build.ensure import Built
+    from .bundles import Bundles
+    from .files import Files
     from .image.store import Store
     from .overview import Overview
     from .runtime.base import Container, ContainerState, Runtime
     from .sandbox.probe import Finding
     from .shipping import Shipping
     from .spec.model import LoadedSpec
+    from .specs import Specs
     from .storage import Storage
 
 __all__ = ["Environments"]
@@ -126,6 +130,36 @@ class Environments:
         return Storage(self.paths, self.store, self.shipping, resolve=self.resolve, containers=self._all_containers)
 
     @cached_property
+    def specs(self) -> Specs:
+        """The texts of specs."""
+        from .specs import Specs
+
+        return Specs(self.paths, add=self._add, store=lambda: self.store)
+
+    @cached_property
+    def files(self) -> Files:
+        """Files of containers: copied, and made into images."""
+        from .files import Files
+
+        return Files(self.paths, self.store, self.shipping, container=self.container)
+
+    @cached_property
+    def attestations(self) -> Attestations:
+        """What can be said of an image: its bill of materials, its provenance."""
+        from .attestations import Attestations
+
+        return Attestations(self.paths, self.store, resolve=self.resolve)
+
+    @cached_property
+    def bundles(self) -> Bundles:
+        """Environments as files, for machines without a network."""
+        from .bundles import Bundles
+
+        return Bundles(
+            self.paths, self.store, self.attestations, build=self.build, install=self._install_kernelspec
+        )
+
+    @cached_property
     def overview(self) -> Overview:
         """All of it at one look; remembers, for those who look again and again."""
         from .overview import Overview
@@ -146,44 +180,6 @@ class Environments:
     def add(self, path: Path) -> EnvironmentView:
         """Make the spec of the folder or file *path* known by its name, without building it."""
         return self._add(_read_spec(path))
-
-    def add_text(self, text: str) -> EnvironmentView:
-        """Keep *text*, a ``jupyter-container.toml``, in a folder of its own in the home, and make it known.
-
-        :class:`SpecError` with every problem of it, :class:`ConflictError` where the name is taken.
-        """
-        import tempfile
-        from shutil import rmtree
-
-        from .spec.load import load_spec
-
-        folder = self.paths.home / "specs"
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
-            try:
-                file = draft / _SPEC_FILE
-                file.write_text(text, encoding="utf-8")
-                try:
-                    name = load_spec(file).spec.name
-                except InputError as error:
-                    raise _without_path(error, file) from error
-                if self._record(name) is not None:
-                    raise ConflictError(
-                        f"an environment named {name!r} exists",
-                        hint="give the new one another `name`, or remove the old one first",
-                    )
-                kept = folder / name
-                if kept.exists():
-                    rmtree(kept)  # of an environment that was forgotten since
-                draft.replace(kept)
-            finally:
-                rmtree(draft, ignore_errors=True)
-        except OSError as error:
-            raise StoreError(
-                f"the spec can't be kept in {folder}: {error.strerror}", hint="free some space, or look at its owner"
-            ) from error
-        return self._add(load_spec(kept / _SPEC_FILE))
 
     def forget(self, name: str, *, image: bool = False) -> Record:
         """Remove the environment's record and kernelspec, and with *image* its image too; the spec's file stays.
@@ -373,16 +369,19 @@ class Environments:
             builder = ensure_built
         built = builder(loaded, paths=paths, monitor=monitor, **options)
         if kernelspec:
-            from .kernels import kernelspec as kernelspecs
-
             name = built.record.name
             try:
-                kernelspecs.install(name, paths=paths)
+                self._install_kernelspec(name)
             except ContainersError as error:
                 raise BuildError(
                     f"{name} is built, but its kernelspec is not installed: {error.message}", hint=error.hint
                 ) from error
         return built
+
+    def _install_kernelspec(self, name: str) -> None:
+        from .kernels import kernelspec
+
+        kernelspec.install(name, paths=self.paths)
 
     def _add(self, loaded: LoadedSpec) -> EnvironmentView:
         from .build.state import spec_location

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from ..errors import InputError, Problem
+from ..spec.edit import Edit
 
 if TYPE_CHECKING:
     from ..sandbox.probe import Finding
@@ -22,16 +23,67 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class CreateEnvironment(_Request, frozen=True, kw_only=True):
-    """``POST environments``: one of the two."""
+    """``POST environments``: one of the first two."""
 
     path: str | None = None
     """Folder or file of a spec; relative to the server's root folder."""
     text: str | None = None
-    """A ``jupyter-container.toml``, kept by the program."""
+    """A ``jupyter-container.toml``, kept by the program …"""
+    folder: str | None = None
+    """… or written into this folder, which must have none; relative to the server's root folder."""
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.text is None):
             raise ValueError("give one of `path` and `text`")
+        if self.folder is not None and self.text is None:
+            raise ValueError("`folder` is where `text` is written: give a `text`")
+
+
+class WriteSpec(_Request, frozen=True, kw_only=True):
+    """``PUT environments/NAME/spec``."""
+
+    text: str
+    version: str
+    """Of the text that this one is to take the place of."""
+
+
+class CheckSpec(_Request, frozen=True, kw_only=True):
+    """``POST specs/check``."""
+
+    text: str
+    folder: str | None = None
+    """Where it is, or would be; relative to the server's root folder."""
+
+
+class DraftSpec(_Request, frozen=True, kw_only=True):
+    """``POST specs/draft``: one of the first four. Paths are relative to the server's root folder."""
+
+    notebook: str | None = None
+    file: str | None = None
+    """A file of another tool's: requirements.txt, environment.yml, pyproject.toml, Dockerfile …"""
+    folder: str | None = None
+    """Everything that a folder has; with ``image``: where the spec would be written."""
+    image: str | None = None
+    """The name of an image in the store or in a registry."""
+    name: str = ""
+    """The environment's; empty: made from the file's or the folder's."""
+
+    def __post_init__(self) -> None:
+        sources = [self.notebook, self.file, self.image, self.folder if self.image is None else None]
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("give one of `notebook`, `file`, `folder` and `image`")
+
+
+class EditSpec(_Request, frozen=True, kw_only=True):
+    """``POST specs/edit``."""
+
+    text: str
+    changes: Annotated[tuple[Edit, ...], msgspec.Meta(max_length=1000)]
+    """Made one after the other."""
+
+
+class EditedSpec(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
 
 
 class StartBuild(_Request, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import re
 import sys
 import tomllib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -53,9 +53,9 @@ class Needs(msgspec.Struct, frozen=True):
     """The files that could not be read, with the reason."""
 
 
-def find_needs(folder: Folder) -> Needs:
-    """What the notebooks and .py files directly in *folder* need, each package once, sorted by name."""
-    names = [name for name in folder.names() if name.endswith((".ipynb", ".py")) and not name.startswith(".")]
+def find_needs(folder: Folder, names: Sequence[str] = ()) -> Needs:
+    """What the notebooks and .py files *names* of *folder*, or all directly in it, need: each package once, by name."""
+    names = names or [name for name in folder.names() if name.endswith((".ipynb", ".py")) and not name.startswith(".")]
     local = _local_modules(folder)
     pip: dict[str, Found] = {}
     apt: dict[str, Found] = {}

@@ -8,11 +8,11 @@ from pathlib import Path
 from ..errors import Problem, SpecError
 from .assembly import Assembly
 from .detect import read_folder, read_native
-from .files import is_standard
+from .files import NATIVE, is_standard
 from .model import LoadedSpec
 from .reading import Folder
 
-__all__ = ["load_spec"]
+__all__ = ["load_spec", "load_text"]
 
 _SCRIPTS = frozenset({".ipynb", ".py"})
 
@@ -24,10 +24,23 @@ def load_spec(path: Path) -> LoadedSpec:
     holds all problems of the files that were read.
     """
     if path.is_dir():
-        return _load_folder(path)
+        return _load_folder(Folder(path))
     if not os.path.lexists(path):
         raise SpecError("no spec", problems=[Problem(file=str(path), cause="does not exist")])
-    folder = Folder(path.parent)
+    return _load_file(Folder(path.parent), path)
+
+
+def load_text(text: str, folder: Path, name: str = NATIVE) -> LoadedSpec:
+    """The spec of *folder* as it would be if its file *name* held *text*; errors show that file by its name alone.
+
+    A file that is looked for in a folder (jupyter-container.toml, pyproject.toml …) is read together with those beside
+    it, any other alone, as :func:`load_spec` does it.
+    """
+    place = Folder(folder, given=Path(), texts={name: text})
+    return _load_folder(place) if is_standard(name) else _load_file(place, place.file(name))
+
+
+def _load_file(folder: Folder, path: Path) -> LoadedSpec:
     if path.suffix in _SCRIPTS:
         from .script import find_block, read_script
 
@@ -43,15 +56,15 @@ def load_spec(path: Path) -> LoadedSpec:
     return assembly.finish(path.name, name=path.name.partition(".")[0] if alone else folder.path.name, alone=alone)
 
 
-def _load_folder(path: Path) -> LoadedSpec:
-    assembly = Assembly(Folder(path))
+def _load_folder(folder: Folder) -> LoadedSpec:
+    assembly = Assembly(folder)
     winner = read_folder(assembly)
-    return assembly.finish(winner, name=assembly.folder.path.name)
+    return assembly.finish(winner, name=folder.path.name)
 
 
 def _load_folder_of(script: Path) -> LoadedSpec:
     try:
-        return _load_folder(script.parent)
+        return _load_folder(Folder(script.parent))
     except SpecError as error:
         if not error.message.startswith("no spec in"):
             raise

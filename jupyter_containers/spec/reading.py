@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,25 @@ NOTEBOOK_LIMIT = 100 << 20
 
 
 class Folder:
-    """A spec's folder. Names are relative to it; errors show them as the user wrote the folder."""
+    """A spec's folder. Names are relative to it; errors show them as the user wrote the folder.
 
-    def __init__(self, path: Path) -> None:
+    :param given: the folder as errors show it; None: *path*.
+    :param texts: by name, files as they would be: what is in them is read in place of what the folder has.
+    """
+
+    def __init__(self, path: Path, *, given: Path | None = None, texts: Mapping[str, str] | None = None) -> None:
         """:class:`SpecError` where *path* is not a folder."""
-        self.given = path
+        self.given = path if given is None else given
+        self._texts = {name: text.encode("utf-8", "surrogatepass") for name, text in (texts or {}).items()}
         # Not resolved: the user knows the folder by this name; `..` is taken away for the environment's name.
         self.path = Path(os.path.abspath(path))  # noqa: PTH100
-        self._real = os.path.realpath(path)
-        if not path.is_dir():
+        try:
+            self._real = os.path.realpath(path)
+            is_folder = path.is_dir()
             cause = "is not a folder" if path.exists() else "does not exist"
+        except (OSError, ValueError) as error:  # a name that is too long, a NUL in it
+            is_folder, cause = False, f"is not the name of a folder: {getattr(error, 'strerror', error)}"
+        if not is_folder:
             raise SpecError("no spec", problems=[Problem(file=str(path), cause=cause)])
 
     def shown(self, name: str) -> str:
@@ -47,14 +57,15 @@ class Folder:
 
     def has(self, name: str) -> bool:
         """Whether there is such an entry, of any kind: a dangling link is an error to tell, not an absent file."""
-        return os.path.lexists(self.path / name)
+        return name in self._texts or os.path.lexists(self.path / name)
 
     def names(self, below: str = ".") -> list[str]:
         """The entries of the folder, or of the one *below* it, sorted."""
         try:
-            return sorted(os.listdir(self.path / below))
+            found = os.listdir(self.path / below)
         except OSError:
-            return []
+            found = []
+        return sorted({*found, *(self._texts if below == "." else ())})
 
     def read(self, name: str, *, limit: int = TEXT_LIMIT) -> bytes:
         """The bytes of *name*, at most *limit* of them; :class:`SpecError` tells why not."""
@@ -86,6 +97,11 @@ class Folder:
         return parse_toml(text, self.shown(name)), text
 
     def _read(self, path: Path, limit: int) -> bytes:
+        if path.parent == self.path and path.name in self._texts:
+            data = self._texts[path.name]
+            if len(data) > limit:
+                raise _RefusedError(f"is larger than {format_size(limit)}")
+            return data
         # Before the open: opening a device can have effects.
         if not stat.S_ISREG(path.stat().st_mode):
             raise _RefusedError("is not a regular file", "Put a file there")

@@ -259,7 +259,7 @@ def test_text_on_a_disk_that_is_full(environments, monkeypatch):
 
     monkeypatch.setattr("tempfile.mkdtemp", full)
     with pytest.raises(StoreError, match="No space left"):
-        environments.add_text('name = "x"')
+        environments.specs.create('name = "x"')
 
 
 def test_environment_that_is_being_built_stays(environments, builder, spec):

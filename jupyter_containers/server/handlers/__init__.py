@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import about, builds, containers, doctor, environments, feed, images
+from . import about, builds, containers, doctor, environments, feed, images, specs
 
 __all__ = ["ROUTES"]
 
@@ -15,6 +15,12 @@ ROUTES = (
     (r"/feed", feed.FeedHandler),
     (r"/environments", environments.EnvironmentsHandler),
     (rf"/environments/{_NAME}", environments.EnvironmentHandler),
+    (rf"/environments/{_NAME}/spec", specs.SpecHandler),
+    (rf"/environments/{_NAME}/lock", specs.LockHandler),
+    (r"/schema", specs.SchemaHandler),
+    (r"/specs/check", specs.CheckHandler),
+    (r"/specs/draft", specs.DraftHandler),
+    (r"/specs/edit", specs.EditHandler),
     (r"/builds", builds.BuildsHandler),
     (rf"/builds/{_ID}", builds.BuildHandler),
     (rf"/builds/{_ID}/log", builds.LogHandler),

@@ -23,8 +23,8 @@ class EnvironmentsHandler(Handler):
         """Make a spec known, from its path or its text. Nothing is built."""
         wanted = self.body(CreateEnvironment)
         if wanted.text is not None:
-            text = wanted.text
-            view = await self.call(lambda environments: environments.add_text(text))
+            text, folder = wanted.text, None if wanted.folder is None else self.path(wanted.folder)
+            view = await self.call(lambda environments: environments.specs.create(text, folder))
         else:
             path = self.path(wanted.path or "")
             view = await self.call(lambda environments: environments.add(path))

@@ -15,6 +15,7 @@ import yaml
 
 from jupyter_containers.build.monitor import Event
 from jupyter_containers.errors import Problem
+from jupyter_containers.lock.compare import LockedPackage, Moved
 from jupyter_containers.runtime.base import ContainerConfig, ContainerState, LimitReport, Stats
 from jupyter_containers.sandbox.probe import Finding
 from jupyter_containers.server import models
@@ -22,6 +23,9 @@ from jupyter_containers.server.audience import Change
 from jupyter_containers.server.handlers import ROUTES
 from jupyter_containers.server.handlers.base import STATUS
 from jupyter_containers.server.watch import Usage
+from jupyter_containers.spec.draft import Draft
+from jupyter_containers.spec.edit import Edit
+from jupyter_containers.specs import CheckedText, LockChanges, SpecText
 from jupyter_containers.views import BuildView, EnvironmentView, ImageView, LayerView
 
 DOCUMENT = yaml.safe_load((Path(models.__file__).parent / "openapi.yaml").read_text())
@@ -35,8 +39,9 @@ OPERATIONS = {
 
 TYPES = (
     models.Version, models.CreateEnvironment, models.StartBuild, models.StopContainer, models.ErrorReply,
-    EnvironmentView, BuildView, Event, ImageView, LayerView, ContainerState, LimitReport, Stats, Finding, Problem, Change,
-    Usage,
+    EnvironmentView, BuildView, Event, ImageView, LayerView, ContainerState, LimitReport, Stats, Finding, Problem,
+    Change, Usage, models.WriteSpec, models.CheckSpec, models.DraftSpec, models.EditSpec, models.EditedSpec, Edit,
+    SpecText, CheckedText, LockChanges, LockedPackage, Moved, Draft,
 )  # fmt: skip
 
 
@@ -137,6 +142,21 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     await ask("listEnvironments", "environments")
     await ask("getEnvironment", "environments/demo")
     await ask("getEnvironment", "environments/nobody")
+    text = await ask("getSpec", "environments/demo/spec")
+    await ask("getSpec", "environments/nobody/spec")
+    body = {"text": text["text"], "version": text["version"]}
+    await ask("putSpec", "environments/demo/spec", method="PUT", body=body)
+    await ask("putSpec", "environments/demo/spec", method="PUT", body={**body, "text": "name = 3"})
+    await ask("compareLock", "environments/demo/lock")
+    await ask("compareLock", "environments/nobody/lock")
+    await ask("getSchema", "schema")
+    await ask("checkSpec", "specs/check", method="POST", body={"text": "name = 3"})
+    await ask("checkSpec", "specs/check", method="POST", body={"text": "", "folder": "demo"})
+    await ask("draftSpec", "specs/draft", method="POST", body={"folder": "demo"})
+    await ask("draftSpec", "specs/draft", method="POST", body={})
+    body = {"text": "", "changes": [{"key": ["name"], "value": "x"}]}
+    await ask("editSpec", "specs/edit", method="POST", body=body)
+    await ask("editSpec", "specs/edit", method="POST", body={**body, "text": "a"})
     build = await ask("startBuild", "builds", method="POST", body={"environment": "demo"})
     await asyncio.to_thread(builder.began.wait)
     await ask("startBuild", "builds", method="POST", body={"environment": "demo"})
@@ -184,6 +204,9 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
         ("environments", "createEnvironment"),
         ("builds", "startBuild"),
         ("containers/box/stop", "stopContainer"),
+        ("specs/check", "checkSpec"),
+        ("specs/draft", "draftSpec"),
+        ("specs/edit", "editSpec"),
     ],
 )
 async def test_any_body_is_taken_or_refused_as_the_schema_says(api, runtime, path, operation):
