@@ -1,4 +1,4 @@
-"""Shipping an image of 1 GB: push, pull, save and load, against skopeo, and the memory it takes."""
+"""Shipping an image of 1 GB: push, pull, save and load, against skopeo and podman, and the memory it takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +36,8 @@ def rows() -> Iterator[Row]:
         yield _pull(bench, memory)
         yield _save(bench, plain, memory)
         yield _load(bench, memory)
+        if shutil.which("podman") and os.geteuid() == 0:
+            yield from _against_podman(bench, memory)
         worst = max(memory, key=lambda key: memory[key])
         yield Row(
             "peak memory of these", f"{memory[worst] / 1e6:.0f} MB", "", None, "≤ 200 MB",
@@ -131,26 +133,92 @@ def _save(bench: Bench, plain: Path, memory: dict[str, int]) -> Row:
 
 
 def _load(bench: Bench, memory: dict[str, int]) -> Row:
-    with scratch(bench) as folder:
-        archive = folder / "image.tar"
+    archive = _archive(bench)
+    unpacks = shutil.which("umoci") is not None
+
+    def ours() -> float:
+        with scratch(bench) as inner:
+            env = bench.env | {"JUPYTER_CONTAINERS_HOME": str(inner / "home")}
+            return run(bench, memory, "load", "load", "-i", str(archive), env=env)
+
+    def peer() -> float:
+        with scratch(bench) as inner:
+            took = clock(skopeo("copy", f"oci-archive:{archive}", f"oci:{inner}/image:1"))
+            if unpacks:
+                rootless = [] if os.geteuid() == 0 else ["--rootless"]
+                took += clock(["umoci", "unpack", *rootless, "--image", f"{inner}/image:1", f"{inner}/bundle"])
+            return took
+
+    name = "skopeo copy, umoci unpack" if unpacks else "skopeo copy"
+    return compare("load 1 GB from an OCI archive", ours, peer, peer_name=name, runs=RUNS, warmup=0, aim="≤ 1")
+
+
+def _against_podman(bench: Bench, memory: dict[str, int]) -> Iterator[Row]:
+    """podman keeps unpacked layers as we do; its store lies beside ours."""
+    base = bench.folder("podman")
+
+    def podman(store: Path, *argv: str) -> float:
+        return clock(["podman", f"--root={store}/store", f"--runroot={store}/run", *argv])
+
+    podman(base, "load", "-i", str(_archive(bench)))
+    subprocess.run(
+        ["podman", f"--root={base}/store", f"--runroot={base}/run", "tag", f"localhost/{NAME}", "bench:1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+    def saved(work: Callable[[Path], float]) -> Callable[[], float]:
+        def once() -> float:
+            with scratch(bench) as folder:
+                return work(folder)
+
+        return once
+
+    def ours_in(folder: Path, *argv: str) -> float:
+        return run(bench, memory, argv[0], *argv, env=bench.env | {"JUPYTER_CONTAINERS_HOME": str(folder / "home")})
+
+    def pushed(work: Callable[[str], float]) -> Callable[[], float]:
+        def once() -> float:
+            with registry() as host:
+                return work(host)
+
+        return once
+
+    with registry() as host:
+        source = f"{host}/image:1"
+        bench.cli("push", NAME, source)
+        pairs: tuple[tuple[str, Callable[[], float], Callable[[], float]], ...] = (
+            (
+                "push 1 GB, compressed on the way",
+                pushed(lambda host: run(bench, memory, "push", "push", NAME, f"{host}/ours:1")),
+                pushed(lambda host: podman(base, "push", "--tls-verify=false", "bench:1", f"{host}/peer:1")),
+            ),
+            (
+                "pull 1 GB",
+                saved(lambda folder: ours_in(folder, "pull", source)),
+                saved(lambda folder: podman(folder, "pull", "--tls-verify=false", source)),
+            ),
+            (
+                "save 1 GB as an OCI archive",
+                saved(lambda folder: run(bench, memory, "save", "save", NAME, "-o", str(folder / "image.tar"))),
+                saved(
+                    lambda folder: podman(base, "save", "--format=oci-archive", f"--output={folder}/i.tar", "bench:1")
+                ),
+            ),
+            (
+                "load 1 GB from an OCI archive",
+                saved(lambda folder: ours_in(folder, "load", "-i", str(_archive(bench)))),
+                saved(lambda folder: podman(folder, "load", "-i", str(_archive(bench)))),
+            ),
+        )
+        for question, ours, peer in pairs:
+            yield compare(question, ours, peer, peer_name="podman", runs=RUNS, warmup=0, aim="≤ 1")
+
+
+def _archive(bench: Bench) -> Path:
+    archive = bench.folder("work") / "image.tar"
+    if not archive.exists():
         bench.cli("save", NAME, "-o", str(archive))
-        unpacks = shutil.which("umoci") is not None
-
-        def ours() -> float:
-            with scratch(bench) as inner:
-                env = bench.env | {"JUPYTER_CONTAINERS_HOME": str(inner / "home")}
-                return run(bench, memory, "load", "load", "-i", str(archive), env=env)
-
-        def peer() -> float:
-            with scratch(bench) as inner:
-                took = clock(skopeo("copy", f"oci-archive:{archive}", f"oci:{inner}/image:1"))
-                if unpacks:
-                    rootless = [] if os.geteuid() == 0 else ["--rootless"]
-                    took += clock(["umoci", "unpack", *rootless, "--image", f"{inner}/image:1", f"{inner}/bundle"])
-                return took
-
-        name = "skopeo copy, umoci unpack" if unpacks else "skopeo copy"
-        return compare("load 1 GB from an OCI archive", ours, peer, peer_name=name, runs=RUNS, warmup=0, aim="≤ 1")
+    return archive
 
 
 def run(bench: Bench, memory: dict[str, int], name: str, *argv: str, env: dict[str, str] | None = None) -> float:
