@@ -15,6 +15,7 @@ from .paths import Paths
 from .spec.catalog import list_records
 
 if TYPE_CHECKING:
+    from .image.artifacts import Attach
     from .image.blobs import Compression
     from .image.credentials import Credentials
     from .image.model import Image
@@ -88,26 +89,27 @@ class Shipping:
     # Registries
 
     def pull(
-        self, name: str, *, platform: str = "", progress: Progress = _quiet, notify: Callable[[str], None] = _silent
-    ) -> Pulled:
+        self, name: str, *, platform: str = "", attached: bool = False, progress: Progress = _quiet,
+        notify: Callable[[str], None] = _silent,
+    ) -> Pulled:  # fmt: skip
         """Take an image from a registry; see :func:`.image.pull.pull`. *platform*: ``linux/arm64``, ``arm/v7``."""
         from .image.pull import pull
 
         return pull(
             self.store, name, settings=self.settings, credential=self.credentials.find,
-            architecture=platform.removeprefix(_LINUX), progress=progress, notify=notify,
+            architecture=platform.removeprefix(_LINUX), attached=attached, progress=progress, notify=notify,
         )  # fmt: skip
 
     def push(
-        self, image: Image, target: str, *, compression: Compression | None = None, progress: Progress = _quiet,
-        notify: Callable[[str], None] = _silent,
+        self, image: Image, target: str, *, compression: Compression | None = None, attach: Attach | None = None,
+        progress: Progress = _quiet, notify: Callable[[str], None] = _silent,
     ) -> Pushed:  # fmt: skip
         """Send an image to a registry; see :func:`.image.push.push`."""
         from .image.push import push
 
         return push(
             self.store, image, target, settings=self.settings, credential=self.credentials.find,
-            compression=compression, progress=progress, notify=notify,
+            compression=compression, attach=attach, progress=progress, notify=notify,
         )  # fmt: skip
 
     def copy(
@@ -154,6 +156,7 @@ class Shipping:
         *,
         form: Format = "oci-archive",
         compression: Compression | None = None,
+        attach: Attach | None = None,
         progress: Progress = _quiet,
     ) -> tuple[str, ...]:
         """Write images to *path*, each with the name it was asked for by (by digest: with all it has).
@@ -170,8 +173,9 @@ class Shipping:
             before = named[image.digest][1] if image.digest in named else ()
             named[image.digest] = image, tuple(dict.fromkeys((*before, *names)))
         saved = save_images(
-            self.store, list(named.values()), path, form=form, compression=compression, progress=progress
-        )
+            self.store, list(named.values()), path, form=form, compression=compression, attach=attach,
+            progress=progress,
+        )  # fmt: skip
         return tuple(entry.digest for entry in saved)
 
     def load(
@@ -201,7 +205,16 @@ class Shipping:
     # Names
 
     def tag(self, image: Image, name: str) -> str:
-        """Call *image* by *name*, too; the name in full. :class:`ConflictError` for an environment's name."""
+        """Call *image* by *name*, too; the name in full. Errors are those of :meth:`check_name`."""
+        whole = self.check_name(name)
+        self.store.tag(whole, image.digest)
+        return whole
+
+    def check_name(self, name: str) -> str:
+        """*name* in full, where an image may get it.
+
+        :class:`ReferenceError`; :class:`ConflictError` for an environment's name.
+        """
         from .image.reference import parse_reference
 
         whole = parse_reference(name)
@@ -211,7 +224,6 @@ class Shipping:
             raise ConflictError(
                 f"{whole} is the name of an environment's image", hint="take another name, or `build` the environment"
             )
-        self.store.tag(str(whole), image.digest)
         return str(whole)
 
     def remove(self, name: str, users: Mapping[str, str]) -> Image:

@@ -7,7 +7,6 @@ the lock's bytes and looks at the inputs' times.
 from __future__ import annotations
 
 import threading
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +22,9 @@ from ..spec.grants import grant_of
 from ..spec.load import load_spec
 from ..spec.model import LoadedSpec
 from . import history
-from .inputs import hash_inputs, input_paths
+from .inputs import hash_inputs
 from .monitor import Event, Monitor, silent
-from .state import find_outdated, fingerprint, input_memory, is_of, remember, spec_location
+from .state import find_outdated, input_memory, is_of, spec_location
 
 if TYPE_CHECKING:
     from ..lock.model import Lock
@@ -129,6 +128,7 @@ def _build(
     from ..lock.settings import Settings
     from ..spec.inputs import find_missing_inputs
     from .builder import build
+    from .kept import settle
 
     sweep(Store(paths.store))  # a build that was killed leaves up to the size of its step
     problems = find_missing_inputs(loaded)
@@ -144,16 +144,7 @@ def _build(
         loaded, lock, paths=paths, settings=settings, monitor=recorder, no_cache=no_cache, cancel=cancel,
         log=str(recorder.log),
     )  # fmt: skip
-    inputs = {item.path: item.sha256 for item in lock.inputs}
-    mark = fingerprint(loaded, loaded.lock_file.read_bytes(), inputs, paths)
-    spec = loaded.spec
-    entry = Record(
-        name=spec.name, display_name=spec.display_name or spec.name, language=spec.kernel.language,
-        spec_file=location, image=image.digest, spec_digest=mark, built_at=time.time(),
-        granted=grant_of(spec),
-    )  # fmt: skip
-    remember(paths, spec.name, mark, input_paths(loaded, lock))
-    record(paths, entry)
+    entry = settle(loaded, lock, image, paths, location=location)
     return Built(loaded, image, entry, recorder.id)
 
 

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "build": ("Environments", "build", "Build", "build the image of a spec"),
     "env": ("Environments", "env", "Env", "list, show and remove environments"),
     "builds": ("Environments", "build", "Builds", "list builds"),
+    "share": ("Environments", "share", "Share", "write an environment to one file, for other machines"),
+    "open": ("Environments", "share", "Open", "take in an environment from a file that `share` wrote"),
     "execute": ("Notebooks", "execute", "Execute", "run notebooks in containers, side by side"),
     "kernelspec": (
         "Notebooks",
@@ -56,6 +58,8 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "rmi": ("Store", "images", "Rmi", "remove images, or one of their names"),
     "save": ("Store", "ship_files", "Save", "write images to a file or folder"),
     "load": ("Store", "ship_files", "Load", "take images in from a file or folder"),
+    "sbom": ("Store", "attest", "Sbom", "print an image's bill of materials"),
+    "provenance": ("Store", "attest", "Provenance", "print how an image came about"),
     "prune": ("Store", "images", "Prune", "remove what nothing refers to"),
     "pull": ("Registries", "ship", "Pull", "take an image from a registry"),
     "push": ("Registries", "ship", "Push", "send an image to a registry"),

@@ -33,6 +33,7 @@ class Pull(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("image", metavar="NAME[:TAG|@DIGEST]")
         parser.add_argument("--platform", default="", metavar="OS/ARCH", help="default: this machine's")
+        parser.add_argument("--attach", action="store_true", help="with the documents that are attached to it there")
         self.add_json(parser)
 
     def run(self, options: argparse.Namespace) -> int:
@@ -40,15 +41,20 @@ class Pull(Command):
         from .progress import Transfer
 
         with Transfer() as progress:
-            pulled = Environments().shipping.pull(options.image, platform=options.platform, progress=progress, notify=tell)
+            pulled = Environments().shipping.pull(
+                options.image, platform=options.platform, attached=options.attach, progress=progress, notify=tell
+            )
         if options.json:
             print_json({
                 "reference": pulled.reference, "digest": pulled.digest, "image": pulled.image.digest,
                 "source": pulled.source, "layers": len(pulled.image.layers), "moved": pulled.moved,
+                "attached": pulled.attached,
             })  # fmt: skip
             return 0
         print(f"{pulled.reference}\nimage {pulled.image.digest}\ndigest {pulled.digest}")
         print(f"{len(pulled.image.layers)} layers, {pulled.moved} of them moved from {pulled.source}", file=sys.stderr)
+        for kind in pulled.attached:
+            print(f"attached: {printable(kind)}", file=sys.stderr)
         return 0
 
 
@@ -69,6 +75,7 @@ class Push(Command):
         add("image", metavar="ENV|IMAGE")
         add("target", nargs="?", default="", metavar="REGISTRY/NAME[:TAG]", help="default: the image's own name")
         add("--compression", choices=["gzip", "zstd", "none"], help="default: gzip, and a pulled image as it came")
+        add("--attach", action="store_true", help="with bill of materials, provenance, spec and lock")
         self.add_json(parser)
 
     def run(self, options: argparse.Namespace) -> int:
@@ -76,14 +83,18 @@ class Push(Command):
         from .progress import Transfer
 
         with Transfer() as progress:
-            pushed = Environments().storage.push(
-                options.image, options.target, compression=options.compression, progress=progress, notify=tell
-            )
+            environments = Environments()
+            pushed = environments.storage.push(
+                options.image, options.target, compression=options.compression,
+                attach=environments.attestations.artifacts if options.attach else None, progress=progress, notify=tell,
+            )  # fmt: skip
         if options.json:
             print_json(pushed)
             return 0
         print(f"{pushed.reference}\ndigest {pushed.digest}")
         print(f"blobs: {pushed.sent} sent, {pushed.mounted} taken over, {pushed.present} were there", file=sys.stderr)
+        if options.attach:
+            print(f"attached: {len(pushed.attached)} documents", file=sys.stderr)
         return 0
 
 

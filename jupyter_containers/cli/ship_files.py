@@ -35,6 +35,7 @@ class Save(Command):
             help="default: the first",
         )
         add("--compression", choices=["gzip", "zstd", "none"], help="default: gzip, in docker's archives none")
+        add("--attach", action="store_true", help="with bill of materials, provenance, spec and lock")
         self.add_json(parser)
 
     def run(self, options: argparse.Namespace) -> int:
@@ -42,9 +43,10 @@ class Save(Command):
         from .progress import Transfer
 
         with Transfer() as progress:
-            digests = Environments().storage.save(
+            environments = Environments()
+            digests = environments.storage.save(
                 options.image, options.output.absolute(), form=options.format, compression=options.compression,
-                progress=progress,
+                attach=environments.attestations.artifacts if options.attach else None, progress=progress,
             )  # fmt: skip
         if options.json:
             print_json({"path": str(options.output), "manifests": digests})

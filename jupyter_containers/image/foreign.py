@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from .records import LayerRecord
 from .store import Store
 from .unpack import unpack
 
-__all__ = ["CheckedBlob", "load_layer", "load_root"]
+__all__ = ["CheckedBlob", "load_layer", "load_root", "load_root_stream", "plain_tar"]
 
 _PIECE = 1 << 20
 
@@ -99,16 +100,29 @@ def load_root(
 
     Owners are forgotten and times end at *epoch*. Raises as :func:`load_layer`.
     """
-    what = str(path)
-    with open_file(path) as source, full_disk_told(store.root), store.staging() as staging:
-        peeked = _Peeked(source)
-        pieces = inflate(peeked, compression_of(peeked.head), what=what, bounds=bounds)
-        with _Pieces(run_ahead(pieces)) as tar:
+    with open_file(path) as source:
+        created_by = created_by or f"root archive {path.name}"
+        return load_root_stream(store, source, what=str(path), created_by=created_by, epoch=epoch, bounds=bounds)
+
+
+def load_root_stream(
+    store: Store, stream: Readable, *, what: str, created_by: str, epoch: int = EPOCH, bounds: Bounds = DEFAULT_BOUNDS
+) -> Layer:
+    """As :func:`load_root`, of a stream; *what* names it in errors."""
+    with full_disk_told(store.root), store.staging() as staging:
+        with plain_tar(stream, what=what, bounds=bounds) as tar:
             unpacked = unpack(tar, staging.fs, what=what, bounds=bounds, whiteouts=False)
         return store.commit_layer(
-            staging.fs, created_by=created_by or f"root archive {path.name}", epoch=epoch,
-            true_modes=unpacked.facts.modes,
+            staging.fs, created_by=created_by, epoch=epoch, true_modes=unpacked.facts.modes, private=epoch > EPOCH
         )  # fmt: skip
+
+
+@contextmanager
+def plain_tar(stream: Readable, *, what: str, bounds: Bounds) -> Iterator[Readable]:
+    """*stream* without the compression that its first bytes tell of, inflated ahead in a thread of its own."""
+    peeked = _Peeked(stream)
+    with _Pieces(run_ahead(inflate(peeked, compression_of(peeked.head), what=what, bounds=bounds))) as tar:
+        yield tar
 
 
 class _Peeked:

@@ -20,7 +20,7 @@ from .filecheck import Place, find_wrong
 from .filetext import dump
 from .model import Lock
 
-__all__ = ["VERSION", "dump_lock", "read_lock", "write_lock"]
+__all__ = ["VERSION", "dump_lock", "parse_lock", "read_lock", "write_lock"]
 
 VERSION = 1
 _HEADER = (
@@ -34,34 +34,40 @@ def read_lock(path: Path) -> Lock:
     """The lock in *path*. :class:`LockError` with file, line and cause of everything that is wrong in it."""
     try:
         content = path.read_bytes()
-        if len(content) > _LARGEST:
-            raise _damaged(path, [Problem(str(path), f"is larger than {_LARGEST >> 20} MiB")])
-        text = content.decode("utf-8")
     except FileNotFoundError as error:
         raise LockError(f"there is no {path}", hint="run `jupyter containers lock`") from error
     except OSError as error:
         raise LockError(f"cannot read {path}: {error.strerror}", hint="correct its owner or mode") from error
+    return parse_lock(content, str(path))
+
+
+def parse_lock(content: bytes, path: str) -> Lock:
+    """The lock in a file's *content*; *path* names it in errors, which are those of :func:`read_lock`."""
+    try:
+        if len(content) > _LARGEST:
+            raise _damaged(path, [Problem(path, f"is larger than {_LARGEST >> 20} MiB")])
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _damaged(path, [Problem(str(path), f"is not UTF-8 text: {error.reason}")]) from error
+        raise _damaged(path, [Problem(path, f"is not UTF-8 text: {error.reason}")]) from error
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         cause = f"is not TOML: {error}" + (" (a merge conflict?)" if "<<<<<<<" in text else "")
-        raise _damaged(path, [Problem(str(path), cause, line=int(place[1]) if place else None)]) from error
+        raise _damaged(path, [Problem(path, cause, line=int(place[1]) if place else None)]) from error
     version = document.get("version")
     if version != VERSION:
         cause = f"version {version!r} of the lock format is not known; this program reads {VERSION}"
         remedy = "Update jupyter_containers" if isinstance(version, int) and version > VERSION else ""
-        raise _damaged(path, [Problem(str(path), cause, remedy, "version", _line(text, ("version",)))])
+        raise _damaged(path, [Problem(path, cause, remedy, "version", _line(text, ("version",)))])
     try:
         lock = msgspec.convert(_to_model(document), Lock)
     except msgspec.ValidationError as error:
         cause, _, where = str(error).partition(" - at `$")
         key = _key_of(where.rstrip("`"))
-        problem = Problem(str(path), cause, key=_dotted(key), line=_line(text, key))
+        problem = Problem(path, cause, key=_dotted(key), line=_line(text, key))
         raise _damaged(path, [problem]) from error
-    problems = [Problem(str(path), cause, key=_dotted(key), line=_line(text, key)) for key, cause in find_wrong(lock)]
+    problems = [Problem(path, cause, key=_dotted(key), line=_line(text, key)) for key, cause in find_wrong(lock)]
     if problems:
         raise _damaged(path, problems)
     return lock
@@ -126,9 +132,9 @@ def _to_model(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "python": {**interpreter, "pylock": pylock}}
 
 
-def _damaged(path: Path, problems: list[Problem]) -> LockError:
+def _damaged(path: str, problems: list[Problem]) -> LockError:
     return LockError(
-        f"{path.name} is damaged",
+        f"{path.rpartition('/')[2]} is damaged",
         problems=problems,
         hint="take it from version control again; or remove it: `jupyter containers lock` writes a new one",
     )

@@ -11,8 +11,6 @@ from typing import Any
 import msgspec
 
 from .._version import __version__
-from ..spec.dump import dump_spec
-from ..spec.model import EnvironmentSpec
 from .bill import Bill, Component
 from .model import Lock
 
@@ -24,8 +22,8 @@ BUILD_TYPE = "urn:jupyter-containers:build:v1"
 """docs/sharing.md tells what the parameters of this type mean."""
 
 
-def dump_provenance(bill: Bill, spec: EnvironmentSpec, lock: Lock, *, build_format: str) -> bytes:
-    """The statement of the image of *bill*. *build_format*: the version of what the build's steps do."""
+def dump_provenance(bill: Bill, spec: str, lock: Lock, *, build_format: str) -> bytes:
+    """The statement of the image of *bill*. *spec*: its text. *build_format*: the version of what the steps do."""
     subjects = [{"name": bill.name, "digest": {"sha256": _hex(bill.manifest or bill.image)}}]
     if bill.manifest:
         subjects.append({"name": f"{bill.name} (configuration)", "digest": {"sha256": _hex(bill.image)}})
@@ -42,7 +40,7 @@ def dump_provenance(bill: Bill, spec: EnvironmentSpec, lock: Lock, *, build_form
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": {"spec": dump_spec(spec), "architecture": bill.architecture},
+                "externalParameters": {"spec": spec, "architecture": bill.architecture},
                 "internalParameters": {"format": build_format},
                 "resolvedDependencies": [
                     *dependencies,

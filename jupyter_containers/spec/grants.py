@@ -13,7 +13,7 @@ from ..errors import InputError, Problem
 from .catalog import Record
 from .model import EnvironmentSpec, LoadedSpec, Mount
 
-__all__ = ["Grant", "check_granted", "grant_of"]
+__all__ = ["Grant", "check_granted", "describe_grant", "grant_of"]
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,6 +29,22 @@ def grant_of(spec: EnvironmentSpec) -> str:
     """The spec's :class:`Grant` as the text that a record keeps."""
     grant = Grant(spec.network, spec.mounts, spec.resources.gpus or 0, spec.build.run)
     return msgspec.json.encode(grant).decode()
+
+
+def describe_grant(granted: str) -> tuple[str, ...]:
+    """What a :func:`grant_of` text takes of the host, in words, a line each; empty where it takes nothing."""
+    grant = msgspec.json.decode(granted, type=Grant)
+    lines = []
+    if grant.network != "none":
+        lines.append("network: the kernels reach what this host reaches")
+    lines += [
+        f"folder: {mount.source}, seen as {mount.target}, {'written to' if mount.mode == 'rw' else 'read only'}"
+        for mount in grant.mounts
+    ]
+    if grant.gpus:
+        lines.append(f"GPUs: {grant.gpus}")
+    lines += [f"a step of its build, which has the network: {line}" for line in grant.run]
+    return tuple(lines)
 
 
 def check_granted(entry: Record, loaded: LoadedSpec) -> None:

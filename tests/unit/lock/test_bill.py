@@ -23,10 +23,10 @@ from jupyter_containers.lock.model import (
 from jupyter_containers.lock.packages import read_status
 from jupyter_containers.lock.provenance import dump_provenance
 from jupyter_containers.lock.spdx import dump_spdx
-from jupyter_containers.spec.model import EnvironmentSpec, Packages
 
 ONE, TWO = "1" * 64, "2" * 64
 IMAGE, MANIFEST, LOCK = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}", f"sha256:{'c' * 64}"
+REPOSITORY = "https://git.example.org/f.git"
 COMMIT = "4f1d7e0c7c1f5c3a2b1d0e9f8a7b6c5d4e3f2a1b"
 
 
@@ -50,7 +50,7 @@ PYTHON = PythonPackages(
         "packages": [
             wheel("ruamel.yaml", "0.18"),
             {"name": "mine", "version": "1", "directory": {"path": "mine"}},
-            {"name": "fresh", "version": "2", "vcs": {"type": "git", "url": "https://git.example.org/f.git", "commit-id": COMMIT}},
+            {"name": "fresh", "version": "2", "vcs": {"type": "git", "url": REPOSITORY, "commit-id": COMMIT}},
             {**wheel("for-windows", "1"), "marker": "sys_platform == 'win32'"},
         ],
     },
@@ -149,13 +149,12 @@ def test_package_urls_are_canonical() -> None:
 
 
 def test_provenance_names_every_file_by_its_hash() -> None:
-    spec = EnvironmentSpec(name="ml-intro", packages=Packages(pip=("ruamel.yaml",)))
-    statement = json.loads(dump_provenance(BILLS["attached"], spec, DEBIAN, build_format="3"))
+    statement = json.loads(dump_provenance(BILLS["attached"], 'name = "ml-intro"', DEBIAN, build_format="3"))
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
     assert [subject["digest"] for subject in statement["subject"]] == [{"sha256": "b" * 64}, {"sha256": "a" * 64}]
     definition = statement["predicate"]["buildDefinition"]
-    assert 'pip = ["ruamel.yaml"]' in definition["externalParameters"]["spec"]
+    assert definition["externalParameters"] == {"spec": 'name = "ml-intro"', "architecture": "amd64"}
     materials = {item["name"]: item for item in definition["resolvedDependencies"]}
     assert materials["graphviz 2.42.4-3~deb13u1"]["digest"] == {"sha256": ONE}
     assert materials["fresh 2"]["digest"] == {"gitCommit": COMMIT}
@@ -165,8 +164,7 @@ def test_provenance_names_every_file_by_its_hash() -> None:
 
 
 def test_provenance_of_a_dockerfile_names_its_images() -> None:
-    spec = EnvironmentSpec(name="ml-intro")
-    statement = json.loads(dump_provenance(BILLS["dockerfile"], spec, DOCKERFILE, build_format="3"))
+    statement = json.loads(dump_provenance(BILLS["dockerfile"], "", DOCKERFILE, build_format="3"))
     materials = {item["name"]: item for item in statement["predicate"]["buildDefinition"]["resolvedDependencies"]}
     assert materials["python:3.12"]["uri"] == f"docker.io/library/python@{MANIFEST}"
     assert materials["dockerfile:Dockerfile"]["digest"] == {"sha256": TWO}
