@@ -24,8 +24,10 @@ __all__ = [
     "mount",
     "move_mount",
     "owning_user_namespace",
+    "pivot_root",
     "set_mount_attributes",
     "set_parent_death_signal",
+    "unmount",
     "unshare",
 ]
 
@@ -51,6 +53,8 @@ _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 # One number on every architecture (asm-generic).
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_CLONE3, _SYS_MOUNT_SETATTR = 428, 429, 435, 442
+
+_MNT_DETACH = 2
 
 _CLONE_PARENT, _CLONE_INTO_CGROUP = 0x8000, 0x200000000
 
@@ -111,6 +115,15 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
         ),
         target,
     )
+
+
+def unmount(target: str) -> None:
+    """And all that is mounted below it, once nobody uses it any more (MNT_DETACH)."""
+    _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), target)
+
+
+def pivot_root(new: str, old: str) -> None:
+    _checked(_libc.pivot_root(os.fsencode(new), os.fsencode(old)), new)
 
 
 def bind_clone(source: str, *, recursive: bool, resolved: bool = False) -> int:

@@ -2,7 +2,7 @@
 
 As root a sandbox can't be started by bwrap at once (:mod:`.launch`), and an interpreter that starts for each takes
 longer than all else. So each process that starts sandboxes as root has one launcher, started with the first of them, or
-:func:`ahead`. It ends with this process.
+:func:`ahead`. It ends with this process. What goes on in it is in :mod:`.service`.
 
 What it launches is this process's child, not its own (clone3(2), CLONE_PARENT), and ends with this process where that
 is wanted: nothing depends on the launcher once a sandbox runs. The kernel takes the *thread* that started the launcher
@@ -11,6 +11,7 @@ for the parent of all (prctl(2), PR_SET_PDEATHSIG), so that is one that stays.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -18,8 +19,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from ..errors import HostError
-from . import orders
-from .passing import Socket, pair, receive, send
+from . import idmap, orders
+from .passing import Socket, end_sending, pair, receive, send
 
 __all__ = ["Launched", "ahead", "launch", "stop"]
 
@@ -47,6 +48,10 @@ class Launched:
         if self.poll() is None:
             os.kill(self.pid, 9)
 
+    def wait(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
 
 class _Launcher:
     """Thread-safe."""
@@ -55,6 +60,8 @@ class _Launcher:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._end: Socket | None = None
+        self._spare = 0
+        """What it has forked ahead: a child of this process, by its pid."""
 
     def start(self) -> None:
         with self._lock:
@@ -76,12 +83,7 @@ class _Launcher:
     def stop(self) -> None:
         """Let it end, and wait for that; sandboxes go on."""
         with self._lock:
-            if self._end is not None:
-                self._end.close()
-                self._end = None
-            if self._process is not None:
-                self._process.wait()
-                self._process = None
+            self._clear_away()
 
     def forget(self) -> None:
         """In a forked child: the launcher is its parent's."""
@@ -89,17 +91,32 @@ class _Launcher:
         if self._end is not None:
             self._end.close()
         self._process = self._end = None
+        self._spare = 0
 
-    def _start(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+    def _clear_away(self) -> None:
+        """No process of a launcher is left."""
         if self._end is not None:
+            end_sending(self._end)
+            with contextlib.suppress(ConnectionError, EOFError):
+                while True:
+                    self._answer()  # of its spare, perhaps; nobody waits for an answer
             self._end.close()
             self._end = None
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+        if self._spare:
+            # If the launcher was killed just after it had handed over orders, this is a sandbox that nobody knows of.
+            spare = Launched(self._spare)
+            spare.kill()
+            spare.wait()
+            self._spare = 0
+
+    def _start(self) -> None:
+        self._clear_away()
         ours, theirs = pair()
         handle = theirs.fileno()
-        command = orders.service(handle, os.getpid())
+        command = orders.service(handle, os.getpid(), idmap.stage_folder() if idmap.is_needed() else "")
 
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
@@ -118,22 +135,29 @@ class _Launcher:
         send(self._end, b"", fds)
 
     def _hear(self) -> int:
-        assert self._end is not None
         try:
-            answer, _ = receive(self._end)
+            number = self._answer()
         except (ConnectionError, EOFError):
-            self._end.close()
-            self._end = None
+            self._clear_away()
             raise InterruptedError(errno.EINTR, "the launcher was killed") from None
         except BaseException:  # Ctrl-C: the answer comes all the same, and nobody would wait for that child
-            answer, _ = receive(self._end)
-            if int(answer) > 0:
-                Launched(int(answer)).kill()
+            if (number := self._answer()) > 0:
+                Launched(number).kill()
             raise
-        number = int(answer)
         if number < 0:
             raise OSError(-number, os.strerror(-number))
         return number
+
+    def _answer(self) -> int:
+        assert self._end is not None
+        while True:
+            message, _ = receive(self._end)
+            number = int(message[1:])
+            if message.startswith(b"="):
+                if number == self._spare:
+                    self._spare = 0
+                return number
+            self._spare = number
 
 
 def _in_lasting_thread(function: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:

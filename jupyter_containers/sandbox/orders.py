@@ -12,14 +12,14 @@ from .idmap import Clone
 
 __all__ = ["Orders", "command", "pack", "service"]
 
-_IMPORT = "import sys; sys.path.append(sys.argv[1]); from jupyter_containers.sandbox.launch import main, serve; "
+_CODE = "import sys; sys.path.append(sys.argv[1]); from jupyter_containers.sandbox.{} import {}; {}"
 
 
 class Orders(TypedDict):
     """What is to be done, in this order."""
 
     fds: list[int]
-    """The numbers that the descriptors sent with these orders get. This and the next for :func:`.launch.serve` only."""
+    """The numbers that the descriptors sent with these orders get. This and the next for :mod:`.service` only."""
     open_files: tuple[int, int]
     """The owner's RLIMIT_NOFILE, soft and hard."""
     groups: list[str]
@@ -63,14 +63,15 @@ def pack(
 
 def command(orders: int) -> list[str]:
     """The argument vector that carries out the orders that descriptor *orders* holds, once."""
-    return _python("main(int(sys.argv[2]))", orders)
+    return _python("launch", "main", "main(int(sys.argv[2]))", orders)
 
 
-def service(connection: int, owner: int) -> list[str]:
-    """The argument vector that carries out what comes through descriptor *connection* while process *owner* lives."""
-    return _python("serve(*map(int, sys.argv[2:]))", connection, owner)
+def service(connection: int, owner: int, stage: str) -> list[str]:
+    """The argument vector of :func:`.service.serve`."""
+    call = "serve(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])"
+    return _python("service", "serve", call, connection, owner, stage)
 
 
-def _python(call: str, *arguments: int) -> list[str]:
+def _python(module: str, function: str, call: str, *arguments: object) -> list[str]:
     packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100,PTH120
-    return [sys.executable, "-I", "-S", "-c", _IMPORT + call, packages, *map(str, arguments)]
+    return [sys.executable, "-I", "-S", "-c", _CODE.format(module, function, call), packages, *map(str, arguments)]

@@ -1,0 +1,208 @@
+"""The launcher's own side (:mod:`.launcher` is its owner's): it waits for orders, and :mod:`.launch` carries them out.
+
+An interpreter takes 15 ms to start; a fork of one that has done nothing yet takes half a millisecond, and while there
+is nothing to do one is made ahead, the *spare*, which has its stage set. Each child is, to the kernel, a child of the
+owner. Run as ``python -I -S``.
+
+Messages, on a socket that keeps their bounds: from the owner orders and the descriptors that go with them, to the owner
+``=PID`` or ``=-ERRNO`` for each, and ``+PID`` for a spare, which is the owner's to wait for as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import resource
+import select
+import sys
+
+from . import kernel
+from .failure import Failure
+from .launch import Maps, carry_out, make_maps, mount_stage, read
+from .passing import Socket, pair, receive, send, taken
+from .spaces import ground
+
+TYPE_CHECKING = False  # typing is a slow import here
+if TYPE_CHECKING:
+    from .orders import Orders
+
+__all__ = ["serve"]
+
+_MOST_MAPS = 256
+"""A server has one for each owner of a folder that it mounts."""
+
+
+def serve(handle: int, owner: int, stage: str) -> None:
+    """Carry out what comes through the socket *handle* while process *owner* lives; never returns.
+
+    *stage*: the folder that orders use as theirs; empty where they need none.
+    """
+    kernel.set_parent_death_signal(kernel.SIGKILL)
+    if os.getppid() != owner:
+        os._exit(0)
+    gc.disable()  # a collection would write to every page that children share
+    gc.freeze()
+    _Service(taken(handle), owner, stage).run()
+
+
+class _Service:
+    def __init__(self, end: Socket, owner: int, stage: str) -> None:
+        self._end = end
+        self._owner = owner
+        self._stage = stage
+        self._maps: Maps = {}
+        self._ground = -1
+        self._spare: tuple[int, Socket] | None = None
+
+    def run(self) -> None:
+        while True:
+            if not _is_waiting(self._end):
+                self._prepare()
+            try:
+                _, fds = receive(self._end)
+            except (EOFError, OSError):
+                os._exit(0)
+            try:
+                answer = self._start(fds)
+            except OSError as error:
+                answer = -(error.errno or errno.EIO)
+            self._tell(b"=%d" % answer)
+            for fd in fds:
+                os.close(fd)
+
+    def _tell(self, message: bytes) -> None:
+        try:
+            send(self._end, message)
+        except OSError:
+            os._exit(0)
+
+    def _prepare(self) -> None:
+        """What can be done before orders come."""
+        if self._spare is not None:
+            return
+        if self._stage and self._ground < 0:
+            try:  # noqa: SIM105  contextlib is a slow import here
+                # Where this interpreter and this package are, bwrap is most often as well.
+                self._ground = ground(self._stage, (sys.executable, __file__))
+            except OSError:
+                pass  # all of the host's mounts do as well
+        ours, theirs = pair()
+        try:
+            pid = kernel.fork_sibling()
+        except OSError:
+            ours.close()
+            theirs.close()
+            return  # when orders come, it is told
+        if pid == 0:
+            try:
+                ours.close()
+                self._wait_as_spare(theirs)
+            finally:
+                os._exit(125)
+        theirs.close()
+        self._spare = pid, ours
+        self._tell(b"+%d" % pid)
+
+    def _start(self, fds: list[int]) -> int:
+        """A child that carries out the orders in the first of *fds*; its pid."""
+        orders = read(fds[0])
+        if len(self._maps) > _MOST_MAPS:
+            for each in self._maps.values():
+                os.close(each)
+            self._maps.clear()
+        try:  # noqa: SIM105
+            make_maps(orders, self._maps)
+        except (Failure, OSError):
+            pass  # the child fails at the same, and tells it where it is read
+        group = next((path for path in orders["groups"] if path.endswith("/cgroup.procs")), "")
+        if self._spare is not None and not group:
+            pid, spare = self._spare
+            self._spare = None
+            try:
+                send(spare, b"", [*fds, *(self._maps[shift] for shift in _shifts(orders) if shift in self._maps)])
+                return pid
+            except ConnectionError:
+                pass  # somebody has killed it
+            finally:
+                spare.close()
+        child = self._fork_into(group, orders) if group else kernel.fork_sibling()
+        if child == 0:
+            try:
+                _carry_out(orders, fds[1:], self._maps, self._new_stage())
+            finally:
+                os._exit(125)
+        return child
+
+    def _fork_into(self, group: str, orders: Orders) -> int:
+        """A child that is in a v2 control group from its first instruction."""
+        try:
+            folder = os.open(group.removesuffix("/cgroup.procs"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                child = kernel.fork_sibling(cgroup=folder)
+            finally:
+                os.close(folder)
+        except OSError:
+            return kernel.fork_sibling()  # it joins as any process does, or tells what is in the way
+        orders["groups"].remove(group)
+        return child
+
+    # In a child
+
+    def _wait_as_spare(self, end: Socket) -> None:
+        kernel.set_parent_death_signal(kernel.SIGKILL)
+        if os.getppid() != self._owner:
+            os._exit(0)
+        stage = self._new_stage()
+        try:
+            _, fds = receive(end)
+        except (EOFError, OSError):
+            os._exit(0)
+        orders = read(fds[0])
+        last = 1 + len(orders["fds"])
+        maps = dict(zip(_shifts(orders), fds[last:], strict=False))  # where one is missing, it can't be made
+        _carry_out(orders, fds[1:last], maps, stage)
+
+    def _new_stage(self) -> int:
+        """A mount namespace like the ground with an empty stage; this process stays where it is."""
+        if self._ground < 0:
+            return -1
+        here = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        kernel.join_namespace(self._ground, "mnt")
+        kernel.unshare("mnt")
+        mount_stage(self._stage)
+        stage = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        kernel.join_namespace(here, "mnt")
+        os.close(here)
+        return stage
+
+
+def _shifts(orders: Orders) -> list[tuple[int, int]]:
+    """The maps that the orders need, each once, in a lasting order."""
+    return list(dict.fromkeys(clone[2] for clone in orders["clones"] if clone[2] is not None))
+
+
+def _carry_out(orders: Orders, fds: list[int], maps: Maps, stage: int) -> None:
+    """Be what subprocess.Popen makes of a child: its descriptors and no others, a session of its own. Then go on."""
+    # Before the descriptors: the owner's numbers may be above what was the limit when this process was started.
+    resource.setrlimit(resource.RLIMIT_NOFILE, orders["open_files"])
+    numbers = frozenset(orders["fds"])
+    maps = {shift: _clear_of(numbers, fd) for shift, fd in maps.items()}
+    stage = _clear_of(numbers, stage)
+    sources = [_clear_of(numbers, fd) for fd in fds]
+    for source, number in zip(sources, orders["fds"], strict=True):
+        os.dup2(source, number)  # all others are closed by execve
+    os.setsid()
+    carry_out(orders, maps, stage)
+
+
+def _clear_of(numbers: frozenset[int], fd: int) -> int:
+    while fd in numbers:
+        fd = os.dup(fd)
+    return fd
+
+
+def _is_waiting(end: Socket) -> bool:
+    poll = select.poll()
+    poll.register(end.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
