@@ -60,15 +60,20 @@ export class Api {
   archiveUrl = (name: string): string => this._url(of('environments', name, 'archive'));
   checkSpec = (text: string, folder?: string): Promise<rest.ISpecCheck> =>
     this._send('POST', 'specs/check', folder === undefined ? { text } : { text, folder });
-  editSpec = (text: string, values: { [key: string]: unknown }): Promise<rest.ISpecCheck & { text: string }> =>
-    this._send('POST', 'specs/edit', { text, values });
-  draftSpec = (from: Partial<Record<'notebook' | 'folder' | 'file' | 'image' | 'name', string>>): Promise<rest.ISpecDraft> =>
-    this._send('POST', 'specs/draft', from);
+  editSpec = (
+    text: string,
+    values: { [key: string]: unknown }
+  ): Promise<rest.ISpecCheck & { text: string }> => this._send('POST', 'specs/edit', { text, values });
+  draftSpec = (
+    from: Partial<Record<'notebook' | 'folder' | 'file' | 'image' | 'name', string>>
+  ): Promise<rest.ISpecDraft> => this._send('POST', 'specs/draft', from);
   searchPackages = (query: string): Promise<rest.IPackageSearch> => this._get('packages', { query });
 
   // Builds
-  build = (environment: string, options: { upgrade?: boolean; no_cache?: boolean } = {}): Promise<rest.IBuild> =>
-    this._send('POST', 'builds', { environment, ...options });
+  build = (
+    environment: string,
+    options: { upgrade?: boolean; no_cache?: boolean } = {}
+  ): Promise<rest.IBuild> => this._send('POST', 'builds', { environment, ...options });
   findBuild = (id: string): Promise<rest.IBuild> => this._get(of('builds', id));
   cancelBuild = (id: string): Promise<rest.IBuild> => this._send('DELETE', of('builds', id));
   followBuild = (id: string, options: IFollowOptions): AsyncGenerator<ISentEvent> =>
@@ -81,7 +86,10 @@ export class Api {
     this.follow(of('containers', id, 'log', 'events'), options);
   commit = (id: string, name: string): Promise<rest.IImage> =>
     this._send('POST', of('containers', id, 'commit'), { name });
-  openTerminal = (id: string): Promise<{ name: string }> => this._send('POST', of('containers', id, 'terminal'), {});
+  openTerminal = (id: string): Promise<{ name: string }> =>
+    this._send('POST', of('containers', id, 'terminal'), {});
+
+  logUrl = (kind: 'build' | 'container', id: string): string => this._url(of(`${kind}s`, id, 'log'));
 
   // Images
   history = (reference: string): Promise<rest.ILayer[]> => this._get(of('images', reference, 'history'));
@@ -89,7 +97,11 @@ export class Api {
   pull = (reference: string): Promise<rest.IJob> => this._send('POST', 'images/pull', { reference });
   prune = (dryRun: boolean): Promise<rest.IPruned> => this._send('POST', 'prune', { dry_run: dryRun });
   load = (archive: Blob): Promise<rest.IJob> =>
-    this._request('images/load', { method: 'POST', body: archive, headers: { 'Content-Type': 'application/x-tar' } });
+    this._request('images/load', {
+      method: 'POST',
+      body: archive,
+      headers: { 'Content-Type': 'application/x-tar' }
+    });
 
   // The feed
   feed = (options: IFollowOptions): AsyncGenerator<ISentEvent> => this.follow('feed', options);
@@ -123,7 +135,12 @@ export class Api {
     }
   }
 
-  private async *_stream(path: string, lastId: string, outer: AbortSignal, opened: () => void): AsyncGenerator<ISentEvent> {
+  private async *_stream(
+    path: string,
+    lastId: string,
+    outer: AbortSignal,
+    opened: () => void
+  ): AsyncGenerator<ISentEvent> {
     const abort = new AbortController();
     const cancel = () => abort.abort();
     outer.addEventListener('abort', cancel);
@@ -158,7 +175,11 @@ export class Api {
   }
 
   private _send<T>(method: string, path: string, body?: object, query: Query = {}): Promise<T> {
-    return this._request(path, body === undefined ? { method } : { method, body: JSON.stringify(body) }, query);
+    return this._request(
+      path,
+      body === undefined ? { method } : { method, body: JSON.stringify(body) },
+      query
+    );
   }
 
   private async _request<T>(path: string, init: RequestInit, query: Query = {}): Promise<T> {
@@ -191,18 +212,26 @@ function of(kind: string, name: string, ...rest: string[]): string {
   return [kind, encodeURIComponent(name), ...rest].join('/');
 }
 
-/** The error that *error* is, or stands for: no answer has the status 0. */
+/** The error that *error* is, or stands for: no answer has the status 0. What the server has said elsewhere than in an
+ * answer (why a build failed) is given as its message and hint. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) {
     return error;
   }
-  const message = error instanceof Error ? error.message : String(error);
-  return new ApiError(0, { message, reason: 'NetworkError', hint: '', problems: [], output: '' });
+  const { hint = '', message } =
+    ((typeof error === 'object' ? error : null) as { message?: string; hint?: string }) ?? {};
+  return new ApiError(0, { message: message ?? String(error), reason: '', hint, problems: [], output: '' });
 }
 
 /** The reply in *text*; an answer of another program (a proxy, a server without the extension) is told as it is. */
 function readError(response: Response, text: string): rest.IErrorReply {
-  const plain = { message: `${response.status} ${response.statusText}`, reason: '', hint: '', problems: [], output: '' };
+  const plain = {
+    message: `${response.status} ${response.statusText}`,
+    reason: '',
+    hint: '',
+    problems: [],
+    output: ''
+  };
   try {
     return { ...plain, ...(JSON.parse(text) as Partial<rest.IErrorReply> | null) };
   } catch {

@@ -23,17 +23,52 @@ export function pickEnvironment(
   fits: (item: rest.IEnvironment) => boolean = () => true
 ): Promise<rest.IEnvironment | undefined> {
   const items = environments.sorted(model.environments).filter(fits);
-  return pick(args.environment, model.environments, items, environments.titleOf, trans.__('Which environment?'), trans);
+  return pick(
+    args.environment,
+    model.environments,
+    items,
+    environments.titleOf,
+    trans.__('Which environment?'),
+    trans
+  );
 }
 
 export function pickContainer({ model, trans }: IAsker, args: Args): Promise<rest.IContainer | undefined> {
   const items = [...model.containers.values()].filter(item => item.status === 'running');
-  return pick(args.container, model.containers, items, item => `${item.image_name} (${item.name})`, trans.__('Which container?'), trans);
+  return pick(
+    args.container,
+    model.containers,
+    items,
+    item => `${item.image_name} (${item.name})`,
+    trans.__('Which container?'),
+    trans
+  );
 }
 
 export function pickImage({ model, trans }: IAsker, args: Args): Promise<rest.IImage | undefined> {
   const items = images.sorted(model.images);
   return pick(args.image, model.images, items, images.titleOf, trans.__('Which image?'), trans);
+}
+
+/** The build that *args* tell by its id, or by its environment: the one under way, or the last one. */
+export async function pickBuild(asker: IAsker, args: Args): Promise<rest.IBuild | undefined> {
+  const { model, trans } = asker;
+  if (typeof args.environment === 'string') {
+    const id = model.environments.get(args.environment)?.build_id ?? '';
+    return model.builds.get(id) ?? (id ? model.api.findBuild(id) : undefined);
+  }
+  const items = [...model.builds.values()].sort((a, b) => b.id.localeCompare(a.id));
+  if (typeof args.build === 'string' && !model.builds.has(args.build)) {
+    return model.api.findBuild(args.build); // it has just begun, or is an old one
+  }
+  return pick(
+    args.build,
+    model.builds,
+    items,
+    item => `${item.environment} (${item.id})`,
+    trans.__('Which build?'),
+    trans
+  );
 }
 
 async function pick<T>(

@@ -55,6 +55,9 @@ export function describeConnection(
             : trans.__('Upgrade jupyter_containers on the server, and start the server again.')
       };
     case 'refused':
-      return { message: connection.message, hint: connection.hint || trans.__('Reload the page to log in again.') };
+      return {
+        message: connection.message,
+        hint: connection.hint || trans.__('Reload the page to log in again.')
+      };
   }
 }

@@ -53,14 +53,20 @@ export function findByKernelId(
   containers: ReadonlyMap<string, IContainer>,
   kernel: Kernel.IModel | { id: string }
 ): IContainer | undefined {
-  return [...containers.values()].find(item => item.labels[Labels.kernel] === kernel.id && item.status !== 'exited');
+  return [...containers.values()].find(
+    item => item.labels[Labels.kernel] === kernel.id && item.status !== 'exited'
+  );
 }
 
 /** `small · 12 min · kernel` */
 export function summary(running: IRunning, now: number, trans: TranslationBundle): string {
   const { container, environment } = running;
   const kind = container.kind === 'kernel' ? trans.__('kernel') : trans.__('command');
-  return [environment, formatDuration(now - (container.started_at ?? container.created_at), trans), kind].join(' · ');
+  return [
+    environment,
+    formatDuration(now - (container.started_at ?? container.created_at), trans),
+    kind
+  ].join(' · ');
 }
 
 export function memoryText(sample: ISample, trans: TranslationBundle): string {

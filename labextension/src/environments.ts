@@ -90,7 +90,13 @@ export function commandsFor(environment: IEnvironment): string[][] {
   const kept = environment.spec_file !== '';
   return [
     [CommandIDs.startNotebook],
-    building ? [CommandIDs.cancelBuild] : kept ? (built ? [CommandIDs.build, CommandIDs.rebuild] : [CommandIDs.build]) : [],
+    building
+      ? [CommandIDs.cancelBuild]
+      : kept
+        ? built
+          ? [CommandIDs.build, CommandIDs.rebuild]
+          : [CommandIDs.build]
+        : [],
     environment.build_id ? [CommandIDs.showBuildLog] : [],
     kept ? [CommandIDs.editSpec, ...(built ? [CommandIDs.showLockDiff] : [])] : [],
     built ? [CommandIDs.saveEnvironment, CommandIDs.pushEnvironment] : [],

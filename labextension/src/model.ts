@@ -130,7 +130,9 @@ export class ContainersModel implements IContainersModel, IDisposable {
         return;
       }
       const onState = (state: 'open' | 'lost', error?: ApiError) =>
-        this._setConnection(state === 'open' ? { state: 'live' } : { state: 'lost', message: error?.message ?? '' });
+        this._setConnection(
+          state === 'open' ? { state: 'live' } : { state: 'lost', message: error?.message ?? '' }
+        );
       for await (const event of this.api.feed({ signal, onState })) {
         this.receive(event.type, event.data);
       }
@@ -232,5 +234,7 @@ export class ContainersModel implements IContainersModel, IDisposable {
 }
 
 function refused(error: ApiError): Connection {
-  return error.status === 404 ? { state: 'absent' } : { state: 'refused', message: error.message, hint: error.hint };
+  return error.status === 404
+    ? { state: 'absent' }
+    : { state: 'refused', message: error.message, hint: error.hint };
 }

@@ -9,11 +9,18 @@ import { ApiError, asApiError } from './api';
 const LONGEST = 140;
 
 /** Tell of *error*, with the server's hint, and with more buttons if there are *actions*. */
-export function reportError(error: unknown, trans: TranslationBundle, actions: Notification.IAction[] = []): void {
+export function reportError(
+  error: unknown,
+  trans: TranslationBundle,
+  actions: Notification.IAction[] = []
+): void {
   const told = asApiError(error);
   const text = [told.message, told.hint].filter(part => part).join(' — ');
   const whole = text.length <= LONGEST && told.reply.problems.length === 0 && !told.reply.output;
-  const details: Notification.IAction = { label: trans.__('Details'), callback: () => void showError(told, trans) };
+  const details: Notification.IAction = {
+    label: trans.__('Details'),
+    callback: () => void showError(told, trans)
+  };
   Notification.emit(text, 'error', { autoClose: false, actions: whole ? actions : [...actions, details] });
 }
 
@@ -38,10 +45,16 @@ export async function showError(error: ApiError, trans: TranslationBundle): Prom
   };
   add('p', error.message);
   for (const problem of error.reply.problems) {
-    const place = [problem.file, problem.line, problem.key].filter(part => part !== null && part !== '').join(':');
+    const place = [problem.file, problem.line, problem.key]
+      .filter(part => part !== null && part !== '')
+      .join(':');
     add('p', [place, problem.cause, problem.remedy].filter(part => part).join(' — '));
   }
   add('pre', error.reply.output);
   add('p', error.hint);
-  await showDialog({ title: trans.__('What went wrong'), body, buttons: [Dialog.okButton({ label: trans.__('Close') })] });
+  await showDialog({
+    title: trans.__('What went wrong'),
+    body,
+    buttons: [Dialog.okButton({ label: trans.__('Close') })]
+  });
 }

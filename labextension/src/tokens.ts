@@ -10,6 +10,17 @@ export const IContainers = new Token<IContainersModel>(
   'Environments, builds, containers and images of the server, kept up to date.'
 );
 
+/** For whoever starts kernels: brings into sight the build that a kernel waits for. */
+export interface IBuildsInSight {
+  /** A kernel of this name is about to be started. */
+  expect(kernelName: string): void;
+}
+
+export const IBuildsInSight = new Token<IBuildsInSight>(
+  `${NAMESPACE}:IBuildsInSight`,
+  'Brings into sight the build that a kernel waits for.'
+);
+
 /** Commands. Those about a thing take its key as the argument of the kind's name, and ask where it is missing. */
 export namespace CommandIDs {
   export const showPanel = `${NAMESPACE}:show-panel`;
@@ -42,6 +53,7 @@ export namespace CommandIDs {
 
   export const checkHost = `${NAMESPACE}:check-host`;
 
+  export const downloadLog = `${NAMESPACE}:download-log`;
   export const copyLog = `${NAMESPACE}:copy-log`;
   export const followLog = `${NAMESPACE}:follow-log`;
   export const searchLog = `${NAMESPACE}:search-log`;

@@ -18,6 +18,10 @@ export function addCommands(
 }
 
 /** A label that is short where the thing is given (in its row, in its menu), and long in the palette. */
-export function labelled(argument: string, short: string, long: string): (args: { [name: string]: unknown }) => string {
+export function labelled(
+  argument: string,
+  short: string,
+  long: string
+): (args: { [name: string]: unknown }) => string {
   return args => (args[argument] === undefined ? long : short);
 }

@@ -9,18 +9,19 @@ import {
   listIcon,
   notebookIcon,
   refreshIcon,
-  shareIcon,
-  stopIcon
+  shareIcon
 } from '@jupyterlab/ui-components';
+import React from 'react';
 
 import { IAsker, pickEnvironment } from '../ask';
+import { download } from '../download';
 import { titleOf } from '../environments';
 import { formatSize } from '../format';
+import { stopIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
-import { CommandIDs, IContainers, kernelspecName, NAMESPACE } from '../tokens';
+import { CommandIDs, IBuildsInSight, IContainers, kernelspecName, NAMESPACE } from '../tokens';
 import { body, LockDiff } from '../widgets/tables';
-import React from 'react';
 import { addCommands, labelled } from './commands';
 
 /** What can be done with an environment, but for its log and its spec. */
@@ -28,11 +29,12 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:environments`,
   description: 'Commands on environments.',
   autoStart: true,
-  requires: [IContainers],
+  requires: [IContainers, IBuildsInSight],
   optional: [ITranslator, ICommandPalette, IDefaultFileBrowser],
   activate: (
     app: JupyterFrontEnd,
     model: IContainersModel,
+    builds: IBuildsInSight,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
     browser: IDefaultFileBrowser | null
@@ -47,6 +49,7 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
       if (!serviceManager.kernelspecs.specs?.kernelspecs[kernelName]) {
         await serviceManager.kernelspecs.refreshSpecs();
       }
+      builds.expect(kernelName);
       return commands.execute('notebook:create-new', { kernelName, cwd: cwd ?? browser?.model.path ?? '' });
     };
 
@@ -59,7 +62,11 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
 
     addCommands(commands, palette, trans, {
       [CommandIDs.startNotebook]: {
-        label: labelled('environment', trans.__('Start a Notebook'), trans.__('Start a Notebook in an Environment…')),
+        label: labelled(
+          'environment',
+          trans.__('Start a Notebook'),
+          trans.__('Start a Notebook in an Environment…')
+        ),
         icon: notebookIcon,
         execute: async args => {
           const item = await pickEnvironment(asker, args);
@@ -70,16 +77,28 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
         label: labelled('environment', trans.__('Build'), trans.__('Build an Environment…')),
         icon: buildIcon,
         execute: async args => {
-          const item = await pickEnvironment(asker, args, each => each.spec_file !== '' && each.state !== 'building');
+          const item = await pickEnvironment(
+            asker,
+            args,
+            each => each.spec_file !== '' && each.state !== 'building'
+          );
           return item && build(item.name, {});
         }
       },
       [CommandIDs.rebuild]: {
-        label: labelled('environment', trans.__('Rebuild With New Versions'), trans.__('Rebuild an Environment With New Versions…')),
+        label: labelled(
+          'environment',
+          trans.__('Rebuild With New Versions'),
+          trans.__('Rebuild an Environment With New Versions…')
+        ),
         caption: trans.__('Resolve all versions anew, write them to the lock, and build'),
         icon: refreshIcon,
         execute: async args => {
-          const item = await pickEnvironment(asker, args, each => each.spec_file !== '' && each.state !== 'building');
+          const item = await pickEnvironment(
+            asker,
+            args,
+            each => each.spec_file !== '' && each.state !== 'building'
+          );
           return item && build(item.name, { upgrade: true });
         }
       },
@@ -92,7 +111,11 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
         }
       },
       [CommandIDs.showLockDiff]: {
-        label: labelled('environment', trans.__('Compare Lock and Image'), trans.__('Compare the Lock of an Environment With Its Image…')),
+        label: labelled(
+          'environment',
+          trans.__('Compare Lock and Image'),
+          trans.__('Compare the Lock of an Environment With Its Image…')
+        ),
         icon: listIcon,
         execute: async args => {
           const item = await pickEnvironment(asker, args, each => each.image !== null);
@@ -107,7 +130,11 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
         }
       },
       [CommandIDs.saveEnvironment]: {
-        label: labelled('environment', trans.__('Save as an Archive'), trans.__('Save an Environment as an Archive…')),
+        label: labelled(
+          'environment',
+          trans.__('Save as an Archive'),
+          trans.__('Save an Environment as an Archive…')
+        ),
         caption: trans.__('Download the image as an OCI archive'),
         icon: downloadIcon,
         execute: async args => {
@@ -118,7 +145,11 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
         }
       },
       [CommandIDs.pushEnvironment]: {
-        label: labelled('environment', trans.__('Push to a Registry…'), trans.__('Push an Environment to a Registry…')),
+        label: labelled(
+          'environment',
+          trans.__('Push to a Registry…'),
+          trans.__('Push an Environment to a Registry…')
+        ),
         icon: shareIcon,
         execute: async args => {
           const item = await pickEnvironment(asker, args, each => each.image !== null);
@@ -150,7 +181,10 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
               ? trans.__('It disappears from the launcher. The file of its spec stays: %1', item.spec_file)
               : trans.__('It disappears from the launcher.'),
             checkbox: item.image
-              ? { label: trans.__('Remove its image too (frees %1)', formatSize(item.own_size ?? 0)), checked: true }
+              ? {
+                  label: trans.__('Remove its image too (frees %1)', formatSize(item.own_size ?? 0)),
+                  checked: true
+                }
               : null,
             buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Delete') })]
           });
@@ -165,12 +199,3 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
     });
   }
 };
-
-function download(url: string, name: string): void {
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = name;
-  document.body.appendChild(link);
-  link.click();
-  link.remove();
-}

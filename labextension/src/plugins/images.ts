@@ -112,7 +112,8 @@ export const imagesPlugin: JupyterFrontEndPlugin<void> = {
               ? [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Remove') })]
               : [Dialog.cancelButton({ label: trans.__('Close') })]
           });
-          const done = some && answer.button.accept ? await attempt(trans, () => api.prune(false)) : undefined;
+          const done =
+            some && answer.button.accept ? await attempt(trans, () => api.prune(false)) : undefined;
           if (done) {
             Notification.success(trans.__('%1 freed.', formatSize(done.freed)), { autoClose: 5000 });
           }

@@ -27,12 +27,24 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     const words = translator ?? nullTranslator;
     const trans = words.load('jupyter_containers');
     const checks = new Signal<object, void>({});
+    const panel = new ContainersPanel({
+      model,
+      commands,
+      sessions: serviceManager.sessions,
+      translator: words,
+      checks
+    });
     addCommands(commands, palette, trans, {
       [CommandIDs.showPanel]: {
         label: trans.__('Show Containers'),
         caption: trans.__('Show environments, what runs, images and the host'),
         icon: containerIcon,
-        execute: () => shell.activateById(NAMESPACE)
+        execute: args => {
+          shell.activateById(NAMESPACE);
+          if (typeof args.container === 'string') {
+            panel.reveal('running', args.container);
+          }
+        }
       },
       [CommandIDs.checkHost]: {
         label: trans.__('Check the Host Again'),
@@ -46,7 +58,6 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
         execute: () => model.reconnect()
       }
     });
-    const panel = new ContainersPanel({ model, commands, sessions: serviceManager.sessions, translator: words, checks });
     shell.add(panel, 'left', { rank: 450 });
     restorer?.add(panel, NAMESPACE);
   }

@@ -2,9 +2,10 @@ import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application'
 import { Dialog, ICommandPalette, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
 import type { Session } from '@jupyterlab/services';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import { notebookIcon, refreshIcon, saveIcon, stopIcon, terminalIcon } from '@jupyterlab/ui-components';
+import { notebookIcon, refreshIcon, saveIcon, terminalIcon } from '@jupyterlab/ui-components';
 
 import { IAsker, pickContainer } from '../ask';
+import { stopIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
 import type { IContainer } from '../rest';
@@ -35,7 +36,11 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
 
     addCommands(commands, palette, trans, {
       [CommandIDs.openNotebook]: {
-        label: labelled('container', trans.__('Open the Notebook'), trans.__('Open the Notebook of a Container…')),
+        label: labelled(
+          'container',
+          trans.__('Open the Notebook'),
+          trans.__('Open the Notebook of a Container…')
+        ),
         icon: notebookIcon,
         execute: async args => {
           const item = await pickContainer(asker, args);
@@ -44,7 +49,11 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
         }
       },
       [CommandIDs.restartContainer]: {
-        label: labelled('container', trans.__('Restart the Kernel…'), trans.__('Restart the Kernel of a Container…')),
+        label: labelled(
+          'container',
+          trans.__('Restart the Kernel…'),
+          trans.__('Restart the Kernel of a Container…')
+        ),
         icon: refreshIcon,
         execute: async args => {
           const item = await pickContainer(asker, args);
@@ -74,19 +83,27 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
           }
           const session = sessionOf(item);
           const answer = await showDialog({
-            title: session ? trans.__('Shut down the kernel of %1?', session.name) : trans.__('Stop %1?', item.name),
+            title: session
+              ? trans.__('Shut down the kernel of %1?', session.name)
+              : trans.__('Stop %1?', item.name),
             body: session
               ? trans.__('All variables will be lost. The notebook stays open.')
               : trans.__('Its command is told to end, and after ten seconds it is killed.'),
             buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Stop') })]
           });
           if (answer.button.accept) {
-            await attempt<unknown>(trans, () => (session ? sessions.shutdown(session.id) : api.stop(item.id)));
+            await attempt<unknown>(trans, () =>
+              session ? sessions.shutdown(session.id) : api.stop(item.id)
+            );
           }
         }
       },
       [CommandIDs.openTerminal]: {
-        label: labelled('container', trans.__('Open a Terminal Inside'), trans.__('Open a Terminal Inside a Container…')),
+        label: labelled(
+          'container',
+          trans.__('Open a Terminal Inside'),
+          trans.__('Open a Terminal Inside a Container…')
+        ),
         icon: terminalIcon,
         execute: async args => {
           const item = await pickContainer(asker, args);
@@ -95,7 +112,11 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
         }
       },
       [CommandIDs.commitContainer]: {
-        label: labelled('container', trans.__('Keep as an Image…'), trans.__('Keep a Container as an Image…')),
+        label: labelled(
+          'container',
+          trans.__('Keep as an Image…'),
+          trans.__('Keep a Container as an Image…')
+        ),
         caption: trans.__('Make an image of the container as it is now'),
         icon: saveIcon,
         execute: async args => {

@@ -17,8 +17,13 @@ export function Environments(props: ISectionProps): React.JSX.Element | null {
   if (environments.length === 0) {
     return model.connection.state === 'live' ? (
       <Empty
-        text={trans.__('No environment yet. An environment is what a notebook needs: Python and Debian packages, kept as an image.')}
-        step={{ label: trans.__('New environment…'), run: () => void commands.execute(CommandIDs.newEnvironment) }}
+        text={trans.__(
+          'No environment yet. An environment is what a notebook needs: Python and Debian packages, kept as an image.'
+        )}
+        step={{
+          label: trans.__('New environment…'),
+          run: () => void commands.execute(CommandIDs.newEnvironment)
+        }}
       />
     ) : null;
   }
@@ -60,7 +65,10 @@ function Details(props: { item: IEnvironment } & Pick<ISectionProps, 'trans'>): 
     facts.push([trans.__('Spec'), <span title={item.spec_file}>{item.spec_file}</span>]);
   }
   if (item.packages) {
-    facts.push([trans.__('Packages'), trans.__('%1 Python, %2 Debian', item.packages.pip, item.packages.apt)]);
+    facts.push([
+      trans.__('Packages'),
+      trans.__('%1 Python, %2 Debian', item.packages.pip, item.packages.apt)
+    ]);
   }
   if (item.size !== null) {
     const shared = item.size - (item.own_size ?? 0);

@@ -1,16 +1,21 @@
 /** The section "Host": what this host can do, and what the store takes. */
-import { checkIcon, errorIcon, LabIcon, infoIcon } from '@jupyterlab/ui-components';
+import { checkIcon, errorIcon, LabIcon } from '@jupyterlab/ui-components';
 import { ISignal } from '@lumino/signaling';
 import React, { useCallback, useEffect, useState } from 'react';
 
 import { ApiError, asApiError } from '../api';
 import { formatSize } from '../format';
+import { warningIcon } from '../icons';
 import { totalSize } from '../images';
 import type { IDiagnosis, IFinding } from '../rest';
 import { Empty, Facts, Trouble } from './messages';
 import { ISectionProps, useModel } from './section';
 
-const ICONS: { readonly [status in IFinding['status']]: LabIcon } = { ok: checkIcon, warning: infoIcon, failed: errorIcon };
+const ICONS: { readonly [status in IFinding['status']]: LabIcon } = {
+  ok: checkIcon,
+  warning: warningIcon,
+  failed: errorIcon
+};
 
 export interface IHostProps extends ISectionProps {
   /** Emitted when the host is to be checked again. */
@@ -49,7 +54,13 @@ export function Host(props: IHostProps): React.JSX.Element | null {
   }, [checks, check]);
 
   if (error) {
-    return <Trouble message={error.message} hint={error.hint} step={{ label: trans.__('Try again'), run: () => void check() }} />;
+    return (
+      <Trouble
+        message={error.message}
+        hint={error.hint}
+        steps={[{ label: trans.__('Try again'), run: () => void check() }]}
+      />
+    );
   }
   if (diagnosis === null) {
     return live ? <Empty text={trans.__('Checking what this host can do …')} /> : null;
@@ -75,11 +86,19 @@ function storeFacts(props: ISectionProps, diagnosis: IDiagnosis): [string, React
   const facts: [string, React.ReactNode][] = [];
   if (store) {
     facts.push([trans.__('Store'), <span title={store.path}>{store.path}</span>]);
-    facts.push([trans.__('On disk'), trans.__('%1, %2 free', formatSize(store.bytes), formatSize(store.free))]);
+    facts.push([
+      trans.__('On disk'),
+      trans.__('%1, %2 free', formatSize(store.bytes), formatSize(store.free))
+    ]);
   }
   facts.push([
     trans.__('Images'),
-    trans._n('%2 in %1 image', '%2 in %1 images', model.images.size, formatSize(totalSize(model.images.values())))
+    trans._n(
+      '%2 in %1 image',
+      '%2 in %1 images',
+      model.images.size,
+      formatSize(totalSize(model.images.values()))
+    )
   ]);
   return facts;
 }
@@ -87,16 +106,19 @@ function storeFacts(props: ISectionProps, diagnosis: IDiagnosis): [string, React
 function FindingItem(props: { finding: IFinding } & Pick<ISectionProps, 'trans'>): React.JSX.Element {
   const { finding, trans } = props;
   const Icon = ICONS[finding.status];
-  const words = { ok: trans.__('works'), warning: trans.__('limited'), failed: trans.__('does not work') };
+  const words = { ok: trans.__('works'), warning: trans.__('in part'), failed: trans.__('does not work') };
   return (
     <li data-status={finding.status}>
       <Icon.react tag="span" className="jp-Containers-finding-icon" />
       <div>
         <p>
-          <strong>{finding.name}</strong> <span className="jp-Containers-finding-status">{words[finding.status]}</span>
+          <strong>{finding.name}</strong>
+          <span className="jp-Containers-finding-status"> · {words[finding.status]}</span>
         </p>
         <p>{finding.found}</p>
-        {finding.remedy && finding.status !== 'ok' && <p className="jp-Containers-remedy">{finding.remedy}</p>}
+        {finding.remedy && finding.status !== 'ok' && (
+          <p className="jp-Containers-remedy">{finding.remedy}</p>
+        )}
       </div>
     </li>
   );

@@ -53,7 +53,9 @@ const ImageRow = React.memo(function ImageRow(
 
 function Details(props: { item: IImage } & Pick<ISectionProps, 'trans'>): React.JSX.Element {
   const { item, trans } = props;
-  const facts: [string, React.ReactNode][] = [[trans.__('Digest'), <code title={item.digest}>{shortDigest(item.digest)}</code>]];
+  const facts: [string, React.ReactNode][] = [
+    [trans.__('Digest'), <code title={item.digest}>{shortDigest(item.digest)}</code>]
+  ];
   if (item.environments.length > 0) {
     facts.push([trans.__('Of'), item.environments.join(', ')]);
   }

@@ -14,7 +14,11 @@ export function List<T>(props: IListProps<T>): React.JSX.Element {
   const [current, setCurrent] = useState('');
   const list = useRef<HTMLUListElement>(null);
   // The row that had the focus may be gone.
-  const entry = items.some(item => keyOf(item) === current) ? current : items.length > 0 ? keyOf(items[0]) : '';
+  const entry = items.some(item => keyOf(item) === current)
+    ? current
+    : items.length > 0
+      ? keyOf(items[0])
+      : '';
 
   const onKeyDown = useCallback((event: React.KeyboardEvent) => {
     const target = event.target as HTMLElement;
@@ -38,7 +42,13 @@ export function List<T>(props: IListProps<T>): React.JSX.Element {
   }, []);
 
   return (
-    <ul className="jp-Containers-list" aria-label={props.label} ref={list} onKeyDown={onKeyDown} onFocus={onFocus}>
+    <ul
+      className="jp-Containers-list"
+      aria-label={props.label}
+      ref={list}
+      onKeyDown={onKeyDown}
+      onFocus={onFocus}
+    >
       {items.map(item => {
         const key = keyOf(item);
         return (

@@ -1,6 +1,8 @@
 /** What stands in a section where there is nothing to list, and where something is wrong. */
-import { Button, errorIcon, infoIcon, LabIcon } from '@jupyterlab/ui-components';
+import { Button, errorIcon, LabIcon } from '@jupyterlab/ui-components';
 import React from 'react';
+
+import { warningIcon } from '../icons';
 
 /** A next step: what is there to do about it. */
 export interface IStep {
@@ -17,16 +19,35 @@ export function Empty(props: { text: string; step?: IStep }): React.JSX.Element 
   );
 }
 
-export function Trouble(props: { message: string; hint: string; step?: IStep; mild?: boolean }): React.JSX.Element {
-  const icon: LabIcon = props.mild ? infoIcon : errorIcon;
+export function Trouble(props: {
+  message: string;
+  hint: string;
+  steps?: readonly IStep[];
+  /** It goes on nevertheless. */
+  mild?: boolean;
+}): React.JSX.Element {
+  const icon: LabIcon = props.mild ? warningIcon : errorIcon;
   return (
     <div className={props.mild ? 'jp-Containers-trouble jp-mod-mild' : 'jp-Containers-trouble'} role="alert">
       <icon.react tag="span" className="jp-Containers-trouble-icon" />
       <div>
         <p className="jp-Containers-trouble-message">{props.message}</p>
         {props.hint && <p>{props.hint}</p>}
-        {props.step && <StepButton step={props.step} />}
+        <Steps steps={props.steps ?? []} />
       </div>
+    </div>
+  );
+}
+
+export function Steps(props: { steps: readonly IStep[] }): React.JSX.Element | null {
+  if (props.steps.length === 0) {
+    return null;
+  }
+  return (
+    <div className="jp-Containers-steps">
+      {props.steps.map(step => (
+        <StepButton key={step.label} step={step} />
+      ))}
     </div>
   );
 }

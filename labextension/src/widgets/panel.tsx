@@ -4,6 +4,7 @@ import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';
 import type { Session } from '@jupyterlab/services';
 import { CommandRegistry } from '@lumino/commands';
 import { ISignal } from '@lumino/signaling';
+import { AccordionPanel } from '@lumino/widgets';
 import React from 'react';
 
 import { containerIcon } from '../icons';
@@ -38,41 +39,29 @@ export class ContainersPanel extends SidePanel {
 
     const common: ISectionProps = { model, commands, trans };
     this.header.addWidget(ReactWidget.create(<ConnectionMessage {...common} />));
-    this.addWidget(
-      new Section({
-        ...common,
-        id: `${NAMESPACE}-environments`,
-        label: trans.__('Environments'),
-        tools: [CommandIDs.newEnvironment],
-        content: Environments
-      })
-    );
-    this.addWidget(
-      new Section({
-        ...common,
-        id: `${NAMESPACE}-running`,
-        label: trans.__('Running'),
-        tools: [],
-        content: props => <Running {...props} sessions={sessions} />
-      })
-    );
-    this.addWidget(
-      new Section({
-        ...common,
-        id: `${NAMESPACE}-images`,
-        label: trans.__('Images'),
-        tools: [CommandIDs.pullImage, CommandIDs.prune],
-        content: Images
-      })
-    );
-    this.addWidget(
-      new Section({
-        ...common,
-        id: `${NAMESPACE}-host`,
-        label: trans.__('Host'),
-        tools: [CommandIDs.checkHost],
-        content: props => <Host {...props} checks={checks} />
-      })
-    );
+    const sections: [SectionName, string, string[], React.FunctionComponent<ISectionProps>][] = [
+      ['environments', trans.__('Environments'), [CommandIDs.newEnvironment], Environments],
+      ['running', trans.__('Running'), [], props => <Running {...props} sessions={sessions} />],
+      [
+        'images',
+        trans.__('Images'),
+        [CommandIDs.pullImage, CommandIDs.loadArchive, CommandIDs.prune],
+        Images
+      ],
+      ['host', trans.__('Host'), [CommandIDs.checkHost], props => <Host {...props} checks={checks} />]
+    ];
+    for (const [name, label, tools, content] of sections) {
+      this.addWidget(new Section({ ...common, id: `${NAMESPACE}-${name}`, label, tools, content }));
+    }
+  }
+
+  /** Unfold a section, and go to the row of this key. */
+  reveal(section: SectionName, key: string): void {
+    const index = this.widgets.findIndex(widget => widget.id === `${NAMESPACE}-${section}`);
+    (this.content as AccordionPanel).expand(index);
+    const row = this.widgets[index].node.querySelector(`li[data-key="${CSS.escape(key)}"]`);
+    row?.querySelector('button')?.focus();
   }
 }
+
+type SectionName = 'environments' | 'running' | 'images' | 'host';

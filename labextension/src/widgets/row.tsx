@@ -63,7 +63,13 @@ export function Row(props: IRowProps): React.JSX.Element {
           <span className="jp-Containers-title">{props.title}</span>
         </button>
         {props.buttons.map(command => (
-          <CommandButton key={command} command={command} args={args} commands={commands} tabIndex={tabIndex} />
+          <CommandButton
+            key={command}
+            command={command}
+            args={args}
+            commands={commands}
+            tabIndex={tabIndex}
+          />
         ))}
         <IconButton
           icon={ellipsesIcon}

@@ -2,7 +2,16 @@
 import type { Session } from '@jupyterlab/services';
 import React, { useEffect, useReducer } from 'react';
 
-import { ceiling, commandsFor, cpuLimit, cpuText, describeRunning, IRunning, memoryText, summary } from '../containers';
+import {
+  ceiling,
+  commandsFor,
+  cpuLimit,
+  cpuText,
+  describeRunning,
+  IRunning,
+  memoryText,
+  summary
+} from '../containers';
 import { shortDigest } from '../format';
 import type { ISample } from '../rest';
 import { CommandIDs } from '../tokens';
@@ -23,7 +32,11 @@ export function Running(props: IRunningProps): React.JSX.Element | null {
   const running = describeRunning(model.containers, sessions.running(), trans);
   if (running.length === 0) {
     return model.connection.state === 'live' ? (
-      <Empty text={trans.__('Nothing runs. A notebook of an environment gets a container of its own when its kernel starts.')} />
+      <Empty
+        text={trans.__(
+          'Nothing runs. A notebook of an environment gets a container of its own when its kernel starts.'
+        )}
+      />
     ) : null;
   }
   const now = Date.now() / 1000;
@@ -52,7 +65,9 @@ function RunningRow(
       caption={item.caption}
       summary={summary(item, now, trans)}
       tone="good"
-      buttons={item.session ? [CommandIDs.restartContainer, CommandIDs.stopContainer] : [CommandIDs.stopContainer]}
+      buttons={
+        item.session ? [CommandIDs.restartContainer, CommandIDs.stopContainer] : [CommandIDs.stopContainer]
+      }
       menu={commandsFor(item)}
       menuLabel={trans.__('More about %1', item.title)}
       args={{ container: item.container.id }}
@@ -82,7 +97,13 @@ function Figures(
         ceiling={ceiling(memory, last.memory_limit)}
         limited={last.memory_limit !== null}
       />
-      <Sparkline name={trans.__('CPU')} text={cpuText(last)} values={cpu} ceiling={ceiling(cpu, cpus)} limited={cpus !== null} />
+      <Sparkline
+        name={trans.__('CPU')}
+        text={cpuText(last)}
+        values={cpu}
+        ceiling={ceiling(cpu, cpus)}
+        limited={cpus !== null}
+      />
     </div>
   );
 }
@@ -94,7 +115,10 @@ function Details(
   const { caption, container } = props.item;
   const last = props.samples[props.samples.length - 1];
   const facts: [string, React.ReactNode][] = [
-    [container.kind === 'kernel' ? trans.__('Notebook') : trans.__('Command'), <span title={caption}>{caption}</span>],
+    [
+      container.kind === 'kernel' ? trans.__('Notebook') : trans.__('Command'),
+      <span title={caption}>{caption}</span>
+    ],
     [trans.__('Container'), `${container.name} (${container.id})`],
     [trans.__('Image'), <code title={container.image}>{shortDigest(container.image)}</code>]
   ];

@@ -66,5 +66,5 @@ export function ConnectionMessage(props: ISectionProps): React.JSX.Element | nul
     return null;
   }
   const step = { label: trans.__('Try again'), run: () => void commands.execute(CommandIDs.reconnect) };
-  return <Trouble {...told} step={step} mild={model.connection.state === 'lost'} />;
+  return <Trouble {...told} steps={[step]} mild={model.connection.state === 'lost'} />;
 }

@@ -1,0 +1,65 @@
+import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import type { ISessionContext } from '@jupyterlab/apputils';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
+import type { Widget } from '@lumino/widgets';
+
+import { findByKernelId } from '../containers';
+import { findByKernel } from '../environments';
+import type { IContainersModel } from '../model';
+import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
+import { IStatus, StatusItem } from '../widgets/status';
+
+/** In the status bar: the environment of the notebook in front, its memory and its CPU. */
+export const statusPlugin: JupyterFrontEndPlugin<void> = {
+  id: `${NAMESPACE}:status`,
+  description: "This notebook's environment in the status bar.",
+  autoStart: true,
+  requires: [IContainers, IStatusBar],
+  optional: [ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    model: IContainersModel,
+    statusBar: IStatusBar,
+    translator: ITranslator | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('jupyter_containers');
+    const { commands, shell } = app;
+
+    const look = (): (IStatus & { container?: string }) | null => {
+      const kernel = sessionContextOf(shell.currentWidget)?.session?.kernel;
+      const environment = kernel && findByKernel(model.environments, kernel.name);
+      if (!environment) {
+        return null;
+      }
+      const container = findByKernelId(model.containers, kernel)?.id;
+      return { environment, container, sample: model.samples.get(container ?? '')?.at(-1) };
+    };
+
+    const item = new StatusItem(trans, () => {
+      void commands.execute(CommandIDs.showPanel, { container: look()?.container ?? '' });
+    });
+    const active = new Signal<object, void>({});
+    const update = () => {
+      item.status = look();
+      active.emit();
+    };
+    model.changed.connect(update);
+    // A notebook that comes to the front, or gets another kernel.
+    shell.currentChanged?.connect(update);
+    app.serviceManager.sessions.runningChanged.connect(update);
+    statusBar.registerStatusItem(`${NAMESPACE}:status`, {
+      item,
+      align: 'left',
+      rank: 3,
+      isActive: () => !item.isEmpty,
+      activeStateChanged: active
+    });
+  }
+};
+
+/** The session of a notebook, a console, or whatever else has one. */
+function sessionContextOf(widget: Widget | null): ISessionContext | null {
+  return (widget as { sessionContext?: ISessionContext } | null)?.sessionContext ?? null;
+}
