@@ -43,7 +43,8 @@ class Downloads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._fetcher.close()
-        self._pool.shutdown(cancel_futures=True)
+        # After an error nobody wants what is still under way: it ends by itself, at the latest by its time-out.
+        self._pool.shutdown(wait=error is None, cancel_futures=True)
 
     def begin(
         self, steps: Sequence[Step], store: Store, reporter: Callable[[Step], Reporter], missing: MissingArtifacts

@@ -136,7 +136,7 @@ def _build(
         raise SpecError("the build takes in files that are not there", problems=problems)
     location = _check_name(loaded, paths)
     settings = settings or Settings.current()
-    lock = _find_lock(loaded, paths, settings, recorder, locked=locked, upgrade=upgrade)
+    lock = _find_lock(loaded, paths, settings, recorder, locked=locked, upgrade=upgrade, cancel=cancel)
     lock = with_inputs(loaded, lock, paths)
     if not locked:
         write_lock(loaded.lock_file, lock)
@@ -161,6 +161,7 @@ def _find_lock(
     *,
     locked: bool,
     upgrade: bool | frozenset[str],
+    cancel: threading.Event | None,
 ) -> Lock:
     """The lock beside the spec where it fits, else a new one."""
     from ..lock.file import read_lock
@@ -189,7 +190,7 @@ def _find_lock(
     architectures = sorted({architecture, *(previous.base.packages if previous else ())})
     return resolve(
         loaded, paths=paths, settings=settings, previous=previous, upgrade=upgrade, architectures=architectures,
-        progress=reporter.progress("resolving", "bytes"), warn=reporter.say,
+        progress=reporter.progress("resolving", "bytes"), warn=reporter.say, cancel=cancel,
     )  # fmt: skip
 
 

@@ -152,10 +152,11 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            stopped = isinstance(error, CancelledError | KeyboardInterrupt)
+            stopped = isinstance(error, CancelledError | KeyboardInterrupt | BrokenPipeError)
             message = error.message if isinstance(error, ContainersError) else f"{type(error).__name__}: {error}"
             hint = error.hint if isinstance(error, ContainersError) else ""
             message = "the build was cancelled" if isinstance(error, KeyboardInterrupt) else message
+            message = "whoever read the build's output has gone" if isinstance(error, BrokenPipeError) else message
             self._end("cancelled" if stopped else "failed", error=message, hint=hint)
         assert self._events is not None
         self._events.close()

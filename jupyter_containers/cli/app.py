@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .._version import __version__
+from .ending import EXIT_USAGE, end_with
 
 __all__ = ["main"]
 
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    sys.exit(_main(list(sys.argv[1:] if argv is None else argv)))
+    end_with(lambda: _main(list(sys.argv[1:] if argv is None else argv)))
 
 
 def _main(argv: list[str]) -> int:
@@ -94,7 +95,7 @@ def _main(argv: list[str]) -> int:
         near = difflib.get_close_matches(argv[0], COMMANDS, 1)
         guess = f"did you mean `{near[0]}`?" if near else "`jupyter containers --help` lists the commands"
         print(f"error: no command {argv[0]!r}\nhint: {guess}", file=sys.stderr)
-        return 2
+        return EXIT_USAGE
     from .base import execute
 
     _, module, name, _ = entry

@@ -8,20 +8,15 @@ extension are traitlets, as anywhere in Jupyter.
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import sys
 from collections.abc import Sequence
 from typing import ClassVar
 
 from ..errors import CancelledError, ContainersError, InputError
+from .ending import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
 from .output import print_error
 
 __all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_USAGE", "Command", "execute"]
-
-EXIT_ERROR = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 class Command:
@@ -65,9 +60,7 @@ def execute(command: Command, argv: Sequence[str]) -> int:
     """Parse, run, and turn what is raised into a message and an exit status: 2 for bad input, 1 for the rest."""
     options = command.parser().parse_args(argv)
     try:
-        status = command.run(options)
-        sys.stdout.flush()
-        return status
+        return command.run(options)
     except InputError as error:
         print_error(error)
         return EXIT_USAGE
@@ -81,18 +74,3 @@ def execute(command: Command, argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`| head`) has gone; without this the interpreter complains again while it shuts down.
-        _discard_output()
-        return 128 + 13
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise  # a defect: what may go wrong with files is told where it happens
-        _discard_output()
-        print(f"error: cannot write: {error.strerror}", file=sys.stderr)
-        print("hint: make room on the disk, or where standard output goes to", file=sys.stderr)
-        return EXIT_ERROR
-
-
-def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ import time
 
 from . import dockerfile
 from .base import Command
+from .container_options import from_zero
 from .output import age, print_json, print_table
 
 __all__ = ["Build", "Builds"]
@@ -67,7 +68,7 @@ class Builds(Command):
     summary = "list builds"
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("-n", type=int, default=20, help="how many, newest first (default 20)")
+        parser.add_argument("-n", type=from_zero(int), default=20, help="how many, newest first (default 20)")
         self.add_json(parser)
 
     def run(self, options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "above_zero",
+    "from_zero",
     "is_path",
     "parse_env",
     "parse_environment",
@@ -74,14 +75,22 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 def above_zero(kind: type[_Number]) -> Callable[[str], _Number]:
     """Reads a number that makes sense above 0 only, for argparse."""
+    return _reader(kind, lambda number: 0 < number < float("inf"), "a number above 0")
 
+
+def from_zero(kind: type[_Number]) -> Callable[[str], _Number]:
+    """Reads a number that makes sense from 0 on."""
+    return _reader(kind, lambda number: 0 <= number < float("inf"), "0 or a number above it")
+
+
+def _reader(kind: type[_Number], fits: Callable[[_Number], bool], what: str) -> Callable[[str], _Number]:
     def read(text: str) -> _Number:
         try:
             number = kind(text)
         except ValueError:
-            number = kind(0)
-        if not 0 < number < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+            number = None
+        if number is None or not fits(number):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
         return number
 
     return read

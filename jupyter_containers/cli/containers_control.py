@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ContainersError, InputError, NotFoundError
 from .base import EXIT_ERROR, Command
+from .container_options import from_zero
 from .output import print_error
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ class Stop(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", nargs="+", help=_HELP)
         parser.add_argument(
-            "-t", "--time", type=float, default=10.0, metavar="S", help="seconds until SIGKILL (default 10)"
+            "-t", "--time", type=from_zero(float), default=10.0, metavar="S", help="seconds until SIGKILL (default 10)"
         )
 
     def run(self, options: argparse.Namespace) -> int:
-        return for_each(options.name, lambda container: container.stop(grace=max(options.time, 0.0)))
+        return for_each(options.name, lambda container: container.stop(grace=options.time))
 
 
 class Kill(Command):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFoundError
 from .base import Command
+from .container_options import from_zero
 from .output import age, print_json, print_table
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Logs(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="a container's name or id, or a build's id")
         parser.add_argument("-f", "--follow", action="store_true", help="go on until it ends")
-        parser.add_argument("-n", "--tail", type=int, metavar="N", help="the last N lines only")
+        parser.add_argument("-n", "--tail", type=from_zero(int), metavar="N", help="the last N lines only")
 
     def run(self, options: argparse.Namespace) -> int:
         from ..environments import Environments

@@ -13,6 +13,7 @@ from ..errors import NotFoundError
 from .base import Command
 from .container_options import (
     above_zero,
+    from_zero,
     is_path,
     parse_environment,
     parse_limit_size,
@@ -66,7 +67,7 @@ class Run(Command):
         add("--cpus", type=above_zero(float), metavar="N", help="such as 1.5")
         add("--pids-limit", type=above_zero(int), metavar="N", dest="pids", help="processes and threads at once")
         add("--disk", type=parse_limit_size, metavar="SIZE", help="of the writable layer")
-        add("--gpus", type=int, metavar="N")
+        add("--gpus", type=from_zero(int), metavar="N")
         add("--accept-unenforced", action="append", default=[], choices=LIMITS, metavar="LIMIT",
             help="run even if this host can't enforce it")  # fmt: skip
         add("--label", action="append", default=[], metavar="K=V")

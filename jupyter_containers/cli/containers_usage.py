@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFoundError
 from .base import Command
+from .container_options import above_zero
 from .output import print_json, print_table, printable
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class StatsCommand(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", nargs="*", help="containers; none: all that run")
         parser.add_argument("--no-stream", action="store_true", help="once, and not again and again")
-        parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds (default 1)")
+        parser.add_argument("--interval", type=above_zero(float), default=1.0, metavar="S", help="seconds (default 1)")
         self.add_json(parser)
 
     def run(self, options: argparse.Namespace) -> int:

@@ -71,7 +71,7 @@ def _export(run: Compilation, file: Path) -> dict[str, Any]:
         done = run_uv(
             ["export", "--format", "pylock.toml", "--frozen", "--no-emit-project", "--no-default-groups", *choice,
              "--no-header", "--no-build", "--output-file", str(work / "pylock.toml")],
-            work, cache_dir=run.cache_dir,
+            work, cache_dir=run.cache_dir, stop=run.stopped,
         )  # fmt: skip
         if done.returncode != 0:
             raise SpecError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
+import threading
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,11 @@ class Compilation:
         self.settings, self.architectures = settings, architectures
         self.fetcher, self.warn = fetcher, warn
         self.indexes = find_indexes(loaded.spec.packages)
+
+    @property
+    def stopped(self) -> threading.Event | None:
+        """Set once nobody waits for the result any more."""
+        return self.fetcher.stopped if self.fetcher is not None else None
 
     def compile(
         self,
@@ -175,7 +181,7 @@ class Compilation:
             "--python-version", self.version, "--only-binary", ":all:", "--no-header", "--no-annotate", "--quiet",
             "--output-file", "pylock.toml", *options,
         ]  # fmt: skip
-        return run_uv(arguments, work, cache_dir=self.cache_dir)
+        return run_uv(arguments, work, cache_dir=self.cache_dir, stop=self.stopped)
 
     def _project(self, sources: Mapping[str, SourceMetadata | None]) -> str:
         """A project of its own: it ends uv's search for configuration, and bounds the resolution to the images."""

@@ -59,12 +59,19 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Fetcher:
-    """Downloads into *cache*. A context manager; may be used by several threads at once."""
+    """Downloads into *cache*. A context manager; may be used by several threads at once.
 
-    def __init__(self, cache: Path, settings: Settings) -> None:
+    :param stopped: once it is set (as :meth:`close` does) running transfers end with :class:`CancelledError`.
+    """
+
+    def __init__(self, cache: Path, settings: Settings, *, stopped: threading.Event | None = None) -> None:
         self.cache = cache
         self.settings = settings
-        self._transport = Transport(settings)
+        self._transport = Transport(settings, stopped=stopped)
+
+    @property
+    def stopped(self) -> threading.Event:
+        return self._transport.stopped
 
     def __enter__(self) -> Fetcher:
         return self

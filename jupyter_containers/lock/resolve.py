@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..errors import NotFoundError, ReferenceError, ResolutionError
+from ..errors import CancelledError, NotFoundError, ReferenceError, ResolutionError
 from ..paths import Paths
 from ..spec.model import LoadedSpec
 from ..spec.requirement import normalise_name
@@ -48,17 +49,20 @@ def resolve(
     architectures: Sequence[str] = (),
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
+    cancel: threading.Event | None = None,
 ) -> Lock:
     """The lock of a spec.
 
     *previous*: the versions of an earlier lock are kept where they still fit and are still to be had; where the lock
     fits the spec as it is, it is returned without a question to the network. *upgrade*: names that are to move up,
     or True for all. *architectures* (Debian names; default: this machine's) are added to those of *previous*.
-    *warn* is told what deserves a look but stops nothing.
+    *warn* is told what deserves a look but stops nothing. Once *cancel* is set it ends at once, whatever it waits for.
 
-    Raises :class:`ResolutionError`, :class:`UnreachableError`, :class:`SignatureError`, :class:`SpecError`.
+    Raises :class:`CancelledError`, :class:`ResolutionError`, :class:`UnreachableError`, :class:`SignatureError`,
+    :class:`SpecError`.
     """
     from .fetch import Fetcher, no_progress
+    from .interruption import wait_for
 
     wanted = tuple(dict.fromkeys([*_architectures(previous), *(architectures or (host_architecture(),))]))
     if previous is not None and not upgrade:
@@ -66,9 +70,16 @@ def resolve(
         if covered and not check_lock(loaded, previous, paths=paths):
             return previous
     _check_upgrade(loaded, previous, upgrade)
-    with Fetcher(archive_cache(paths), settings) as fetcher:
-        work = _Resolution(loaded, paths, fetcher, previous, upgrade, wanted, progress or no_progress, warn or _ignore)
-        return work.run()
+    stop = threading.Event()
+
+    def tell(what: str, done: int, total: int) -> None:
+        if stop.is_set():  # nobody listens any more
+            raise CancelledError("the resolution was stopped")
+        (progress or no_progress)(what, done, total)
+
+    with Fetcher(archive_cache(paths), settings, stopped=stop) as fetcher:
+        work = _Resolution(loaded, paths, fetcher, previous, upgrade, wanted, tell, warn or _ignore)
+        return wait_for(work.run, stop=stop, cancel=cancel)
 
 
 class _Resolution:

@@ -45,9 +45,9 @@ class Later(Exception):
 class Transport:
     """One pool of connections, for several threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, stopped: threading.Event | None = None) -> None:
         self.settings = settings
-        self.stopped = threading.Event()
+        self.stopped = stopped or threading.Event()
         """Set by :meth:`close`: running transfers are to end."""
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
@@ -110,6 +110,8 @@ class Transport:
 
     def _connect(self) -> httpx.Client:
         with self._lock:
+            if self.stopped.is_set():
+                raise CancelledError("the download was stopped")
             if self._client is None:
                 import httpx
 

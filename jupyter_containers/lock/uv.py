@@ -7,13 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ContainersError, HostError, InputError, ResolutionError, UnreachableError
+from ..errors import CancelledError, ContainersError, HostError, InputError, ResolutionError, UnreachableError
 from .indexes import trust_environment
 
 __all__ = ["NoWheelError", "explanation", "failure", "own_options", "run_uv", "uv_environment", "uv_path"]
@@ -25,6 +26,9 @@ _DROPPED = re.compile(
 )
 """Variables of the user's shell that would change what is resolved, or for what."""
 
+
+_LOOK = 0.1
+"""Seconds between two looks at whether uv is to stop."""
 
 _BESIDE_THE_POINT = ("While the active Python version is", "Wheels are required for")
 """uv's advice for people who run uv themselves."""
@@ -67,19 +71,33 @@ def own_options(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
         ) from error
 
 
-def run_uv(arguments: Sequence[str], work: Path, *, cache_dir: Path) -> subprocess.CompletedProcess[str]:
+def run_uv(
+    arguments: Sequence[str], work: Path, *, cache_dir: Path, stop: threading.Event | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run uv in the folder *work*, where it finds no configuration but what is there; its output as text.
 
-    No Python is downloaded: the one that runs this program stands in, since nothing is run with it.
+    No Python is downloaded: the one that runs this program stands in, since nothing is run with it. When *stop* is set
+    uv is ended, and :class:`CancelledError` raised.
     """
     command = [
         str(uv_path()), *arguments, "--cache-dir", str(cache_dir), "--no-python-downloads",
         "--python", sys.executable, "--color", "never",
     ]  # fmt: skip
-    return subprocess.run(
-        command, cwd=work, env=uv_environment(), stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, errors="replace", check=False,
-    )  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=work, env=uv_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, errors="replace",
+    ) as process:  # fmt: skip
+        try:
+            while True:
+                try:
+                    output, errors = process.communicate(timeout=None if stop is None else _LOOK)
+                    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+                except subprocess.TimeoutExpired:
+                    if stop is not None and stop.is_set():
+                        raise CancelledError("uv was stopped") from None
+        except BaseException:
+            process.kill()
+            raise
 
 
 class NoWheelError(ResolutionError):

@@ -56,6 +56,7 @@ def test_a_build_is_written_down_and_passed_on(paths):
         (BuildError("step failed", hint="do it"), "failed", "step failed"),
         (CancelledError("stopped"), "cancelled", "stopped"),
         (KeyboardInterrupt(), "cancelled", "the build was cancelled"),
+        (BrokenPipeError(), "cancelled", "whoever read the build's output has gone"),
         (ZeroDivisionError("oops"), "failed", "ZeroDivisionError: oops"),
     ],
 )

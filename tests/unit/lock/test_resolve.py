@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import threading
 from io import BytesIO
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from jupyter_containers.errors import (
     ArchiveError,
+    CancelledError,
     HashMismatchError,
     ReferenceError,
     ResolutionError,
@@ -236,6 +238,25 @@ def test_offline_from_what_was_fetched_before(world, load, paths, settings, site
     site.asked.clear()
     again = resolve(loaded, paths=paths, settings=msgspec.structs.replace(settings, offline=True))
     assert again == lock and site.asked == []
+
+
+@pytest.mark.parametrize("silent", ["/InRelease", "/Packages", "/simple/", "/files/"])
+def test_a_resolution_is_left_at_once_whatever_does_not_answer(world, load, paths, settings, site, silent):
+    """The server answers only once the resolution is over."""
+    cancel, over = threading.Event(), threading.Event()
+
+    def be_silent(path):
+        if silent in path or (silent == "/Packages" and "by-hash" in path):
+            cancel.set()
+            assert over.wait(60)
+
+    site.trouble.append(be_silent)
+    patient = msgspec.structs.replace(settings, idle_timeout=300.0)
+    try:
+        with pytest.raises(CancelledError, match="stopped while versions were looked for"):
+            resolve(load(packages={"pip": ("alpha",)}), paths=paths, settings=patient, cancel=cancel)
+    finally:
+        over.set()
 
 
 def test_lock_of_another_architecture(world, load, paths, settings):

@@ -8,13 +8,14 @@ import pytest
 
 from jupyter_containers.cli.container_options import (
     above_zero,
+    from_zero,
     parse_env,
     parse_environment,
     parse_mount,
     without_separator,
 )
 from jupyter_containers.cli.containers_control import parse_signal
-from jupyter_containers.cli.containers_run import merged
+from jupyter_containers.cli.run_settings import merged
 from jupyter_containers.errors import InputError
 from jupyter_containers.runtime.base import BindMount
 
@@ -46,6 +47,13 @@ def test_numbers_that_make_sense_above_0_only(text):
     assert above_zero(float)("1.5") == 1.5
     with pytest.raises(argparse.ArgumentTypeError, match="above 0"):
         above_zero(float)(text)
+
+
+@pytest.mark.parametrize("text", ["-3", "x", "nan", "inf", "1.5"])
+def test_numbers_that_make_sense_from_0_on(text):
+    assert from_zero(int)("0") == 0
+    with pytest.raises(argparse.ArgumentTypeError, match="is not 0 or a number above it"):
+        from_zero(int)(text)
 
 
 def test_signals() -> None:

@@ -1,0 +1,59 @@
+"""How the program ends: what it said gets out, or is given up without a word about it; then the exit status."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_USAGE", "end_with"]
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+_EXIT_NO_READER = 128 + 13
+
+
+def end_with(command: Callable[[], int]) -> NoReturn:
+    """Run *command* and exit with the status that it returns."""
+    status = _run(command)
+    if status == EXIT_INTERRUPTED:
+        import threading  # late: at any other end there is nothing to wait for
+
+        if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+            # The interpreter would wait for threads that wait for a mirror. The store is whole at any moment.
+            os._exit(status)
+    sys.exit(status)
+
+
+def _run(command: Callable[[], int]) -> int:
+    try:
+        try:
+            status = command()
+        except SystemExit as end:  # argparse, which has told why
+            status = end.code if isinstance(end.code, int) else EXIT_USAGE
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return status
+    except BrokenPipeError:
+        # The reader (`| head`) has gone. Tools end by SIGPIPE then; Python ignores it, and would complain at its end.
+        _discard_output()
+        return _EXIT_NO_READER
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise  # a defect: what may go wrong with files is told where it happens
+        _discard_output()
+        print(f"error: cannot write: {error.strerror}", file=sys.stderr)
+        print("hint: make room on the disk, or where standard output goes to", file=sys.stderr)
+        return EXIT_ERROR
+
+
+def _discard_output() -> None:
+    """What waits to be written, and can't be, is not tried again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
