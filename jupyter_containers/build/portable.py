@@ -59,24 +59,23 @@ def check_received(folder: Path, name: str, *, memory: Path) -> tuple[LoadedSpec
     try:
         loaded = load_spec(folder)
         lock = read_lock(loaded.lock_file)
-        renamed = loaded.spec.name != name
-        if renamed:
-            _rename(folder, name)
-            loaded = load_spec(folder)
         problems = [*find_missing_inputs(loaded), *_strays(loaded, lock)]
         if spec_digest(loaded) != lock.spec_digest:
             problems.append(Problem(LOCK_NAME, f"is not the lock of the {NATIVE} beside it"))
         if problems:
             told = "; ".join(map(str, problems[:_TOLD]))
             raise UntrustedContentError(f"the environment's files do not belong together: {told}")
-        inputs = hash_inputs(loaded, lock, memory)
+        if hash_inputs(loaded, lock, memory) != lock.inputs:
+            raise UntrustedContentError("the environment's files are not those that its lock names")
     except (SpecError, LockError) as error:
         raise UntrustedContentError(f"what came as an environment can't be read: {error.message}") from error
-    if inputs != lock.inputs:
-        if not renamed:  # the spec may be an input itself
-            raise UntrustedContentError("the environment's files are not those that its lock names")
-        lock = msgspec.structs.replace(lock, inputs=inputs)
-        write_lock(loaded.lock_file, lock)
+    if loaded.spec.name != name:
+        _rename(folder, name)
+        loaded = load_spec(folder)
+        inputs = hash_inputs(loaded, lock, memory)
+        if inputs != lock.inputs:  # the spec itself is one of them
+            lock = msgspec.structs.replace(lock, inputs=inputs)
+            write_lock(loaded.lock_file, lock)
     return loaded, lock
 
 
