@@ -38,6 +38,8 @@ class Capture(msgspec.Struct):
     """Files become 0644 or, with any execute bit, 0755, folders 0755: whatever umask they were made with."""
     true_modes: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Where the tree's modes have been made harmless before, by quoted name."""
+    private: bool = False
+    """No file of the tree is one of a cache or another layer: links are among its own names."""
     facts: Facts = msgspec.field(default_factory=Facts)
     entries: int = 0
     size: int = 0
@@ -141,7 +143,8 @@ class Capture(msgspec.Struct):
 
     def _mtime(self, status: os.stat_result) -> int:
         # A file with more links is in other layers, too, which may have been given another epoch: all must agree.
-        epoch = min(self.epoch, EPOCH) if stat.S_ISREG(status.st_mode) and status.st_nlink > 1 else self.epoch
+        shared = stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and not self.private
+        epoch = min(self.epoch, EPOCH) if shared else self.epoch
         return max(0, min(whole_seconds(status), epoch))
 
     def _set_time(self, found: Found, member: Member) -> None:

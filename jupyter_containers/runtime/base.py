@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
     from ..spec.model import Resources
+    from .places import Place
+    from .snapshot import Snapshot
 
 __all__ = [
     "BindMount",
@@ -20,6 +25,7 @@ __all__ = [
     "ContainerConfig",
     "ContainerState",
     "LimitReport",
+    "LogPage",
     "Runtime",
     "Stats",
     "Stdio",
@@ -126,6 +132,20 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     write_bytes: int
 
 
+class LogPage(msgspec.Struct, frozen=True):
+    """Some of a container's output."""
+
+    data: bytes
+    position: str
+    """Where to go on after it."""
+    ended: bool
+    """Nothing more will come."""
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self.data)
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A difference between a container and its image."""
 
@@ -174,9 +194,24 @@ class Container(Protocol):
         With *tty* it stays in the caller's session, whose controlling terminal it then has.
         """
 
-    def changes(self) -> tuple[Change, ...]: ...
+    def changes(self) -> tuple[Change, ...]:
+        """How its files differ from its image's, by path; what is mounted is not looked at."""
+
+    def copy_changes(self, target: Path) -> Snapshot:
+        """Copy them into the empty folder *target*, in the form of an overlay's upper folder; see :mod:`.snapshot`.
+
+        A running container stands still meanwhile. Raises :class:`~jupyter_containers.errors.ContainerError` where it
+        does not, and what :func:`.snapshot.copy_changes` does.
+        """
+
+    def open_root(self) -> AbstractContextManager[Place]:
+        """Its root, to read and make files in (see :mod:`.copying`): what it sees while it runs, with all mounts; at
+        rest, when it can't be started meanwhile, its own files."""
 
     def logs(self, *, tail: int | None = None) -> str: ...
+
+    def read_log(self, position: str = "") -> LogPage:
+        """The output after *position* (empty, or of an earlier page) that is there now; does not wait."""
 
     def stats(self) -> Stats: ...
 

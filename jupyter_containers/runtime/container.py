@@ -5,27 +5,32 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import ConflictError, ContainerError, NotFoundError
 from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
-from .base import Change, ContainerConfig, ContainerState, Stats, Stdio
+from .base import Change, ContainerConfig, ContainerState, LogPage, Stats, Stdio
 from .facts import read_host, read_image
 from .folder import Folder, Kept
 from .identity import kill_process
 from .keeper import Keeper
-from .logs import follow_log, read_log
+from .logs import follow_log, read_log, read_log_page
 from .processes import signal_inside
 from .removal import end_processes, find_group, remove_container
-from .translate import GENERATED, make_sandbox
+from .translate import make_sandbox
 from .usage import Sample, read_sample
 from .waiting import wait_for_end
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..sandbox.model import Sandbox
     from .charge import Charge
+    from .places import Place
+    from .snapshot import Snapshot
 
 __all__ = ["BundledContainer"]
 
@@ -144,10 +149,7 @@ class BundledContainer:
     ) -> list[str]:
         from ..sandbox import enter  # late: only `exec` wants it
 
-        sandbox = make_sandbox(
-            self.config, read_image(self._image()), read_host(terminal=False),
-            folder=self._folder.path, home=self._paths.home,
-        )  # fmt: skip
+        sandbox = self._sandbox()
         return enter.arguments(
             self._first(), list(argv), env={**sandbox.env, **(env or {})}, cwd=cwd or sandbox.cwd, uid=sandbox.uid,
             gid=sandbox.gid, filter=sandbox.filter, group=find_group(self._folder.path), new_session=not tty,
@@ -155,16 +157,29 @@ class BundledContainer:
         )  # fmt: skip
 
     def changes(self) -> tuple[Change, ...]:
-        from ..sandbox import difference  # late: only `diff` wants it
+        from .contents import list_changes  # late: few commands look at a container's files
 
-        mounts = (*GENERATED, *(mount.target for mount in self.config.mounts))
-        found = difference.changes(self._image().layer_paths, self._folder.upper, mounts=mounts)
-        return tuple(Change(kind=kind, path=path) for kind, path in found)
+        return list_changes(self._folder, self._image(), self._sandbox())
+
+    def copy_changes(self, target: Path) -> Snapshot:
+        from .contents import copy_changes
+
+        return copy_changes(self._folder, self._image(), self._sandbox(), target)
+
+    def open_root(self) -> AbstractContextManager[Place]:
+        from .contents import open_root
+
+        return open_root(self._folder, self._image(), self._sandbox())
 
     def logs(self, *, tail: int | None = None) -> str:
         """Bytes that are not UTF-8 are escaped as surrogates, and come out the same when they are encoded so."""
         self._folder.kept()  # NotFoundError for a container that has gone, rather than an empty log
         return read_log(self._folder.log, tail=tail).decode("utf-8", "surrogateescape")
+
+    def read_log(self, position: str = "") -> LogPage:
+        ended = self._has_ended()  # asked before reading: what came before the end is not lost
+        data, position = read_log_page(self._folder.log, position)
+        return LogPage(data, position, ended and not data)
 
     def follow(self, *, tail: int | None = None) -> Iterator[bytes]:
         """The log, then what is added to it, until the container ends. Sleeps in between."""
@@ -174,6 +189,12 @@ class BundledContainer:
         sample = read_sample(self._folder.path, self._first())
         before, self._sample = self._sample, sample
         return sample.since(before, container_id=self.id, name=self.config.name)
+
+    def _sandbox(self) -> Sandbox:
+        return make_sandbox(
+            self.config, read_image(self._image()), read_host(terminal=False),
+            folder=self._folder.path, home=self._paths.home,
+        )  # fmt: skip
 
     def _image(self) -> Image:
         if self._known_image is None:

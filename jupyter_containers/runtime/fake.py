@@ -16,13 +16,17 @@ import signal as signals_of_the_host
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import msgspec
 
 from ..errors import ConflictError, ContainerError, LimitError, NotFoundError
 from ..spec.model import Resources
-from .base import Change, ContainerConfig, ContainerState, LimitReport, Stats, Stdio
+from .base import Change, ContainerConfig, ContainerState, LimitReport, LogPage, Stats, Stdio
 from .names import make_name
+from .places import Place
+from .snapshot import Snapshot
 
 __all__ = ["FakeContainer", "FakeRuntime", "Program"]
 
@@ -41,6 +45,8 @@ class FakeContainer:
         """What :meth:`logs` answers."""
         self.difference: tuple[Change, ...] = ()
         """What :meth:`changes` answers."""
+        self.files: dict[str, bytes] = {}
+        """What :meth:`copy_changes` copies, by path."""
         self.stdio: tuple[Stdio, Stdio, Stdio] | None = None
         self.ends_at: frozenset[int] = frozenset(
             {signals_of_the_host.SIGTERM, signals_of_the_host.SIGKILL, signals_of_the_host.SIGHUP}
@@ -129,9 +135,25 @@ class FakeContainer:
     def changes(self) -> tuple[Change, ...]:
         return self.difference
 
+    def copy_changes(self, target: Path) -> Snapshot:
+        """:attr:`files`, as files of *target*."""
+        for path, content in self.files.items():
+            file = target / path.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return Snapshot(entries=len(self.files), size=sum(map(len, self.files.values())))
+
+    def open_root(self) -> AbstractContextManager[Place]:
+        raise ContainerError(f"container {self.config.name} has no files")
+
     def logs(self, *, tail: int | None = None) -> str:
         lines = self.output.splitlines(keepends=True)
         return "".join(lines if tail is None else lines[max(len(lines) - tail, 0) :])
+
+    def read_log(self, position: str = "") -> LogPage:
+        ended = self._state.status == "exited"
+        data = self.output.encode()[int(position or 0) :]
+        return LogPage(data, str(int(position or 0) + len(data)), ended and not data)
 
     def stats(self) -> Stats:
         self._need_running()

@@ -24,8 +24,6 @@ SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"
 """Read-only for the ordinary user. Not /opt: the environment's Python lies there, and `pip install` in a notebook
 goes to the container's own layer. Not /etc and /var: programs keep state there."""
 NO_LIMITS = Limits()
-GENERATED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/passwd", "/etc/group")
-"""Files that are mounted over the image's own."""
 _TAKEN = ("/proc", "/dev", "/sys")
 _ROOT = "root:x:0:0:root:/root:/bin/sh"
 
@@ -143,9 +141,7 @@ def check_mounts(mounts: tuple[BindMount, ...]) -> None:
         raise InputError("a mount is not possible", problems=problems)
 
 
-def _environment(
-    config: ContainerConfig, image: ImageFacts, host: HostFacts, account: Account
-) -> dict[str, str]:
+def _environment(config: ContainerConfig, image: ImageFacts, host: HostFacts, account: Account) -> dict[str, str]:
     """Nothing of the host but the time zone and the terminal's name; then the image's; then what was asked for."""
     own = {"HOME": account.home, "USER": account.name, "LOGNAME": account.name}
     env = {"PATH": _PATH, "LANG": "C.UTF-8", **own, "HOSTNAME": _hostname(config)}
