@@ -23,7 +23,7 @@ import msgspec
 
 from ..errors import ConflictError, NotFoundError, StoreError
 from .capture import EPOCH, Capture
-from .digest import hex_of, sha256_of, short_name
+from .digest import hex_of, is_digest, sha256_of, short_name
 from .durable import fsync_folder, full_disk_told, sync_file_system, write_atomically
 from .layer import stream_tar
 from .lease import Lease, leased_digests
@@ -167,6 +167,13 @@ class Store:
             image = resolve(self.root, digest, self.references())
             write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=image)))
 
+    def pin_layer(self, owner: str, diff_id: str) -> None:
+        """Keep a layer alone, as :meth:`pin` keeps an image."""
+        path = self._pin_file(owner)
+        with full_disk_told(self.root), self.sharing():
+            self.layer_record(diff_id)
+            write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=diff_id)))
+
     def unpin(self, owner: str) -> None:
         """Undo :meth:`pin`; no error where there is none."""
         with self.sharing():
@@ -208,20 +215,21 @@ class Store:
         epoch: int = EPOCH,
         plain_modes: bool = False,
         true_modes: Mapping[str, int] | None = None,
+        private: bool = False,
     ) -> Layer:
         """Take the folder *tree*, which lies in a :meth:`staging`, in as a layer; it is moved away.
 
         Times after *epoch* (seconds) become *epoch*; files with more than one link get :data:`EPOCH` at the latest,
-        since other layers have them, too. *plain_modes* makes modes 0644 and 0755, for trees that the caller's umask
-        had a say in; *true_modes* are the modes, by quoted name, of what was made harmless before. A tree that is
-        here already gives the present layer.
+        since other layers have them, too; with *private* none has. *plain_modes* makes modes 0644 and 0755, for trees
+        that the caller's umask had a say in; *true_modes* are the modes, by quoted name, of what was made harmless
+        before. A tree that is here already gives the present layer.
 
         Raises :class:`StoreError` for what a layer can't hold and :class:`OutOfSpaceError`; nothing is taken in then.
         """
         if self.root / "tmp" not in tree.absolute().parents:
             raise StoreError(f"{tree} does not lie in a staging folder of the store, so it can't be moved into it")
         with full_disk_told(self.root):
-            capture = Capture(os.fsencode(tree), epoch, plain_modes, true_modes or {})
+            capture = Capture(os.fsencode(tree), epoch, plain_modes, true_modes or {}, private)
             state, tar_size = sha256(), 0
             with closing(stream_tar(capture.items())) as pieces:
                 for piece in pieces:
@@ -368,11 +376,15 @@ class Store:
             self._used(digest)
             return self._image(digest, self.references())
 
-    def image(self, name: str) -> Image:
+    def image(self, name: str, *, named: bool = True) -> Image:
         """By digest (the image's, or that of the manifest it was loaded from), reference, or 12 or more of the
-        digest's first digits; :class:`NotFoundError`."""
+        digest's first digits; :class:`NotFoundError`.
+
+        *named* False: where *name* is a digest, ``references`` stays empty; to fill it all names must be read.
+        """
         with self.sharing():
-            references = self.references()
+            known = not named and is_digest(name) and (self.root / "images" / f"{hex_of(name)}.json").exists()
+            references = {} if known else self.references()
             digest = resolve(self.root, name, references)
             self._used(digest)
             return self._image(digest, references)
