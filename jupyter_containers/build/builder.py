@@ -77,7 +77,7 @@ def build(
         state = State(base=base)
         for step in steps:
             context = Context(
-                loaded=loaded, store=store, downloads=downloads, state=state, bounds=bounds,
+                loaded=loaded, settings=settings, store=store, downloads=downloads, state=state, bounds=bounds,
                 reporter=reporter(step), cancel=cancel, architecture=architecture,
             )  # fmt: skip
             _take(step, context, no_cache=no_cache)

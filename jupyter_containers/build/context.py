@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..image.model import History, Image, Layer
 from ..image.store import Store
+from ..lock.settings import Settings
 from ..spec.model import LoadedSpec
 from .bounds import Bounds
 from .downloads import Downloads
@@ -37,6 +38,7 @@ class State:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     loaded: LoadedSpec
+    settings: Settings
     store: Store
     downloads: Downloads
     state: State

@@ -17,8 +17,9 @@ import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -71,7 +72,7 @@ class Entry(NamedTuple):
         """As lstat(2) gives it, with the type."""
         return self.status.st_mode
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader:
         """The file, open for reading. :class:`OSError` where it is none any more."""
         handle = os.open(self.name, _FILE, dir_fd=self.at) if self.name else os.open(f"/proc/self/fd/{self.at}", _READ)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -94,7 +95,7 @@ class _Known(msgspec.Struct, frozen=True, array_like=True):
 
 
 def hash_inputs(loaded: LoadedSpec, lock: Lock, memory: Path) -> tuple[ArtifactHash, ...]:
-    """The inputs of *loaded*, sorted by path: sources of ``build.copy`` and local Python packages.
+    """The inputs of *loaded*, sorted by path: sources of ``build.copy``, local Python packages and archives of some.
 
     *memory* is a folder for what is remembered between builds. :class:`SpecError` for inputs that can't be read or
     lie outside of the spec's folder, all of them together.
@@ -105,7 +106,8 @@ def hash_inputs(loaded: LoadedSpec, lock: Lock, memory: Path) -> tuple[ArtifactH
 
 def input_paths(loaded: LoadedSpec, lock: Lock) -> tuple[str, ...]:
     """Paths of the inputs as the spec and the lock have them."""
-    return tuple(dict.fromkeys([*(copy.source for copy in loaded.spec.build.copy), *local_packages(lock)]))
+    copies = (copy.source for copy in loaded.spec.build.copy)
+    return tuple(dict.fromkeys([*copies, *local_packages(lock), *_local_archives(lock)]))
 
 
 def hash_paths(loaded: LoadedSpec, paths: Sequence[str], memory: Path) -> dict[str, str]:
@@ -139,6 +141,12 @@ def local_packages(lock: Lock) -> tuple[str, ...]:
         return ()
     packages: list[dict[str, Any]] = lock.python.pylock.get("packages", [])
     return tuple(package["directory"]["path"] for package in packages if "directory" in package)
+
+
+def _local_archives(lock: Lock) -> tuple[str, ...]:
+    """Wheels and source archives that lie in the spec's folder."""
+    packages: list[dict[str, Any]] = lock.python.pylock.get("packages", []) if lock.python is not None else []
+    return tuple(package["archive"]["path"] for package in packages if "path" in package.get("archive", {}))
 
 
 def source_path(loaded: LoadedSpec, path: str) -> Path:
@@ -226,7 +234,7 @@ class InputHash:
 class HashedReader:
     """A file's bytes on their way somewhere else, and their hash."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BufferedReader) -> None:
         self._stream = stream
         self._hash = hashlib.sha256()
 

@@ -1,48 +1,82 @@
 """Python packages that are not wheels: source archives, folders and version control, built in a sandbox of their own.
 
-Building runs the package's code, with network for its build requirements: so in a throw-away writable layer over the
-image so far, where compilers from ``packages.apt`` are, with nothing writable of the host's but a folder for the
-wheel. The wheel is kept by the hash of what it was built from; which build requirements were current that day is not
-pinned by a lock, as with every installer of sdists.
+Building runs the package's code. It does so *without network*, in a throw-away writable layer over the image so far,
+where compilers from ``packages.apt`` are, with nothing writable of the host's but a copy of the source and a folder for
+the wheel. What it is built with is fetched before (:mod:`.isolation`); which versions of that were current that day is
+not pinned by a lock, as with every installer of source archives. The wheel is kept by the hash of what it was built
+from.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
+import re
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from ..errors import BuildError
-from ..lock.indexes import find_indexes
 from ..lock.pip import Artifact, uv_path
 from ..sandbox.model import Bind, Overlay
 from .context import Context
-from .emulation import step_sandbox
+from .emulation import ENVIRONMENT, step_sandbox
 from .execution import execute
 from .inputs import HashedReader, InputHash, changed, list_entries, source_path
+from .isolation import ASKED, PLACE, Backend, make_build_environment, read_asked, read_backend
 from .plan import PythonStep
 from .wheels import Wheel
 
 __all__ = ["build_wheel", "find_built"]
 
-_TOOL, _SOURCE, _OUTPUT = "/run/jc/uv", "/run/jc/source", "/run/jc/output"
+_TOOL, _SOURCE, _OUTPUT, _ARCHIVE = "/run/jc/uv", "/run/jc/source", "/run/jc/output", "/run/jc/archive"
 
-_BUILD = f"""set -e
-cd /tmp
-{_TOOL} build --wheel --no-config --no-progress --python "$PYTHON" --out-dir {_OUTPUT} "$SOURCE"
+_UNPACK = """
+import sys, tarfile, zipfile
+archive, target = sys.argv[1:]
+if archive.endswith(".zip"):
+    zipfile.ZipFile(archive).extractall(target)
+else:
+    tarfile.open(archive).extractall(target, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
 """
 
-_CLONE = """set -e
-mkdir /tmp/checkout && cd /tmp/checkout
-command -v git >/dev/null || { echo "git: command not found" >&2; exit 127; }
+_BUILD = """
+import importlib, json, os, sys
+tool, source, output, asked, more, name, *path = sys.argv[1:]
+os.chdir(source)
+if more:
+    sys.path[:0] = [os.path.abspath(item) for item in path]
+    module, _, rest = name.partition(":")
+    backend = importlib.import_module(module)
+    for part in rest.split(".") if rest else ():
+        backend = getattr(backend, part)
+    found = getattr(backend, "get_requires_for_build_wheel", lambda settings: [])({})
+    if found:
+        with open(os.path.join(output, asked), "w") as stream:
+            json.dump([str(item) for item in found], stream)
+        sys.exit(0)
+os.execv(tool, [tool, "build", "--wheel", "--no-config", "--no-progress", "--offline", "--no-build-isolation",
+                "--python", sys.executable, "--out-dir", output, "."])
+"""
+"""PEP 517: ask the backend what it needs besides (*more*), and where that is nothing, build."""
+
+_CLONE = f"""set -e
+cd {_SOURCE}
+command -v git >/dev/null || {{ echo "git: command not found" >&2; exit 127; }}
 git init -q .
 git fetch -q --depth 1 "$REPOSITORY" "$COMMIT" && git checkout -q FETCH_HEAD
 git submodule update -q --init --recursive --depth 1
 """
+
+_NO_NETWORK = re.compile(
+    r"Temporary failure in name resolution|Could not resolv|Name or service not known|Network is unreachable|dns error|"
+    r"Connection(Error| refused)|URLError|No route to host"
+)
 
 
 def identity(artifact: Artifact, step: PythonStep) -> str:
@@ -61,43 +95,111 @@ def find_built(artifact: Artifact, step: PythonStep, cache: Path) -> Wheel | Non
 
 def build_wheel(artifact: Artifact, step: PythonStep, context: Context, *, file: Path | None, cache: Path) -> Wheel:
     """Build the wheel of *artifact* (an sdist's bytes are in *file*) and keep it in *cache*."""
-    context.reporter.phase("installing", f"building {_label(artifact)} from source")
+    label = _label(artifact)
+    context.reporter.phase("installing", f"building {label} from source")
     with context.store.staging() as staging:
-        output = staging.path / "output"
+        source, output, environment = (staging.path / name for name in ("source", "output", "environment"))
+        source.mkdir()
         output.mkdir()
-        env = {"PYTHON": step.interpreter.path, "UV_CACHE_DIR": "/tmp/uv-cache", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
-        binds = [Bind(uv_path(), _TOOL), Bind(output, _OUTPUT, writable=True)]
-        script = _BUILD
-        match artifact.kind:
-            case "sdist":
-                assert file is not None
-                named = staging.path / "source" / artifact.filename
-                named.parent.mkdir()
-                shutil.copyfile(file, named)
-                binds.append(Bind(named.parent, _SOURCE))
-                env["SOURCE"] = f"{_SOURCE}/{artifact.filename}"
-            case "directory":
-                path, lock = artifact.url_or_path, context.loaded.lock_file
-                copied = copy_tree(source_path(context.loaded, path), staging.path / "source", without=lock)
-                if copied != step.inputs[path]:
-                    raise changed(path, context.reporter)
-                # A build backend writes into its source (egg-info, build/): it gets a copy, and its own copy of that.
-                binds.append(Bind(staging.path / "source", _SOURCE))
-                script = f"cp -r {_SOURCE} /tmp/checkout\n{script}"
-                env["SOURCE"] = "/tmp/checkout"  # noqa: S108
-            case _:
-                env["REPOSITORY"], env["COMMIT"] = split_vcs(artifact.url_or_path)
-                script = f"{_CLONE}{script}"
-                env["SOURCE"] = "/tmp/checkout"  # noqa: S108
-        env |= _index_settings(context)
-        sandbox = step_sandbox(
-            ("/bin/sh", "-c", script),
-            root=Overlay(context.state.paths, staging.upper, staging.work),
-            store=context.store.root, network=True, env=env, binds=tuple(binds), limits=context.bounds.limits,
-        )  # fmt: skip
-        command = f"build {_label(artifact)} from source"
-        execute(sandbox, command=command, reporter=context.reporter, cancel=context.cancel, bounds=context.bounds)
+        inside = _take_source(artifact, step, context, file=file, source=source)
+        backend = read_backend(source / inside, label)
+        make_build_environment(backend.requires, environment, step, context, label=label)
+        build = functools.partial(
+            _run_build,
+            backend,
+            context,
+            source=source,
+            inside=inside,
+            output=output,
+            environment=environment,
+            label=label,
+        )
+        build(ask=True)
+        asked = read_asked(output, label)
+        if asked:
+            make_build_environment([*backend.requires, *asked], environment, step, context, label=label)
+            context.reporter.phase("installing", f"building {label} from source")
+            build(ask=False)
         return _keep(output, artifact, cache / identity(artifact, step), context)
+
+
+def _take_source(artifact: Artifact, step: PythonStep, context: Context, *, file: Path | None, source: Path) -> str:
+    """Fill the folder *source*; where in it the package lies."""
+    match artifact.kind:
+        case "sdist":
+            assert file is not None
+            archive = f"{_ARCHIVE}/{artifact.filename}"
+            argv = (step.interpreter.path, "-I", "-c", _UNPACK, archive, _SOURCE)
+            _run(argv, context, f"unpack {artifact.filename}", binds=(Bind(file, archive), _writable(source, _SOURCE)))
+            (inside,) = _folders(source, artifact.filename)
+            return inside
+        case "directory":
+            path = artifact.url_or_path
+            if (
+                copy_tree(source_path(context.loaded, path), source, without=context.loaded.lock_file)
+                != step.inputs[path]
+            ):
+                raise changed(path, context.reporter)
+            return ""
+        case _:
+            repository, commit, inside = split_vcs(artifact.url_or_path)
+            env = {"REPOSITORY": repository, "COMMIT": commit}
+            binds = (_writable(source, _SOURCE),)
+            _run(("/bin/sh", "-c", _CLONE), context, f"clone {repository}", binds=binds, env=env, network=True)
+            return inside
+
+
+def _run_build(
+    backend: Backend,
+    context: Context,
+    *,
+    source: Path,
+    inside: str,
+    output: Path,
+    environment: Path,
+    label: str,
+    ask: bool,
+) -> None:
+    place = f"{_SOURCE}/{inside}" if inside else _SOURCE
+    argv = (f"{PLACE}/bin/python", "-c", _BUILD, _TOOL, place, _OUTPUT, ASKED, "1" if ask else "")
+    env = {
+        "PATH": f"{PLACE}/bin:{ENVIRONMENT['PATH']}", "VIRTUAL_ENV": PLACE, "UV_CACHE_DIR": "/tmp/uv-cache",  # noqa: S108
+        "UV_PYTHON_DOWNLOADS": "never",
+    }  # fmt: skip
+    binds = (
+        Bind(uv_path(), _TOOL), _writable(source, _SOURCE), _writable(output, _OUTPUT), Bind(environment, PLACE)
+    )  # fmt: skip
+    try:
+        _run((*argv, backend.name, *backend.path), context, f"build {label} from source", binds=binds, env=env)
+    except BuildError as error:
+        if _NO_NETWORK.search(error.output):
+            error.hint = f"packages are built without network: install {label} with a `build.run` line, which has it"
+        raise
+
+
+def _run(
+    argv: tuple[str, ...], context: Context, command: str, *, binds: tuple[Bind, ...],
+    env: Mapping[str, str] | None = None, network: bool = False,
+) -> None:  # fmt: skip
+    """Run *argv* over the image so far; what it writes elsewhere than in *binds* goes away."""
+    with context.store.staging() as scratch:
+        sandbox = step_sandbox(
+            argv, root=Overlay(context.state.paths, scratch.upper, scratch.work), store=context.store.root,
+            network=network, env=env, binds=binds, limits=context.bounds.limits,
+        )  # fmt: skip
+        execute(sandbox, command=command, reporter=context.reporter, cancel=context.cancel, bounds=context.bounds)
+
+
+def _writable(folder: Path, target: str) -> Bind:
+    return Bind(folder, target, writable=True)
+
+
+def _folders(source: Path, name: str) -> list[str]:
+    """What an unpacked source archive has at its top: one folder (PEP 625's layout)."""
+    found = [entry.name for entry in os.scandir(source) if entry.is_dir(follow_symlinks=False)]
+    if len(found) != 1:
+        raise BuildError(f"{name} has {len(found)} folders at its top instead of one", hint="take another version")
+    return found
 
 
 def _label(artifact: Artifact) -> str:
@@ -150,30 +252,22 @@ def copy_tree(source: Path, target: Path, *, without: Path | None = None) -> str
         if stat.S_ISLNK(entry.mode):
             place.symlink_to(entry.target)
         else:
-            place.mkdir(parents=True)
+            place.mkdir(parents=True, exist_ok=not entry.path)
             place.chmod(0o755)
         total.add(entry)
     return total.hexdigest()
 
 
-def split_vcs(url: str) -> tuple[str, str]:
-    """``git+https://host/repo.git@COMMIT#…`` → the repository's address and the commit."""
+def split_vcs(url: str) -> tuple[str, str, str]:
+    """``git+https://host/repo.git@COMMIT#subdirectory=…`` → the repository's address, the commit, and the folder in it
+    that holds the package (empty: its top)."""
     if not url.startswith("git+"):
         raise BuildError(f"{url}: only git is known of the version control systems", hint="use a git+https:// URL")
     parts = urlsplit(url.removeprefix("git+"))
     path, at, commit = parts.path.rpartition("@")
     if not at or not commit:
         raise BuildError(f"{url} names no commit", hint="run `jupyter containers lock`")
-    return urlunsplit((parts.scheme, parts.netloc, path, "", "")), commit
-
-
-def _index_settings(context: Context) -> dict[str, str]:
-    """The package index for build requirements: the one that the lock was made with, but never a host's password."""
-    found = find_indexes(context.loaded.spec.packages)
-    urls = [url for url in (found.default, *found.extra) if url and "@" not in urlsplit(url).netloc]
-    settings = {}
-    if found.default in urls:
-        settings["UV_DEFAULT_INDEX"] = str(found.default)
-    if extra := [url for url in urls if url != found.default]:
-        settings["UV_INDEX"] = " ".join(extra)
-    return settings
+    inside = dict(parse_qsl(parts.fragment)).get("subdirectory", "").strip("/")
+    if ".." in inside.split("/"):
+        raise BuildError(f"{url} leads out of its repository", hint="correct its subdirectory")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", "")), commit, inside

@@ -32,7 +32,7 @@ from .bytecode import compile_trees
 from .emulation import usable_cores
 from .report import Reporter, check_cancelled
 
-__all__ = ["Wheel", "prepare", "prepared_path"]
+__all__ = ["Wheel", "finish", "platform_of", "prepare", "prepared_path"]
 
 _PLATFORMS = {"amd64": "x86_64-manylinux_2_40", "arm64": "aarch64-manylinux_2_40"}
 """For uv's check of the file name's tags; which glibc the image has was looked at when the lock was made."""
@@ -88,12 +88,7 @@ def prepare(
         source = staging / "wheels"
         source.mkdir()
         reporter.phase("installing")
-        if target.architecture not in _PLATFORMS:
-            known = ", ".join(_PLATFORMS)
-            raise HostError(
-                f"Python packages for {target.architecture} can't be installed",
-                hint=f"use a machine, or a base image, of {known}",
-            )
+        platform_of(target.architecture)
         uv_path()  # found here once: sysconfig, which it asks, is not ready for several threads at its first call
         progress = reporter.progress("installing")
         with ThreadPoolExecutor(usable_cores() + 1, thread_name_prefix="wheel") as pool:
@@ -119,6 +114,16 @@ def prepare(
     return [prepared_path(cache, wheel.sha256) for wheel in wheels]
 
 
+def platform_of(architecture: str) -> str:
+    """What uv calls Debian's *architecture*; :class:`HostError` where it has no name for it."""
+    if architecture not in _PLATFORMS:
+        raise HostError(
+            f"Python packages for {architecture} can't be installed",
+            hint=f"use a machine, or a base image, of {', '.join(_PLATFORMS)}",
+        )
+    return _PLATFORMS[architecture]
+
+
 def _install(wheel: Wheel, tree: Path, staging: Path, target: Target, reporter: Reporter) -> None:
     # uv knows a wheel by its file name; alone in a folder, there is nothing to choose.
     folder = staging / "links" / wheel.sha256
@@ -130,7 +135,7 @@ def _install(wheel: Wheel, tree: Path, staging: Path, target: Target, reporter: 
     command = [
         str(uv_path()), "pip", "install", "--quiet", "--no-config", "--no-index", "--find-links", str(folder),
         "--no-deps", "--no-build", "--prefix", str(tree), "--python", sys.executable,
-        "--python-version", target.interpreter.version, "--python-platform", _PLATFORMS[target.architecture],
+        "--python-version", target.interpreter.version, "--python-platform", platform_of(target.architecture),
         "--cache-dir", str(staging / "uv"), "--link-mode", "hardlink", "--offline",
         f"{wheel.name}=={wheel.version}",
     ]  # fmt: skip
