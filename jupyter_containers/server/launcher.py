@@ -27,10 +27,11 @@ def add_environments(serverapp: ServerApp) -> None:
     if GatewayClient.instance(parent=serverapp).gateway_enabled:
         serverapp.log.info("jupyter_containers | a gateway runs the kernels: environments are not in the launcher")
         return
+    from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
     from ..kernels.dynamic import ContainerKernelSpecMixin
-    from .starting import PendingStartsMixin
+    from .starting import PendingStartsMixin, ToldFailuresMixin
 
     # Through the configuration, for the next extension's settings make the server load all of it again.
     config = Config()
@@ -39,6 +40,9 @@ def add_environments(serverapp: ServerApp) -> None:
     kernels = _given(serverapp, "kernel_manager_class", AsyncMappingKernelManager)
     if issubclass(kernels, AsyncMappingKernelManager) and not _wants_pending(serverapp, kernels):
         config.ServerApp.kernel_manager_class = combine(PendingStartsMixin, kernels)
+    connections = _given(serverapp, "kernel_websocket_connection_class", ZMQChannelsWebsocketConnection)
+    if issubclass(connections, ZMQChannelsWebsocketConnection):
+        config.ServerApp.kernel_websocket_connection_class = combine(ToldFailuresMixin, connections)
     serverapp.update_config(config)
 
 

@@ -2,8 +2,9 @@
 
 A start that is quick, or fails quickly, is answered as ever: with the kernel, or with what went wrong. One that takes
 longer would be cut off by a proxy; it is answered as a pending kernel (``use_pending_kernels`` of jupyter_client):
-its state is ``starting``, its websocket opens once it is ready, and cells that were sent until then run. Kernels
-outside of containers are started and ended as without this.
+its state is ``starting``, its websocket opens once it is ready, and cells that were sent until then run. One whose
+start fails then is told as *dead*, with the reason. Kernels outside of containers are started and ended as without
+this.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from ..errors import ContainersError, KernelError
 from ..kernels.kernelspec import PROVISIONER
 from .handlers.base import status_of
 
-__all__ = ["PendingStartsMixin"]
+__all__ = ["PendingStartsMixin", "ToldFailuresMixin"]
+
+_GONE = 410
 
 END_PATIENCE = 5.0
 """Seconds that a start which was told to end is given."""
@@ -114,6 +117,27 @@ class PendingStartsMixin(Configurable):
             return False  # the start tells of it
         provisioner = spec.metadata.get("kernel_provisioner", {})
         return bool(provisioner.get("provisioner_name") == PROVISIONER)
+
+
+class ToldFailuresMixin:
+    """Goes in front of a subclass of jupyter_server's ``ZMQChannelsWebsocketConnection``."""
+
+    async def prepare(self) -> None:
+        """Wait for the kernel, before the websocket opens; where its start has failed, refuse with the reason.
+
+        jupyter_server answers 500 and logs a traceback, as for a defect of its own. Any refusal makes JupyterLab ask
+        for the kernel's model, find it dead, and show its ``reason`` (services/src/kernel/default.ts, earlyClose).
+        """
+        kernel: Any = self.kernel_manager  # type: ignore[attr-defined]
+        try:
+            await super().prepare()  # type: ignore[misc]
+        except web.HTTPError:
+            ready = _ready(kernel)
+            error = ready.exception() if ready.done() and not ready.cancelled() else None
+            if not isinstance(error, ContainersError):
+                raise
+            self._open_sessions.pop(self.session_key, None)  # type: ignore[attr-defined]  # it never opened
+            raise web.HTTPError(_GONE, f"the kernel did not start: {error}", reason="Kernel Did Not Start") from None
 
 
 def _tell_failure(kernel: Any, ready: asyncio.Future[None]) -> None:

@@ -188,7 +188,9 @@ async def test_start_that_waits_for_a_build(kernel, start, jp_serverapp, jp_fetc
     await manager.shutdown_kernel(model["id"], now=True)
 
 
-async def test_start_that_fails_after_it_was_answered(kernel, start, jp_serverapp, jp_fetch, monkeypatch):
+async def test_start_that_fails_after_it_was_answered(
+    kernel, start, jp_serverapp, jp_fetch, jp_ws_fetch, monkeypatch, caplog
+):
     manager = jp_serverapp.kernel_manager
     monkeypatch.setattr(manager, "start_patience", 0.01)
     _, model = await start()
@@ -199,6 +201,12 @@ async def test_start_that_fails_after_it_was_answered(kernel, start, jp_serverap
         await asyncio.wrap_future(manager.get_kernel(model["id"]).ready)
     told = json.loads((await jp_fetch("api", "kernels", model["id"])).body)
     assert (told["execution_state"], told["reason"]) == ("dead", "no ipykernel in the image")
+    caplog.clear()
+    with caplog.at_level("WARNING"), pytest.raises(HTTPClientError) as refused:
+        await jp_ws_fetch("api", "kernels", model["id"], "channels")
+    assert refused.value.code == 410
+    assert "the kernel did not start: no ipykernel in the image" in caplog.text
+    assert "Traceback" not in caplog.text and "ERROR" not in [record.levelname for record in caplog.records]
     await manager.shutdown_kernel(model["id"], now=True)
 
 
