@@ -128,7 +128,8 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     (r"git: (command )?not found|'git': No such file|Git executable not found", "add git to packages.apt"),
     (r"(cargo|rustc)\S*: (command )?not found", "a Rust compiler is needed: add cargo to packages.apt"),
     (
-        r"Temporary failure (in name resolution|resolving)|Could not resolv|Name or service not known|Network is unreachable|dns error",
+        r"Temporary failure (in name resolution|resolving)|Could not resolv|"
+        r"Name or service not known|Network is unreachable|dns error",
         "the network did not answer: check the connection of this host, or its proxy settings",
     ),
     (r"404\s+Not Found", "the archive has moved on: run `jupyter containers lock --upgrade`"),

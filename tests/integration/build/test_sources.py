@@ -37,7 +37,7 @@ def build_wheel(folder, settings=None, metadata=None):
         files = {{
             "thing.py": "FOUND = " + repr(found),
             "thing-1.dist-info/METADATA": "Metadata-Version: 2.1\\nName: thing\\nVersion: 1\\n",
-            "thing-1.dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+            "thing-1.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
         }}
         for name, text in files.items():
             wheel.writestr(name, text)
