@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import ConflictError, InputError, NotFoundError, ReferenceError
+from .errors import ConflictError, InputError, ReferenceError
 from .paths import Paths
 from .spec.catalog import list_records
 
@@ -251,15 +251,9 @@ class Shipping:
 
     def find(self, name: str) -> Image:
         """The store's image *name*, also by docker's short form: ``debian`` for ``docker.io/library/debian``."""
-        from .image.registry_settings import remote_reference
+        from .image.short_names import find_image
 
-        try:
-            return self.store.image(name)
-        except NotFoundError as error:
-            try:
-                return self.store.image(str(remote_reference(name)))
-            except (NotFoundError, ReferenceError):
-                raise error from None
+        return find_image(self.store, name)
 
     def _named(self, image: Image, names: Sequence[str]) -> Loaded:
         from .image.reference import parse_reference

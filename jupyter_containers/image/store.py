@@ -174,6 +174,13 @@ class Store:
             self.layer_record(diff_id)
             write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=diff_id)))
 
+    def pin_layer(self, owner: str, diff_id: str) -> None:
+        """Keep a layer alone, as :meth:`pin` keeps an image."""
+        path = self._pin_file(owner)
+        with full_disk_told(self.root), self.sharing():
+            self.layer_record(diff_id)
+            write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=diff_id)))
+
     def unpin(self, owner: str) -> None:
         """Undo :meth:`pin`; no error where there is none."""
         with self.sharing():

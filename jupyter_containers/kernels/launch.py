@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..build.injection.places import MOUNT
 from ..errors import InputError
 from ..runtime.base import BindMount, ContainerConfig
 from ..spec.inputs import find_missing_mounts, mount_source
@@ -20,6 +21,9 @@ from .options import KernelOptions
 __all__ = ["ENVIRONMENT_LABEL", "Target", "check_mounts", "kernel_config", "pick_environment", "wanted_limits"]
 
 ENVIRONMENT_LABEL = "org.jupyter-containers.environment"
+KERNEL_ID_LABEL = "org.jupyter-containers.kernel-id"
+NOTEBOOK_LABEL = "org.jupyter-containers.notebook"
+"""Its path, as the server tells it to the kernel (``JPY_SESSION_NAME``)."""
 
 PASSED_ON = ("JPY_SESSION_NAME", "NBGRADER_*", "TZ", "NO_COLOR", "FORCE_COLOR")
 """What a kernel is told of the environment that its server runs in: which notebook it serves (ipykernel's
@@ -43,8 +47,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     loaded: LoadedSpec | None = None
     """None: an image without a spec."""
     kernel: Kernel = Kernel()
-    python: str = "python3"
-    """Absolute path of the interpreter in the image, or a name on the image's ``PATH``."""
+    command: tuple[str, ...] = ("python3", "-m", "ipykernel_launcher")
+    """The command of a kernel that says none itself, up to its connection file."""
+    layers: tuple[tuple[str, str], ...] = ()
+    """What is mounted for it beside the image: diff_id and folder of a layer of the store, one at most."""
+    entrypoint: tuple[str, ...] = ()
+    """The image's, for those who ask for it."""
+    note: str = ""
+    """What is to be said of the kernel: that it brings its own Python along."""
 
     @property
     def spec(self) -> EnvironmentSpec:
@@ -66,20 +76,31 @@ of a start of 370. The file would go with the container's writable layer; ``%his
 it."""
 
 
+R_COMMAND = ("/usr/bin/R", "--slave", "-e", "IRkernel::main()", "--args", "{connection_file}")
+"""As Debian's r-cran-irkernel has it in its kernelspec, by its whole path."""
+
+
 def kernel_argv(
-    target: Target, connection_file: Path, extra: Sequence[str] = (), *, kept: bool = False
+    target: Target,
+    connection_file: Path,
+    extra: Sequence[str] = (),
+    *,
+    kept: bool = False,
+    entrypoint: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The kernel's argument vector in the container, with *extra* arguments of the client at its end.
 
-    *kept*: the writable layer outlives the kernel, and so does its history.
+    *kept*: the writable layer outlives the kernel, and so does its history. *entrypoint* goes before it.
     """
     argv = target.kernel.argv
-    if not argv:
-        argv = (target.python, "-m", "ipykernel_launcher", "-f", "{connection_file}")
+    if not argv and target.kernel.language.lower() == "r":
+        argv = R_COMMAND
+    elif not argv:
+        argv = (*target.command, "-f", "{connection_file}")
         argv += () if kept else (NO_HISTORY_FILE,)
     # As jupyter_client does it: only known names are replaced, so that other braces of a shell line stay.
     filled = tuple(re.sub(r"\{connection_file\}", lambda _: str(connection_file), word) for word in argv)
-    return (*filled, *extra)
+    return (*entrypoint, *filled, *extra)
 
 
 def wanted_limits(spec: EnvironmentSpec, options: KernelOptions) -> Resources:
@@ -97,24 +118,34 @@ def kernel_config(
     folder: Path | None,
     env: Mapping[str, str],
     extra: Sequence[str] = (),
+    kernel_id: str = "",
 ) -> ContainerConfig:
     """The container of one kernel.
 
     *folder* is the notebook's, absolute; *env* is what :func:`pick_environment` left; *extra* are arguments that the
-    client adds. :class:`InputError` for a folder or a mount that can't be had.
+    client adds; *kernel_id* is jupyter_client's, where it has one. :class:`InputError` for a folder or a mount that can't be had.
     """
     spec = target.spec
     mounts = [*_folder_mounts(options, guarded, folder), *_spec_mounts(target, options, guarded)]
     mounts.append(BindMount(source=str(connection.path), target=str(connection.path), mode="rw"))
+    mounts += [BindMount(source=path, target=MOUNT) for _, path in target.layers]
     seen = folder is not None and options.mount_folder != "none"
     limits = wanted_limits(spec, options)
     return ContainerConfig(
         image=target.image,
         image_name=target.name,
-        argv=kernel_argv(target, connection.file, extra, kept=options.restart == "keep"),
+        argv=kernel_argv(
+            target,
+            connection.file,
+            extra,
+            kept=options.restart == "keep",
+            entrypoint=target.entrypoint if options.entrypoint else (),
+        ),
+        user=options.user,
         env={**(QUIET if not target.kernel.argv else {}), **target.kernel.env, **env},
         cwd=str(folder) if seen else "",
         mounts=tuple(mounts),
+        layers=tuple(diff_id for diff_id, _ in target.layers),
         network=options.network or spec.network,
         memory=limits.memory,
         cpus=limits.cpus,
@@ -126,7 +157,7 @@ def kernel_config(
         die_with_parent=True,
         scratch=(str(connection.path),),
         kind="kernel",
-        labels={**spec.labels, ENVIRONMENT_LABEL: target.name},
+        labels={**spec.labels, ENVIRONMENT_LABEL: target.name, **_session_labels(kernel_id, env)},
     )
 
 
@@ -135,6 +166,12 @@ def check_mounts(loaded: LoadedSpec) -> None:
     missing = find_missing_mounts(loaded)
     if missing:
         raise InputError(f"the kernel of {loaded.spec.name} can't start: a mount's source is missing", problems=missing)
+
+
+def _session_labels(kernel_id: str, env: Mapping[str, str]) -> dict[str, str]:
+    """Which kernel of which notebook it is, for those who look at containers."""
+    labels = {KERNEL_ID_LABEL: kernel_id, NOTEBOOK_LABEL: env.get("JPY_SESSION_NAME", "")}
+    return {name: value for name, value in labels.items() if value}
 
 
 def _folder_mounts(options: KernelOptions, guarded: Guarded, folder: Path | None) -> list[BindMount]:

@@ -32,6 +32,11 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cpus: float | None = None
     pids: int | None = None
     network: Literal["", "none", "full"] = ""
+    user: str = ""
+    """Whom the kernel runs as inside, ``name`` or ``uid``; empty: the image's user."""
+    entrypoint: bool = False
+    """Start the kernel through the image's Entrypoint, for images whose entrypoint prepares the environment and then
+    runs what it is given."""
     mount_folder: Literal["rw", "ro", "none"] = "rw"
     """How the notebook's folder is seen, at the same path."""
     mount_home: bool = False

@@ -9,8 +9,12 @@ from typing import Any
 import msgspec
 
 from ..build.monitor import Monitor, silent
-from ..errors import InputError
-from .host import current_host
+from ..errors import InputError, NotFoundError, ReferenceError
+from ..image.short_names import find_image
+from ..spec.catalog import list_records
+from ..spec.model import Kernel
+from ..spec.names import is_name
+from .host import Host, current_host
 from .launch import Target
 from .options import KernelOptions, merge_options
 from .target import build_target, find_target, load_target
@@ -50,7 +54,7 @@ def find_sources(
     targets: dict[tuple[str, str], Target | None] = {}
     keys = []
     for path, notebook in notebooks:
-        options = _named(env) if env else _own(path)
+        options = _named(env, host) if env else _own(path)
         key = (options.environment, options.spec_file)
         if key not in asked:
             asked[key], targets[key] = options, find_target(options, host.paths, host.store)
@@ -69,8 +73,8 @@ def _check_language(path: Path, notebook: Any, options: KernelOptions, target: T
     if target is not None:
         name, kernel = target.name, target.kernel
     else:
-        spec = load_target(options, current_host().paths).spec
-        name, kernel = spec.name, spec.kernel
+        loaded = load_target(options, current_host().paths)
+        name, kernel = (loaded.spec.name, loaded.spec.kernel) if loaded is not None else (options.what, Kernel())
     if wanted.lower() != kernel.language.lower():
         raise InputError(
             f"{path} is written in {wanted}, but the kernel of {name} speaks {kernel.language.lower()}",
@@ -78,10 +82,27 @@ def _check_language(path: Path, notebook: Any, options: KernelOptions, target: T
         )
 
 
-def _named(env: str) -> KernelOptions:
-    if "/" in env or env in {".", ".."}:
-        return KernelOptions(spec_file=str(Path(env).expanduser().absolute()))
-    return KernelOptions(environment=env)
+def _named(env: str, host: Host) -> KernelOptions:
+    """A path where there is one, else an environment, else an image of the store."""
+    path = Path(env).expanduser().absolute()
+    if env in {".", ".."} or ("/" in env and path.exists()):
+        return KernelOptions(spec_file=str(path))
+    if any(entry.name == env for entry in list_records(host.paths)):
+        return KernelOptions(environment=env)
+    if "/" in env or ":" in env or not is_name(env):
+        try:
+            find_image(host.store, env)
+        except (NotFoundError, ReferenceError) as error:
+            raise NotFoundError(
+                f"there is no spec at {path}, and no environment and no image {env!r} in the store",
+                hint=f"`jupyter containers pull {env}` takes an image from a registry",
+            ) from error
+        return KernelOptions(image=env)
+    try:
+        find_image(host.store, env)
+    except NotFoundError:
+        return KernelOptions(environment=env)  # whoever looks it up names those that there are
+    return KernelOptions(image=env)
 
 
 def _own(path: Path) -> KernelOptions:

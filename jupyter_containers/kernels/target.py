@@ -16,6 +16,7 @@ from ..spec.catalog import Record, find_record, list_records
 from ..spec.grants import check_granted
 from ..spec.model import Kernel, LoadedSpec
 from .host import Host
+from .injected import KERNEL_LABEL, PYTHON_LABEL, find_injected, inject, needs_injection
 from .launch import Target, check_mounts, wanted_limits
 from .options import KernelOptions
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["build_target", "find_target", "image_target", "load_target"]
 
-PYTHON_LABEL = "org.jupyter-containers.python"
-KERNEL_LABEL = "org.jupyter-containers.kernel"
-
 INPUTS = (
     "jupyter-container.toml", "jupyter-container.lock", "pyproject.toml", "requirements.txt", "environment.yml",
     "environment.yaml", "apt.txt", "runtime.txt", "postBuild", "start", "pylock.toml", "uv.lock",
@@ -36,13 +34,16 @@ INPUTS = (
 
 
 def find_target(options: KernelOptions, paths: Paths, store: Store) -> Target | None:
-    """What *options* name, where it can be run as it is; None where a build comes first.
+    """What *options* name, where it can be run as it is; None where a build comes first, or the making of a kernel for
+    an image that has none.
 
     :class:`NotFoundError` for an environment or image that nobody knows, and for one that is not built while
     ``build`` is ``never``.
     """
+    from ..image.short_names import find_image
+
     if options.image:
-        return image_target(store.image(options.image), name=options.image)
+        return _find_image(options, find_image(store, options.image), store, name=options.image)
     entry = find_entry(options, paths)
     if entry is None or entry.image is None:
         return _build_first(options)
@@ -55,31 +56,46 @@ def find_target(options: KernelOptions, paths: Paths, store: Store) -> Target | 
         check_granted(entry, loaded)
     if options.build == "changed" and loaded is not None and find_outdated(loaded, entry, paths):
         return None
-    return image_target(image, name=entry.name, loaded=loaded)
+    return _find_image(options, image, store, name=entry.name, loaded=loaded)
 
 
 def build_target(
     options: KernelOptions, host: Host, *, monitor: Monitor = silent, cancel: threading.Event | None = None
 ) -> Target:
-    """Build what *options* name; blocks. Errors are those of :func:`..build.ensure.ensure_built`.
+    """Build what *options* name; blocks. Errors are those of :func:`..build.ensure.ensure_built` and of
+    :func:`..build.injection.layer.ensure_injection`.
 
     What would keep the kernel from starting afterwards, whatever the image, is said first.
     """
     from ..build.ensure import ensure_built
+    from ..image.short_names import find_image
 
     loaded = load_target(options, host.paths)
+    if loaded is None:
+        entry = find_entry(options, host.paths) if options.environment else None
+        image = find_image(host.store, options.image or (entry.image if entry is not None else None) or "")
+        return inject(image, host, name=options.what, pinned=entry is not None, monitor=monitor, cancel=cancel)
     host.runtime.check_limits(wanted_limits(loaded.spec, options), accept=options.accept_unenforced)
     check_mounts(loaded)
     built = ensure_built(loaded, paths=host.paths, monitor=monitor, cancel=cancel)
-    return image_target(built.image, name=built.loaded.spec.name, loaded=built.loaded)
+    name = built.loaded.spec.name
+    if needs_injection(built.image, built.loaded):
+        return inject(built.image, host, name=name, loaded=built.loaded, pinned=True, monitor=monitor, cancel=cancel)
+    return image_target(built.image, name=name, loaded=built.loaded)
 
 
-def load_target(options: KernelOptions, paths: Paths) -> LoadedSpec:
-    """The spec that a build of what *options* name is made from; :class:`SpecError`, :class:`NotFoundError`, and
-    :class:`InputError` where it asks for more than it was granted."""
+def load_target(options: KernelOptions, paths: Paths) -> LoadedSpec | None:
+    """The spec that a build of what *options* name is made from, None for an image without one; :class:`SpecError`,
+    :class:`NotFoundError`, and :class:`InputError` where it asks for more than it was granted."""
     from ..spec.load import load_spec
 
+    if options.image:
+        return None
     entry = find_entry(options, paths)
+    if entry is not None and not entry.spec_file:
+        if entry.image is None:
+            raise NotFoundError(f"the environment {entry.name} has neither a spec nor an image")
+        return None
     source = Path(entry.spec_file) if entry is not None else Path(options.spec_file).expanduser().absolute()
     if entry is not None and not source.exists():
         raise NotFoundError(
@@ -93,7 +109,10 @@ def load_target(options: KernelOptions, paths: Paths) -> LoadedSpec:
 
 
 def image_target(image: Image, *, name: str, loaded: LoadedSpec | None = None) -> Target:
-    """The target of *image*: its kernel is the spec's, else the one that the image's labels tell."""
+    """The target of *image*: its kernel is the spec's, else the one that the image's labels tell.
+
+    Not for an image that :func:`.injected.needs_injection`.
+    """
     execution = image.config.execution
     labels = execution.labels or {}
     if loaded is not None:
@@ -102,7 +121,23 @@ def image_target(image: Image, *, name: str, loaded: LoadedSpec | None = None) -
         kernel = msgspec.json.decode(labels[KERNEL_LABEL], type=Kernel) if KERNEL_LABEL in labels else Kernel()
     virtual = execution.environment.get("VIRTUAL_ENV", "")
     python = labels.get(PYTHON_LABEL) or (f"{virtual}/bin/python" if virtual else "python3")
-    return Target(name=name, image=image.digest, loaded=loaded, kernel=kernel, python=python)
+    return Target(
+        name=name,
+        image=image.digest,
+        loaded=loaded,
+        kernel=kernel,
+        command=(python, "-m", "ipykernel_launcher"),
+        entrypoint=execution.entrypoint or (),
+    )
+
+
+def _find_image(
+    options: KernelOptions, image: Image, store: Store, *, name: str, loaded: LoadedSpec | None = None
+) -> Target | None:
+    """The target of an *image* that is there; None where its kernel is to be made first."""
+    if not needs_injection(image, loaded):
+        return image_target(image, name=name, loaded=loaded)
+    return find_injected(image, store, name=name, loaded=loaded) or _build_first(options)
 
 
 def find_entry(options: KernelOptions, paths: Paths) -> Record | None:

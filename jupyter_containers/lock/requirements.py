@@ -18,8 +18,12 @@ __all__ = [
     "kernel_packages",
     "needs_ipykernel",
     "requirement_lines",
+    "takes_image_as_it_is",
     "wants_python",
 ]
+
+_IMAGES = ("oci-archive:", "oci:")
+"""Bases that were made elsewhere, and say how they are run."""
 
 
 def wants_python(spec: EnvironmentSpec, *, adopted: bool = False) -> bool:
@@ -33,7 +37,17 @@ def needs_ipykernel(spec: EnvironmentSpec) -> bool:
     """A Python kernel needs it, unless the spec starts a kernel of its own that is something else."""
     if spec.kernel.argv:
         return any("ipykernel" in item for item in spec.kernel.argv)
-    return spec.kernel.language == "python"
+    return spec.kernel.language == "python" and not takes_image_as_it_is(spec)
+
+
+def takes_image_as_it_is(spec: EnvironmentSpec, *, adopted: bool = False) -> bool:
+    """Whether cells run on the Python of an image that is the base, with the packages that it has: the spec says
+    nothing of Python. Its kernel is then injected beside the image, which gets no virtual environment.
+
+    *adopted*: the spec takes in a foreign lock of Python packages.
+    """
+    plain = not (adopted or spec.packages.pip or spec.kernel.argv) and spec.python in {None, "none"}
+    return plain and spec.kernel.language == "python" and spec.base.startswith(_IMAGES)
 
 
 def kernel_packages(spec: EnvironmentSpec) -> tuple[str, ...]:

@@ -39,8 +39,9 @@ from .probe import ImagePython
 __all__ = ["InterpreterLock", "find_lock", "own_python", "resolve_interpreter", "unpack_interpreter"]
 
 SUITE, VERSION, GLIBC = "trixie", "3.13", "2.41"
-PACKAGES = (f"python{VERSION}", "libstdc++6", "patchelf")
-"""Wheels may count on libstdc++ (PEP 600); patchelf is used here, and not taken along."""
+PACKAGES = (f"python{VERSION}", "libstdc++6", "patchelf/bookworm")
+"""Wheels may count on libstdc++ (PEP 600). patchelf is used here, and not taken along; trixie's, 0.18, makes segments
+overlap in a program that is not position independent, which Debian's Python is not: it ends with SIGSEGV at once."""
 
 _FOLDER = f"{MOUNT}/{PYTHON}"
 _LIBRARIES = f"{_FOLDER}/lib"

@@ -116,7 +116,7 @@ class FakeStore:
     def image(self, reference: str) -> SimpleNamespace:
         if reference not in self.images:
             raise NotFoundError(f"no image {reference}")
-        execution = SimpleNamespace(labels=self.images[reference], environment={})
+        execution = SimpleNamespace(labels=self.images[reference], environment={}, entrypoint=None)
         return SimpleNamespace(digest=reference, config=SimpleNamespace(execution=execution))
 
 

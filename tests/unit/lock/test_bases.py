@@ -100,7 +100,7 @@ def test_image_archive_as_base(image, load, paths, settings, index, debian):
     debian.publish("trixie")
     debian.publish("trixie-security")
     debian.publish("trixie-updates")
-    loaded = load("oci-archive:base.tar", apt=("graphviz",))
+    loaded = load("oci-archive:base.tar", "ipykernel", apt=("graphviz",))
     made = image(FILES)
     save(Store(paths.store), made, loaded.folder / "base.tar")
     lock = resolve(loaded, paths=paths, settings=settings, architectures=("amd64",))
@@ -113,6 +113,13 @@ def test_image_archive_as_base(image, load, paths, settings, index, debian):
     later = loaded.lock_file.stat().st_mtime + 10
     os.utime(loaded.folder / "base.tar", (later, later))
     assert check_lock(loaded, lock, paths=paths) == ("base.tar was changed",)
+
+
+def test_image_of_which_no_python_packages_are_wanted_keeps_its_python_as_it_is(image, load, paths, settings):
+    loaded = load("oci-archive:base.tar")
+    save(Store(paths.store), image(FILES), loaded.folder / "base.tar")
+    lock = resolve(loaded, paths=paths, settings=settings, architectures=("amd64",))
+    assert lock.python is None  # its kernel is injected beside it
 
 
 def test_environment_as_base_keeps_its_python_packages(image, load, paths, settings, index, tmp_path):
