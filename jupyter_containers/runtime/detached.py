@@ -86,6 +86,7 @@ def main(arguments: list[object]) -> None:
 def _start(folder: Folder, home: Path, streams: list[int]) -> list[str]:
     """Start the sandbox; the argument vector of the second stage, with descriptors that it inherits."""
     from ..image.store import Store
+    from ..sandbox.delegation import holder_pipe
     from .facts import read_image
     from .starting import start_sandbox
 
@@ -116,6 +117,8 @@ def _start(folder: Folder, home: Path, streams: list[int]) -> list[str]:
     if output >= 0:
         os.set_blocking(output, True)
         kept_open.append(output)
+    if (holder := holder_pipe()) is not None:
+        kept_open.append(holder)
     for handle in kept_open:
         os.set_inheritable(handle, True)
     assert started.kept.process is not None

@@ -22,7 +22,7 @@ from .facts import read_host
 from .folder import Folder, Identity, Kept, scope
 from .gpu import choose_gpus
 from .identity import read_start_time
-from .limits import apply_limits, describe_group, report_limits, sandbox_limits
+from .limits import apply_limits, report_limits, sandbox_limits
 from .log import Log
 from .program import find_refusal
 from .translate import ImageFacts, check_mounts, make_sandbox
@@ -63,7 +63,7 @@ def start_sandbox(
         _make_folders(folder, (sandbox.env["HOME"], sandbox.cwd), image, config)
         if config.kind == "kernel" and not exists_in_root(image.layers, "/tmp"):  # noqa: S108  in the container
             (folder.upper / "tmp").mkdir()  # an image made from scratch: a Python kernel does not start without
-            (folder.upper / "tmp").chmod(0o1777)  # noqa: S103
+            (folder.upper / "tmp").chmod(0o1777)
         for volume in sandbox.volumes:
             volume.upper.mkdir(parents=True)
             volume.work.mkdir(mode=0o700)
@@ -81,14 +81,6 @@ def start_sandbox(
     except BaseException:
         _give_up(folder, group)
         raise
-    if group is not None and group.prefix:
-        try:
-            group = group.located(process.pid)
-        except BaseException:
-            process.kill()
-            _give_up(folder, group)
-            raise
-        describe_group(group, folder.path)
     kept = msgspec.structs.replace(
         kept, status="running", started_at=time.time(), ended_at=None, exit_code=None, cause="", scope=scope(),
         keeper=Identity.of(os.getpid()), process=Identity(process.pid, read_start_time(process.pid) or 0),

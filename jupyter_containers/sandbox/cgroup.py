@@ -21,6 +21,7 @@ __all__ = [
     "Report",
     "Usage",
     "check_limits",
+    "find_facts",
     "find_group",
     "find_groups",
     "make_group",
@@ -56,7 +57,7 @@ class Report(NamedTuple):
 class Group(NamedTuple):
     """The control groups of one sandbox. Owned by who made it: :meth:`remove` when the sandbox is gone.
 
-    ``folders`` are by v1 controller, or ``unified``. A systemd scope has none until :meth:`located`.
+    ``folders`` are by v1 controller, or ``unified``.
     """
 
     name: str
@@ -66,24 +67,20 @@ class Group(NamedTuple):
 
     @property
     def joins(self) -> tuple[Path, ...]:
-        """The files to which a process writes 0 to join."""
-        return tuple(dict.fromkeys(folder / "cgroup.procs" for folder in self.folders.values()))
+        """The files to which a process with one thread writes 0 to join.
+
+        In v1 ``tasks``: ``cgroup.procs`` would do, but it waits until no process of the host is in the middle of a
+        fork, which is a grace period of RCU, 6 to 16 ms (cgroup_procs_write_start in kernel/cgroup/cgroup.c).
+        """
+        files = {
+            folder / ("cgroup.procs" if name == "unified" else "tasks"): None for name, folder in self.folders.items()
+        }
+        return tuple(files)
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        """The start of the argument vector where systemd makes the group: it runs the rest in a scope."""
-        if not self.enforcement.scope:
-            return ()
-        properties = {"CollectMode": "inactive-or-failed"}
-        by_scope = {k for k, v in self.enforcement.means.items() if v.endswith("(systemd scope)")}
-        if self.limits.memory is not None and "memory" in by_scope:
-            properties |= {"MemoryMax": str(self.limits.memory), "MemorySwapMax": "0"}
-        if self.limits.cpus is not None and "cpus" in by_scope:
-            properties["CPUQuota"] = f"{max(1, round(self.limits.cpus * 100))}%"
-        if self.limits.pids is not None and "pids" in by_scope:
-            properties["TasksMax"] = str(self.limits.pids)
-        settings = [text for name, value in properties.items() for text in ("-p", f"{name}={value}")]
-        return (*self.enforcement.scope, "--unit", f"{_PARENT}-{self.name}.scope", *settings, "--")
+        """What has to come before an argument vector of a process that joins; most often nothing."""
+        return self.enforcement.way_in
 
     @property
     def pids_by_rlimit(self) -> int | None:
@@ -92,27 +89,6 @@ class Group(NamedTuple):
     @property
     def memory_by_rlimit(self) -> int | None:
         return self.limits.memory if self.enforcement.means.get("memory") == "rlimit" else None
-
-    def located(self, pid: int) -> Group:
-        """The same group once a process is in its scope: with the folder that systemd made.
-
-        Raises LimitError when a limit is not in force there after all.
-        """
-        if not self.enforcement.scope:
-            return self
-        membership = Path(f"/proc/{pid}/cgroup").read_text()
-        path = next(line.split("::", 1)[1] for line in membership.splitlines() if line.startswith("0::"))
-        mount = next((h.own for h in this_host().hierarchies if h.version == 2), Path("/sys/fs/cgroup"))
-        own = Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip()
-        folder = Path(str(mount).removesuffix(own) or "/", path.lstrip("/"))
-        for limit, means in self.enforcement.means.items():
-            file = folder / _SETTINGS_V2[limit][0][0]
-            if means.endswith("(systemd scope)") and read(file).partition(" ")[0] in ("", "max"):
-                raise LimitError(
-                    f"systemd made the scope {path} without the {limit} limit",
-                    hint=remedy([limit], with_scope()),
-                )
-        return self._replace(folders={"unified": folder})
 
     def report(self) -> tuple[Report, ...]:
         """Each limit that was asked for, and what enforces it."""
@@ -175,10 +151,11 @@ class Group(NamedTuple):
 
     def remove(self) -> None:
         """Kill what is left and remove the groups; nothing happens when they are gone."""
+        folders = dict.fromkeys(self.folders.values())
+        if all(_is_removed(folder) for folder in folders):
+            return  # the usual end: no process was left in any
         self.kill()
-        if self.enforcement.scope:
-            return  # systemd collects a scope when it is empty
-        for folder in dict.fromkeys(self.folders.values()):
+        for folder in folders:
             _remove(folder)
 
     def describe(self) -> dict[str, Any]:
@@ -189,13 +166,13 @@ class Group(NamedTuple):
             "folders": {name: str(folder) for name, folder in self.folders.items()},
             "means": dict(self.enforcement.means),
             "notes": dict(self.enforcement.notes),
-            "scope": list(self.enforcement.scope),
+            "way_in": list(self.enforcement.way_in),
         }
 
 
 def restore_group(described: Mapping[str, Any]) -> Group:
     """A group that another process made."""
-    enforcement = Enforcement(described["means"], described["notes"], scope=tuple(described["scope"]))
+    enforcement = Enforcement(described["means"], described["notes"], way_in=tuple(described["way_in"]))
     folders = {name: Path(path) for name, path in described["folders"].items()}
     return Group(described["name"], Limits(**described["limits"]), enforcement, folders)
 
@@ -204,7 +181,6 @@ def find_groups(prefix: str = "") -> tuple[Group, ...]:
     """The groups under this host's hierarchies whose names start with *prefix*, whoever made them: without their
     limits and what enforces them (:func:`restore_group` has those), but with all that ends them."""
     found: dict[str, dict[str, Path]] = {}
-    scopes: set[str] = set()
     for hierarchy in this_host().hierarchies:
         top = hierarchy.own
         while top.parent.joinpath("cgroup.procs").exists():
@@ -215,13 +191,8 @@ def find_groups(prefix: str = "") -> tuple[Group, ...]:
                 for name in names:
                     found.setdefault(name, {}).update(dict.fromkeys(keys, Path(folder, name)))
                 names.clear()
-            for name in names:
-                if name.startswith(f"{_PARENT}-") and name.endswith(".scope"):
-                    plain = name.removeprefix(f"{_PARENT}-").removesuffix(".scope")
-                    found[plain] = {"unified": Path(folder, name)}
-                    scopes.add(plain)
     return tuple(
-        Group(name, Limits(), Enforcement(scope=("systemd-run",) if name in scopes else ()), folders)
+        Group(name, Limits(), Enforcement(), folders)
         for name, folders in sorted(found.items())
         if name.startswith(prefix)
     )
@@ -237,12 +208,8 @@ def check_limits(limits: Limits, *, accept: Collection[str] = (), facts: Facts |
 
     Raises LimitError for those that can't be and that *accept* does not name.
     """
-    given = facts is not None
-    facts = facts or this_host()
+    facts = facts or find_facts(limits)
     enforcement = decide(limits, facts)
-    if enforcement.unenforced and not given:
-        facts = with_scope()  # asks the service manager, so only when it is needed
-        enforcement = decide(limits, facts)
     refused = [limit for limit in enforcement.unenforced if limit not in accept]
     if refused:
         reasons = "; ".join(f"{limit}: {enforcement.notes[limit]}" for limit in refused)
@@ -285,7 +252,7 @@ def _make(folder: Path, controller: str) -> None:
 
 
 def _set(limit: str, means: str, value: float, folders: Mapping[str, Path]) -> None:
-    if means == "cgroup v2":
+    if means.startswith("cgroup v2"):
         folder, settings = folders["unified"], _SETTINGS_V2[limit]
     elif means == "cgroup v1":
         controller, settings = _SETTINGS_V1[limit]
@@ -297,6 +264,17 @@ def _set(limit: str, means: str, value: float, folders: Mapping[str, Path]) -> N
         if file.endswith("?") and not path.exists():
             continue
         path.write_text(text.format(int(value), max(1000, round(value * _PERIOD))))
+
+
+def _is_removed(folder: Path) -> bool:
+    """Try to remove an empty group."""
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _remove(folder: Path) -> None:
@@ -313,6 +291,12 @@ def _remove(folder: Path) -> None:
     raise HostError(f"the control group {folder} can't be removed: it is in use")
 
 
+def find_facts(limits: Limits) -> Facts:
+    """What there is to enforce *limits* with; the service manager is asked only where it takes that."""
+    facts = this_host()
+    return with_scope() if decide(limits, facts).unenforced else facts
+
+
 @functools.cache
 def this_host() -> Facts:
     """What this process may make here, without the service manager's help."""
@@ -326,27 +310,9 @@ def this_host() -> Facts:
     return Facts(hierarchies, pids_per_namespace=release >= (5, 14))
 
 
-@functools.cache
 def with_scope() -> Facts:
-    """The same, and whether systemd starts scopes for us: tried with an empty one."""
-    scope, controllers = _systemd()
-    return this_host()._replace(scope=scope, scope_controllers=controllers)
+    """The same, and what systemd delegates to this process: a scope is made for it."""
+    from .delegation import delegated
 
-
-def _systemd() -> tuple[tuple[str, ...], frozenset[str]]:
-    import shutil  # late, the two: they cost 8 ms, and few starts come here
-    import subprocess
-
-    program = shutil.which("systemd-run")
-    if program is None or not Path("/run/systemd/system").is_dir():
-        return (), frozenset()
-    uid = os.geteuid()
-    scope = (program, *(() if uid == 0 else ("--user",)), "--scope", "--quiet")
-    try:
-        done = subprocess.run([*scope, "--", "true"], capture_output=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return (), frozenset()
-    if done.returncode != 0:
-        return (), frozenset()
-    manager = "" if uid == 0 else f"user.slice/user-{uid}.slice/user@{uid}.service"
-    return scope, frozenset(read(Path("/sys/fs/cgroup", manager, "cgroup.controllers")).split())
+    found = delegated()
+    return this_host() if found is None else this_host()._replace(delegated=found.hierarchy, way_in=found.way_in)

@@ -48,10 +48,10 @@ class Facts(NamedTuple):
     """What the decision stands on; :func:`.cgroup.this_host` gathers it."""
 
     hierarchies: tuple[Hierarchy, ...] = ()
-    scope: tuple[str, ...] = ()
-    """``systemd-run`` and its options that start a scope here; empty: none can be had."""
-    scope_controllers: frozenset[str] = frozenset()
-    """Of the service manager's own group: what it can't delegate it ignores in silence."""
+    delegated: Hierarchy | None = None
+    """The scope that the service manager has made for this process (:mod:`.delegation`)."""
+    way_in: tuple[str, ...] = ()
+    """What a process has to be started with to get there; empty: nothing."""
     pids_per_namespace: bool = True
     """RLIMIT_NPROC counts per user namespace (Linux 5.14)."""
 
@@ -64,7 +64,8 @@ class Enforcement(NamedTuple):
     notes: Mapping[str, str] = NOTHING
     parents: Mapping[str, Path] = NOTHING
     """v1 controller (``unified`` for v2) → the folder in which a group is made."""
-    scope: tuple[str, ...] = ()
+    way_in: tuple[str, ...] = ()
+    """What the sandbox has to be started with, to be able to join its group."""
     unenforced: tuple[str, ...] = ()
     """Limits that were asked for and are enforced by nothing, or by less than what was asked for."""
 
@@ -114,7 +115,7 @@ def _own_folder(mount_point: str, mount_root: str, path: str) -> Path:
 
 
 def decide(limits: Limits, facts: Facts) -> Enforcement:
-    """Choose, per limit: an own v2 group, a systemd scope, v1 groups, rlimits; in this order."""
+    """Choose, per limit: a v2 group below our own, v1 groups, a v2 group in a systemd scope, rlimits; in this order."""
     unified = next((h for h in facts.hierarchies if h.version == 2 and h.writable and h.controllers), None)
     legacy = {
         controller: h.own
@@ -125,7 +126,6 @@ def decide(limits: Limits, facts: Facts) -> Enforcement:
     asked = [limit for limit in LIMITS if getattr(limits, limit) is not None]
     means: dict[str, str] = {}
     parents: dict[str, Path] = {}
-    use_scope = False
     if unified is not None:
         parents["unified"] = unified.own
     for limit in asked:
@@ -135,10 +135,10 @@ def decide(limits: Limits, facts: Facts) -> Enforcement:
         elif controller in legacy:
             means[limit] = "cgroup v1"
             parents[controller] = legacy[controller]
-        elif unified is None and facts.scope and controller in facts.scope_controllers:
+        elif unified is None and facts.delegated is not None and controller in facts.delegated.controllers:
             means[limit] = "cgroup v2 (systemd scope)"
-            use_scope = True
-    if unified is None and not use_scope:
+            parents["unified"] = facts.delegated.own
+    if "unified" not in parents:
         parents.update({name: legacy[name] for name in _ACCOUNTING if name in legacy})
     notes: dict[str, str] = {}
     unenforced: list[str] = []
@@ -155,11 +155,12 @@ def decide(limits: Limits, facts: Facts) -> Enforcement:
             notes[limit] = "RLIMIT_DATA bounds each process by itself, not the container as a whole"
         else:
             notes[limit] = _why_not(_CONTROLLER[limit], facts)
-    return Enforcement(means, notes, parents, facts.scope if use_scope else (), tuple(unenforced))
+    way_in = facts.way_in if unified is None and "unified" in parents else ()
+    return Enforcement(means, notes, parents, way_in, tuple(unenforced))
 
 
 def _why_not(controller: str, facts: Facts) -> str:
-    if facts.scope:
+    if facts.delegated is not None:
         return f"the service manager has no {controller} controller to delegate"
     if not facts.hierarchies:
         return "no control groups are mounted"
@@ -169,7 +170,7 @@ def _why_not(controller: str, facts: Facts) -> str:
 def remedy(unenforced: Sequence[str], facts: Facts) -> str:
     """How this host could enforce them, and how to do without."""
     controllers = " ".join(_CONTROLLER[limit] for limit in unenforced)
-    if facts.scope:
+    if facts.delegated is not None:
         way = (
             f"let systemd delegate: a drop-in for user@.service with [Service] Delegate={controllers}, then log in "
             "again"

@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["Delegated", "delegated", "manager_environment"]
+__all__ = ["Delegated", "delegated", "holder_pipe", "manager_environment", "way_into"]
 
 _PATIENCE = 10.0
 _HOLD = "cat /proc/self/cgroup && exec cat"
@@ -57,6 +57,13 @@ _made: dict[int, tuple[Delegated, subprocess.Popen[str]] | None] = {}
 """By process; with the holder, whose pipe must stay open."""
 
 
+def holder_pipe() -> int | None:
+    """The descriptor whose end is the scope's, for a process that lives on as another program (execve); None: there is
+    no scope of ours."""
+    found = _made.get(os.getpid())
+    return found[1].stdin.fileno() if found is not None and found[1].stdin is not None else None
+
+
 def manager_environment() -> dict[str, str]:
     """What systemd-run needs to find the user's service manager, also where no session has set it (cron, su)."""
     names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH")
@@ -68,13 +75,11 @@ def manager_environment() -> dict[str, str]:
 
 
 def _make() -> tuple[Delegated, subprocess.Popen[str]] | None:
-    import shutil  # late, the two: they cost 8 ms, and few starts come here
-    import subprocess
+    import subprocess  # late, as shutil below: 8 ms, and few starts come here
 
-    program = shutil.which("systemd-run")
-    if program is None or not Path("/run/systemd/system").is_dir():
+    scope = _command()
+    if not scope:
         return None
-    scope = (program, *(() if os.geteuid() == 0 else ("--user",)), "--scope", "--quiet", "--collect")
     unit = f"jupyter-containers-{os.getpid()}-{os.urandom(3).hex()}.scope"
     try:
         holder = subprocess.Popen(
@@ -86,13 +91,13 @@ def _make() -> tuple[Delegated, subprocess.Popen[str]] | None:
         return None
     try:
         folder = _settle(holder)
-        inside = os.access(_common(folder, _own()) / "cgroup.procs", os.W_OK)
+        way_in = way_into(folder)
     except (OSError, ValueError):
         holder.kill()
         holder.wait()
         return None
     hierarchy = Hierarchy(2, folder, frozenset(read(folder / "cgroup.subtree_control").split()), True)
-    return Delegated(hierarchy, () if inside else (*scope, "--")), holder
+    return Delegated(hierarchy, way_in), holder
 
 
 def _settle(holder: subprocess.Popen[str]) -> Path:
@@ -112,15 +117,25 @@ def _settle(holder: subprocess.Popen[str]) -> Path:
     return folder
 
 
-def _own() -> Path:
+def way_into(folder: Path) -> tuple[str, ...]:
+    """What a process has to be started with from here to be able to join *folder*, a group in a delegated scope."""
     lines = Path("/proc/self/cgroup").read_text().splitlines()
-    return Path(_TREE + next(_path(line) for line in lines if line.startswith("0::")))
+    own = _TREE + next(_path(line) for line in lines if line.startswith("0::"))
+    # Who may write to the nearest group above both may move a process from one to the other.
+    common = os.path.commonpath([own, folder])
+    command = () if os.access(f"{common}/cgroup.procs", os.W_OK) else _command()
+    return (*command, "--") if command else ()
+
+
+def _command() -> tuple[str, ...]:
+    """systemd-run with the options of a scope; empty where there is no service manager."""
+    import shutil
+
+    program = shutil.which("systemd-run")
+    if program is None or not Path("/run/systemd/system").is_dir():
+        return ()
+    return (program, *(() if os.geteuid() == 0 else ("--user",)), "--scope", "--quiet", "--collect")
 
 
 def _path(line: str) -> str:
     return line.partition("0::")[2].strip()
-
-
-def _common(one: Path, other: Path) -> Path:
-    """The nearest group above both: who may write there may move a process from one to the other."""
-    return Path(os.path.commonpath([one, other]))

@@ -47,7 +47,8 @@ _CODE = "import sys; sys.path.append(sys.argv[1]); from jupyter_containers.sandb
 _KEYS = (signal.SIGINT, signal.SIGQUIT)
 _PASSED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *_KEYS)
 _ORDER = ("mnt", "ipc", "uts", "net", "cgroup", "pid")
-"""The namespaces besides the user's, all owned by the one that bwrap made first."""
+"""The namespaces besides the user's, all owned by the one that bwrap made first; but the network's, if root is the
+caller (:func:`.launch.make_network`)."""
 
 
 def arguments(
@@ -99,7 +100,16 @@ def arguments(
     with open(fd, "wb") as file:
         file.write(marshal.dumps(orders))  # type: ignore[arg-type]  # a TypedDict is a dict
     packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100,PTH120
-    return [sys.executable, "-I", "-S", "-c", _CODE, packages, path]
+    return [*_way_in(group), sys.executable, "-I", "-S", "-c", _CODE, packages, path]
+
+
+def _way_in(group: Group | None) -> tuple[str, ...]:
+    """What comes first where this process, and not only the one that started the sandbox, may not join its group."""
+    if group is None or not any(means.endswith("(systemd scope)") for means in group.enforcement.means.values()):
+        return ()
+    from .delegation import way_into
+
+    return way_into(group.folders["unified"])
 
 
 def main(path: str) -> None:
@@ -139,7 +149,10 @@ def _enter(orders: Orders) -> None:
     with open(f"/proc/{pid}/stat") as file:
         if int(file.read().rpartition(")")[2].split()[19]) != orders["started"]:
             raise ProcessLookupError(3, "it has ended, and its process number is another's", f"/proc/{pid}")
+    names = [name for name in _ORDER if name != "net"] if orders["identity"] is not None else list(_ORDER)
     if orders["identity"] is not None:
+        # Root's launcher has made it, and it is root's.
+        kernel.join_namespace(spaces["net"], "net")
         # From here on no more than what made the sandbox: its user namespaces belong to this id.
         os.setgroups([])
         os.setresgid(*[orders["identity"]] * 3)
@@ -150,7 +163,7 @@ def _enter(orders: Orders) -> None:
     # over the former are had only by joining the one that owns the mounts, and lost by joining the other directly.
     owner = kernel.owning_user_namespace(spaces["mnt"])
     kernel.join_namespace(owner, "user")
-    for name in _ORDER:
+    for name in names:
         if _differs(spaces[name], name):
             kernel.join_namespace(spaces[name], name)
     if os.fstat(owner).st_ino != os.fstat(spaces["user"]).st_ino:

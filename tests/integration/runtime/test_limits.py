@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from jupyter_containers.errors import LimitError
-from jupyter_containers.sandbox.cgroup import this_host
+from jupyter_containers.sandbox.cgroup import find_facts
 from jupyter_containers.sandbox.controllers import decide
 from jupyter_containers.sandbox.model import Limits
 
-UNENFORCED = decide(Limits(memory=1 << 26, cpus=1.0, pids=10), this_host()).unenforced
+ALL = Limits(memory=1 << 26, cpus=1.0, pids=10)
+UNENFORCED = decide(ALL, find_facts(ALL)).unenforced
 EAT = "x=0123456789; while :; do x=$x$x; done"
 
 

@@ -78,19 +78,25 @@ def v2(*controllers: str, writable: bool = True) -> Hierarchy:
     return Hierarchy(2, Path("/cg2"), frozenset(controllers), writable)
 
 
-SCOPE = ("/usr/bin/systemd-run", "--user", "--scope", "--quiet")
+WAY_IN = ("/usr/bin/systemd-run", "--user", "--scope", "--quiet", "--collect", "--")
+
+
+def delegated(*controllers: str, at: Path = Path("/cg2/user/jc.scope")) -> Hierarchy:
+    return Hierarchy(2, at, frozenset(controllers), True)
 
 
 def test_an_own_v2_group_comes_first() -> None:
-    facts = Facts((v2("memory", "cpu", "pids"), *v1("memory")), SCOPE, frozenset({"memory"}))
+    facts = Facts((v2("memory", "cpu", "pids"), *v1("memory")), delegated("memory"), WAY_IN)
     assert set(decide(ALL, facts).means.values()) == {"cgroup v2"}
     assert decide(ALL, facts).parents == {"unified": Path("/cg2")}
 
 
 def test_then_systemd_for_what_it_can_delegate() -> None:
-    facts = Facts((v2(writable=False),), SCOPE, frozenset({"memory", "pids"}))
+    facts = Facts((v2(writable=False),), delegated("memory", "pids"), WAY_IN)
     decision = decide(ALL, facts)
     assert decision.means == {"memory": "cgroup v2 (systemd scope)", "pids": "cgroup v2 (systemd scope)"}
+    assert decision.parents == {"unified": Path("/cg2/user/jc.scope")}
+    assert decision.way_in == WAY_IN
     assert decision.unenforced == ("cpus",)
     assert "no cpu controller" in decision.notes["cpus"]
     text = remedy(decision.unenforced, facts)
@@ -122,16 +128,23 @@ def test_old_kernels_count_processes_per_user() -> None:
     assert "pids" in decide(ALL, Facts(pids_per_namespace=False)).unenforced
 
 
-def test_the_scope_has_the_limits_and_a_name() -> None:
-    facts = Facts((), SCOPE, frozenset({"memory", "cpu", "pids"}))
+def test_a_group_in_a_scope_is_one_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    facts = Facts((), delegated("memory", "cpu", "pids", at=tmp_path), WAY_IN)
     group = cgroup.make_group("jc-0123", ALL, facts=facts)
     assert group is not None
-    prefix = " ".join(group.prefix)
-    assert prefix.startswith("/usr/bin/systemd-run --user --scope --quiet --unit jupyter-containers-jc-0123.scope ")
-    for text in ("MemoryMax=536870912", "MemorySwapMax=0", "CPUQuota=150%", "TasksMax=100"):
-        assert f"-p {text}" in prefix
-    assert group.joins == ()
-    assert cgroup.restore_group(group.describe()).prefix == group.prefix
+    assert group.prefix == WAY_IN
+    folder = tmp_path / "jupyter-containers/jc-0123"
+    assert (folder / "memory.max").read_text() == "536870912"
+    assert group.joins == (folder / "cgroup.procs",)
+    assert [row.enforced_by for row in group.report()] == ["cgroup v2 (systemd scope)"] * 3
+    restored = cgroup.restore_group(group.describe())
+    assert restored.describe() == group.describe()
+    assert restored.prefix == WAY_IN
+
+
+def test_without_a_limit_no_scope_is_joined() -> None:
+    assert decide(Limits(), Facts((), delegated("memory"), WAY_IN)).way_in == ()
 
 
 class TestFiles:
@@ -161,7 +174,7 @@ class TestFiles:
         assert (own["memory"] / "memory.limit_in_bytes").read_text() == "536870912"
         assert (own["cpu"] / "cpu.cfs_quota_us").read_text() == "150000"
         assert (own["pids"] / "pids.max").read_text() == "100"
-        assert len(group.joins) == 3
+        assert group.joins == tuple(own[name] / "tasks" for name in group.folders)
 
     def test_a_failure_leaves_nothing_and_is_told(self, tmp_path: Path) -> None:
         facts = Facts((Hierarchy(1, tmp_path / "gone", frozenset({"memory"}), True),))
