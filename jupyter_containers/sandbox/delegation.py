@@ -5,11 +5,11 @@ scope with ``Delegate=yes`` is his, with its controllers. In it every sandbox ge
 removed as anywhere else: a scope for each sandbox would be gone with its last process, and with it what it has counted
 (why a kernel was killed), and systemd would end all of a sandbox where one of its processes ran out of memory.
 
-A scope lives as long as a process is in it. That is a shell which waits for the end of a pipe: the end of this process,
+A scope lives as long as a process is in it. That is one which waits for the end of a pipe: the end of this process,
 however that comes. Processes of a login session can't be moved into the scope by the user (the group that holds both
-is root's); systemd moves them into a scope of their own first, and from there on they may go (:attr:`Delegated.way_in`).
+is root's); systemd moves them into a scope of their own first, from where they may go (:attr:`Delegated.way_in`).
 
-Source: systemd's CGROUP_DELEGATION document, Documentation/admin-guide/cgroup-v2.rst of Linux ("Delegation Containment").
+Source: systemd's CGROUP_DELEGATION document, Linux' Documentation/admin-guide/cgroup-v2.rst ("Delegation Containment").
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python tests/vm/boot.py [FOLDER]
 
-Needs qemu-system-x86 and e2fsprogs, and the package archives at the first run. No root and no KVM: the
-processor is emulated, so it takes minutes. The machine is an environment of this program (tests/vm/machine), its disk the image's
-layers in an ext4 file. FOLDER (default: /var/tmp/jupyter-containers-vm-UID) keeps what was built, and the console's log.
+Needs qemu-system-x86 and e2fsprogs, and the package archives at the first run. No root and no KVM: the processor is
+emulated, so it takes minutes. The machine is an environment of this program (tests/vm/machine), its disk the image's
+layers in an ext4 file. FOLDER (default: /var/tmp/jupyter-containers-vm-UID) keeps what was built, and the console's
+log.
 """
 
 from __future__ import annotations

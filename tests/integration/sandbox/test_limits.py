@@ -55,7 +55,7 @@ def test_memory(make: Make, group: cgroup.Group) -> None:
 @needs("cpus")
 @pytest.mark.parametrize("group", [Limits(cpus=0.25)], indirect=True)
 def test_cpus(make: Make, group: cgroup.Group) -> None:
-    with spawn(make("while :; do :; done"), group=group) as process:
+    with spawn(make("while :; do :; done"), group=group):
         begin, used = time.monotonic(), group.stats().cpu_seconds
         time.sleep(2)
         share = (group.stats().cpu_seconds - used) / (time.monotonic() - begin)
@@ -103,7 +103,7 @@ def test_a_group_ends_all_it_holds(make: Make, group: cgroup.Group) -> None:
 @needs("memory")
 @pytest.mark.parametrize("group", [Limits(memory=256 << 20)], indirect=True)
 def test_a_group_can_be_frozen(make: Make, group: cgroup.Group, store: Path) -> None:
-    with spawn(make("while :; do echo x >> /home/log; sleep 0.01; done"), group=group) as process:
+    with spawn(make("while :; do echo x >> /home/log; sleep 0.01; done"), group=group):
         log = store / "upper/home/log"
         while not log.exists():
             time.sleep(0.01)
