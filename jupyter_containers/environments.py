@@ -32,6 +32,7 @@ from .views import (
 )
 
 if TYPE_CHECKING:
+    from .adoption import Adoption
     from .attestations import Attestations
     from .build.dockerfile.logged import BuiltDockerfile, Request
     from .build.ensure import Built
@@ -166,6 +167,13 @@ class Environments:
 
         return Overview(self.paths, self.store, self._builds, lambda: self.runtime)
 
+    @cached_property
+    def adoption(self) -> Adoption:
+        """Images as environments, as they are."""
+        from .adoption import Adoption
+
+        return Adoption(self.paths, self.store, self.shipping, runtime=lambda: self.runtime)
+
     # Environments
 
     def list(self) -> tuple[EnvironmentView, ...]:
@@ -187,6 +195,7 @@ class Environments:
         :class:`ConflictError` while it is being built here or, with *image*, while there are containers of the image.
         """
         from .kernels import kernelspec
+        from .kernels.injected import pin_name
 
         entry = find_record(self.paths, name)
         active = self._builds.active(name)
@@ -195,6 +204,7 @@ class Environments:
         if image and entry.image is not None:
             self._remove_image(entry, entry.image)
         forget_record(self.paths, name)
+        self.store.unpin(pin_name(name))
         kernelspec.remove(name, missing_ok=True)
         return entry
 

@@ -11,10 +11,11 @@ from ..image.model import ExecutionConfig, History, Image, ImageConfig, Layer
 from ..image.store import Store
 from ..lock.fetch import Fetcher
 from ..lock.model import Lock
+from ..lock.requirements import takes_image_as_it_is
 from ..lock.resolve import archive_cache
 from ..lock.settings import Settings
 from ..paths import Paths
-from ..spec.model import LoadedSpec
+from ..spec.model import Build, LoadedSpec
 from . import rootfs
 from .apt import install_packages
 from .base import find_image, has_user, make_base, root_layers
@@ -70,6 +71,9 @@ def build(
         Downloads(Fetcher(archive_cache(paths), settings), loaded.folder) as downloads,
     ):
         base = find_image(loaded, lock.base, store, Reporter(monitor, title=f"base {lock.base.source}", log=log))
+        if base is not None and _adds_nothing(loaded, lock):
+            store.tag(loaded.spec.name, base.digest)  # as it is: its digest, its user and its settings stay
+            return store.image(base.digest)
         architecture = architecture or (base.config.architecture if base else host_architecture())
         steps = plan(loaded, lock, architecture)
         waiting = [step for step in steps if no_cache or store.step(step.id) is None]
@@ -84,6 +88,13 @@ def build(
         image = store.put_image(_config(loaded, state, architecture), state.layers)
         store.tag(loaded.spec.name, image.digest)
         return store.image(image.digest)
+
+
+def _adds_nothing(loaded: LoadedSpec, lock: Lock) -> bool:
+    """Whether the spec only names an image of somebody else's, to be run as it is."""
+    spec = loaded.spec
+    asks = (spec.build != Build(), spec.labels, spec.packages.apt, lock.python)
+    return takes_image_as_it_is(spec, adopted=loaded.pylock is not None) and not any(asks)
 
 
 def _take(step: Step, context: Context, *, no_cache: bool) -> None:

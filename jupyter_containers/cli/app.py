@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "schema": ("Environments", "spec", "Schema", "print the JSON Schema of the spec"),
     "lock": ("Environments", "lock", "LockCommand", "resolve a spec to exact versions and hashes"),
     "build": ("Environments", "build", "Build", "build the image of a spec"),
-    "env": ("Environments", "env", "Env", "list, show and remove environments"),
+    "env": ("Environments", "env", "Env", "list, show, add and remove environments"),
     "builds": ("Environments", "build", "Builds", "list builds"),
     "share": ("Environments", "share", "Share", "write an environment to one file, for other machines"),
     "open": ("Environments", "share", "Open", "take in an environment from a file that `share` wrote"),

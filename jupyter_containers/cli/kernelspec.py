@@ -22,6 +22,7 @@ class Kernelspec(Command):
     examples = (
         "  jupyter containers kernelspec install ml-intro --sys-prefix\n"
         "  jupyter containers kernelspec install ml-intro --set memory=2G --set mount_folder=ro\n"
+        "  jupyter containers kernelspec install --image python:3.12-slim --name py312\n"
         "  jupyter containers kernelspec list\n"
         "  jupyter containers kernelspec remove ml-intro"
     )
@@ -29,7 +30,12 @@ class Kernelspec(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         install = actions.add_parser("install", help="write the kernelspec of an environment")
-        install.add_argument("environment", metavar="ENV")
+        install.add_argument("environment", nargs="?", default="", metavar="ENV")
+        install.add_argument(
+            "--image", default="", metavar="IMAGE", help="in place of ENV: an image, as `env add` has it"
+        )
+        install.add_argument("--name", default="", help="with --image: the environment's name")
+        install.add_argument("-v", "--verbose", action="store_true", help=argparse.SUPPRESS)
         where = install.add_mutually_exclusive_group()
         where.add_argument("--user", action="store_true", help="for this user (the default)")
         where.add_argument("--sys-prefix", action="store_true", help="into this Python environment")
@@ -47,7 +53,7 @@ class Kernelspec(Command):
         if options.action == "install":
             prefix = sys.prefix if options.sys_prefix else options.prefix
             folder = kernelspec.install(
-                options.environment, user=not options.system, prefix=prefix, display_name=options.display_name,
+                environment_of(options), user=not options.system, prefix=prefix, display_name=options.display_name,
                 **parse_settings(options.set),
             )  # fmt: skip
             print(f"{folder.name}: installed in {folder}")
@@ -66,6 +72,24 @@ class Kernelspec(Command):
                 ],
             )
         return 0
+
+
+def environment_of(options: argparse.Namespace) -> str:
+    """The environment that ``install`` is about; with ``--image`` it is made first."""
+    from ..errors import InputError
+
+    if bool(options.environment) == bool(options.image):
+        raise InputError(
+            "name an environment, or an image with --image", hint="`jupyter containers env list` lists them"
+        )
+    if options.name and not options.image:
+        raise InputError("--name is the name of an environment made with --image")
+    if not options.image:
+        return str(options.environment)
+    from ..environments import Environments
+    from .env import adopt
+
+    return adopt(Environments(), options, options.name, kernelspec=False).record.name
 
 
 def parse_settings(words: list[str]) -> dict[str, Any]:

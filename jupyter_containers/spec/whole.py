@@ -23,13 +23,14 @@ def find_conflicts(document: dict[str, Any], *, has_pylock: bool, show: Callable
     """The conflicts in *document*; *show* tells in words where a key was written."""
     yield from _targets_twice(document, ("mounts",), "mount-target", show)
     yield from _targets_twice(document, ("build", "copy"), "copy-target", show)
+    yield from _dockerfile(document)
     yield from _kernel(document)
     yield from _pins(document, show)
     wants_python = has_pylock or bool(_items(document, ("packages", "pip")))
     if document.get("python") == "none":
         if wants_python:
             yield ("python",), 'is "none", and there are Python packages to install', "Remove one of the two"
-        elif not _items(document, ("kernel", "argv")):
+        elif not _items(document, ("kernel", "argv")) and _language(document) == "python" and not _is_image(document):
             yield (
                 ("python",),
                 'is "none", and the kernel is a Python one',
@@ -56,15 +57,32 @@ def _targets_twice(document: dict[str, Any], key: Key, check: str, show: Callabl
             )
 
 
+def _dockerfile(document: dict[str, Any]) -> Iterator[Conflict]:
+    build = document.get("build")
+    if not isinstance(build, dict):
+        return
+    if "dockerfile" in build:
+        if "base" in document:
+            cause = "is named, and a Dockerfile as well, which names its own with FROM"
+            yield ("base",), cause, "Remove one of the two"
+        return
+    for key in ("context", "target", "args"):
+        if key in build:
+            yield ("build", key), "belongs to a Dockerfile, and none is named", "Add `dockerfile`, or remove it"
+
+
 def _kernel(document: dict[str, Any]) -> Iterator[Conflict]:
     argv = [item for item in _items(document, ("kernel", "argv")) if isinstance(item, str)]
     if not argv:
-        kernel = document.get("kernel")
-        language = kernel.get("language", "python") if isinstance(kernel, dict) else "python"
-        if isinstance(language, str) and language.strip().lower() not in {"", "python"}:
+        language = _language(document)
+        known = language in {"", "python"} or (language == "r" and _has_irkernel(document))
+        if not known:
             example = '["/usr/bin/R", "--slave", "-e", "IRkernel::main()", "--args", "{connection_file}"]'
-            cause = f"a kernel of the language {language!r} needs `kernel.argv`"
-            yield ("kernel", "language"), cause, f"Write its command, such as argv = {example}"
+            cause = f"a kernel of the language {document['kernel']['language']!r} needs `kernel.argv`"
+            remedy = f"Write its command, such as argv = {example}"
+            if language == "r":
+                remedy = "Add r-cran-irkernel to `packages.apt`, or write the kernel's command"
+            yield ("kernel", "language"), cause, remedy
         return
     if not argv[0].startswith("/"):
         # jupyter_client replaces a bare `python` by the host's own (KernelManager.format_kernel_cmd).
@@ -72,6 +90,25 @@ def _kernel(document: dict[str, Any]) -> Iterator[Conflict]:
     if not any("{connection_file}" in item for item in argv):
         cause = "does not hand the kernel its connection file"
         yield ("kernel", "argv"), cause, "Add the item `{connection_file}` after the kernel's option for it"
+
+
+def _language(document: dict[str, Any]) -> str:
+    """Of the kernel, in lower case; Python's where it is not said, or not well formed, which is told elsewhere."""
+    kernel = document.get("kernel")
+    language = kernel.get("language", "python") if isinstance(kernel, dict) else "python"
+    return language.strip().lower() if isinstance(language, str) else "python"
+
+
+def _has_irkernel(document: dict[str, Any]) -> bool:
+    """Whether Debian's R kernel is among the packages: its command is known then."""
+    packages = [item for item in _items(document, ("packages", "apt")) if isinstance(item, str)]
+    return any(item.partition("=")[0].partition("/")[0].strip() == "r-cran-irkernel" for item in packages)
+
+
+def _is_image(document: dict[str, Any]) -> bool:
+    """Whether the base is an image of somebody else's: its kernel is injected where it has none."""
+    base = document.get("base")
+    return isinstance(base, str) and base.startswith(("oci-archive:", "oci:"))
 
 
 def _pins(document: dict[str, Any], show: Callable[[Key], str]) -> Iterator[Conflict]:
