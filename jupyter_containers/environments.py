@@ -187,7 +187,7 @@ class Environments:
 
     def add(self, path: Path) -> EnvironmentView:
         """Make the spec of the folder or file *path* known by its name, without building it."""
-        return self._add(_read_spec(path))
+        return self._add(self._read_spec(path))
 
     def forget(self, name: str, *, image: bool = False) -> Record:
         """Remove the environment's record and kernelspec, and with *image* its image too; the spec's file stays.
@@ -216,7 +216,7 @@ class Environments:
         """
         path = _path(reference)
         if "/" in reference and _exists(path):
-            entry: Record | None = find_record(self.paths, _read_spec(path).spec.name)
+            entry: Record | None = find_record(self.paths, self._read_spec(path).spec.name)
         else:
             entry = self._record(reference)
         if entry is None:
@@ -231,11 +231,11 @@ class Environments:
 
     def build(
         self, reference: str | Path, *, monitor: Monitor = silent, kernelspec: bool = True,
-        cancel: threading.Event | None = None, **options: bool,
+        cancel: threading.Event | None = None, **options: Any,
     ) -> Built:  # fmt: skip
         """Build the environment *reference* (a name, or a spec's path) in the calling thread.
 
-        *options* are those of :func:`.build.ensure.ensure_built`: ``locked``, ``no_cache``, ``upgrade``. With
+        *options* are those of :func:`.build.ensure.ensure_built`: ``locked``, ``no_cache``, ``upgrade``, ``name``. With
         *kernelspec* a kernelspec is installed once the image is there.
         """
         loaded, _ = self._load(reference)
@@ -367,7 +367,13 @@ class Environments:
                 path = Path(entry.spec_file)
             elif not reference or not _exists(path):
                 find_record(self.paths, reference)  # raises, and names the ones that exist
-        return _read_spec(path), path
+        return self._read_spec(path), path
+
+    def _read_spec(self, path: Path) -> LoadedSpec:
+        """The spec in *path*, under the name by which it is known."""
+        from .build.naming import known_as
+
+        return known_as(_read_spec(path), self.paths)
 
     def _build_loaded(
         self, loaded: LoadedSpec, *, paths: Paths, monitor: Monitor, kernelspec: bool = True, **options: Any

@@ -24,6 +24,7 @@ from ..spec.model import LoadedSpec
 from . import history
 from .inputs import hash_inputs
 from .monitor import Event, Monitor, silent
+from .naming import known_as
 from .state import find_outdated, input_memory, is_of, spec_location
 
 if TYPE_CHECKING:
@@ -61,16 +62,18 @@ def ensure_built(
     upgrade: bool | frozenset[str] = False,
     cancel: threading.Event | None = None,
     build_id: str = "",
+    name: str = "",
 ) -> Built:
     """The environment of *spec*, locked, built and known by its name.
 
     The lock is written beside the spec where it is missing or outdated; with *locked* that is a :class:`LockError`.
     *upgrade* takes newest versions: of all packages, or of those named. *build_id*: log under this id, made by
-    :func:`~.history.new_build_id`. With nothing changed since the last build nothing is done and no build is logged.
+    :func:`~.history.new_build_id`. *name*: know it by this name from now on, and not by the spec's own. With nothing
+    changed since the last build nothing is done and no build is logged.
 
     Raises what reading, resolving and building raise; the build's folder keeps the error as well.
     """
-    loaded = spec if isinstance(spec, LoadedSpec) else load_spec(spec)
+    loaded = known_as(spec if isinstance(spec, LoadedSpec) else load_spec(spec), paths, name=name)
     if not (no_cache or upgrade):
         present = _find_ready(loaded, paths)
         if present is not None:

@@ -132,8 +132,12 @@ def is_of(entry: Record, loaded: LoadedSpec) -> bool:
 
 
 def fingerprint(loaded: LoadedSpec, lock: bytes, inputs: dict[str, str], paths: Paths) -> str:
-    """What tells one build from another: of the spec, the *lock*'s bytes, the hashes of *inputs*, and the base."""
-    parts = [str(FORMAT).encode(), msgspec.json.encode(loaded.spec, order="sorted"), lock]
+    """What tells one build from another: of the spec, the *lock*'s bytes, the hashes of *inputs*, and the base.
+
+    Not of the name, by which it is found: a user may have given it another (:mod:`.naming`).
+    """
+    spec = msgspec.structs.replace(loaded.spec, name="")
+    parts = [str(FORMAT).encode(), msgspec.json.encode(spec, order="sorted"), lock]
     parts += [msgspec.json.encode(inputs, order="sorted"), _base_mark(loaded, paths).encode()]
     digests = b"".join(hashlib.sha256(part).digest() for part in parts)
     return f"sha256:{hashlib.sha256(digests).hexdigest()}"

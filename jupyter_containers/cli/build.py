@@ -29,6 +29,7 @@ class Build(Command):
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("path", nargs="?", default=".", help="a folder, a file, or the name of an environment")
+        parser.add_argument("--name", default="", help="know it by this name from now on, and not by the spec's own")
         parser.add_argument("--locked", action="store_true", help="refuse when the lock does not fit the spec")
         parser.add_argument("--upgrade", action="store_true", help="resolve all versions anew")
         parser.add_argument("--no-cache", action="store_true", help="do every step again")
@@ -52,7 +53,7 @@ class Build(Command):
         with progress as monitor:
             built = Environments().build(
                 options.path, monitor=monitor, locked=options.locked, upgrade=options.upgrade,
-                no_cache=options.no_cache, kernelspec=not options.no_kernelspec,
+                no_cache=options.no_cache, kernelspec=not options.no_kernelspec, name=options.name,
             )  # fmt: skip
         if options.json:
             print_json({"name": built.record.name, "image": built.image.digest, "build": built.build_id})

@@ -145,8 +145,9 @@ def find_entry(options: KernelOptions, paths: Paths) -> Record | None:
     if options.environment:
         return find_record(paths, options.environment)
     wanted = _folder_or_file(Path(options.spec_file).expanduser().absolute())
-    records = (entry for entry in list_records(paths) if entry.spec_file)
-    return next((entry for entry in records if _folder_or_file(Path(entry.spec_file)) == wanted), None)
+    records = [entry for entry in list_records(paths) if entry.spec_file]
+    found = [entry for entry in records if _folder_or_file(Path(entry.spec_file)) == wanted]
+    return next((entry for entry in found if entry.renamed), found[0] if found else None)
 
 
 def _folder_or_file(spec: Path) -> Path:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -35,6 +37,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Of the spec, the lock and the build inputs that ``image`` was built from: tells *ready* from *out of date*."""
     built_at: float | None = None
     """Seconds since the epoch."""
+    renamed: bool = False
+    """The name was given at a build, and is not the one that the spec has."""
     granted: str | None = None
     """What the spec took of the host then, as :func:`.grants.grant_of` tells it."""
 
@@ -63,11 +67,7 @@ def record(paths: Paths, entry: Record) -> None:
     with _turn(paths):
         present = _read(_file(paths, entry.name))
         if present is not None and _belongs_to_another(present, entry):
-            raise ConflictError(
-                f"the name {entry.name!r} belongs to {present.spec_file or 'an image without a spec'}",
-                hint=f"give {entry.spec_file or 'the image'} another `name`, "
-                f"or run `jupyter containers env remove {entry.name}`",
-            )
+            raise _taken(paths, present, entry)
         _write(_file(paths, entry.name), msgspec.json.format(msgspec.json.encode(entry)))
 
 
@@ -77,6 +77,19 @@ def forget(paths: Paths, name: str) -> Record:
         entry = find_record(paths, name)
         _file(paths, name).unlink(missing_ok=True)
     return entry
+
+
+def _taken(paths: Paths, present: Record, entry: Record) -> ConflictError:
+    owner = present.spec_file or "an image without a spec"
+    if not entry.spec_file:
+        hint = f"give the image another name, or run `jupyter containers env remove {entry.name}`"
+    else:
+        free = next(name for number in count(2) if not _file(paths, name := f"{entry.name[:56]}-{number}").exists())
+        hint = (
+            f"`jupyter containers build --name {free} {shlex.quote(entry.spec_file)}` builds it under another name; or "
+            f"change `name` in its spec, or run `jupyter containers env remove {entry.name}` to forget the other"
+        )
+    return ConflictError(f"the name {entry.name!r} belongs to {owner}", hint=hint)
 
 
 def _belongs_to_another(present: Record, entry: Record) -> bool:

@@ -179,6 +179,8 @@ class LoadedSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The file that won: jupyter-container.toml, pyproject.toml, requirements.txt, a notebook …"""
     alone: bool = False
     """The file was named by the user and is not the one that its folder is known by: it has a lock of its own."""
+    renamed: bool = False
+    """``spec.name`` is not what the files say: the user has given it at a build."""
     used: tuple[Used, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     pylock: Path | None = None

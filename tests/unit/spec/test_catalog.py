@@ -57,7 +57,13 @@ def test_two_environments_of_one_name(paths: Paths, tmp_path: Path) -> None:
         record(paths, entry(tmp_path / "second"))
 
     assert str(tmp_path / "first") in caught.value.message
-    assert "name" in caught.value.hint
+    assert f"`jupyter containers build --name a-2 {tmp_path / 'second'}`" in caught.value.hint
+    record(paths, entry(tmp_path / "second", "a-2", renamed=True))
+    assert {item.name for item in list_records(paths)} == {"a", "a-2"}
+    with pytest.raises(ConflictError) as caught:
+        record(paths, entry(tmp_path / "third"))
+    assert "--name a-3 " in caught.value.hint
+    forget(paths, "a-2")
     assert list_records(paths) == (first,)
 
 
