@@ -20,6 +20,7 @@ import msgspec
 
 from .build.monitor import Event, Monitor, silent
 from .builds import Builder, Builds
+from .directory import Directory
 from .errors import BuildError, ConflictError, ContainersError, InputError, NotFoundError
 from .paths import Paths
 from .spec.catalog import Record, find_record, list_records, record
@@ -57,6 +58,7 @@ class Environments:
 
     :param paths: folders to work in; None: :meth:`.Paths.current`.
     :param runtime: what runs containers; None: the bundled runtime.
+    :param root: a folder whose specs are offered beside the environments that are known, as a launcher does.
     :param builder: what builds; None: :func:`.build.ensure.ensure_built`.
     :param max_builds: builds at work at once in this process; more wait their turn.
     :param on_build: called with a build's view, from its thread, when a started build begins and ends.
@@ -69,11 +71,13 @@ class Environments:
         paths: Paths | None = None,
         runtime: Runtime | None = None,
         *,
+        root: Path | None = None,
         builder: Builder | None = None,
         max_builds: int = 2,
         on_build: Callable[[BuildView], None] = lambda view: None,
     ) -> None:
         self.paths = paths or Paths.current()
+        self.directory = Directory(self.paths, root)
         self._builder = builder
         self._runtime = runtime
         self._store: Store | None = None
@@ -135,7 +139,7 @@ class Environments:
         """The texts of specs."""
         from .specs import Specs
 
-        return Specs(self.paths, add=self._add, store=lambda: self.store)
+        return Specs(self.directory, add=self._add, store=lambda: self.store)
 
     @cached_property
     def files(self) -> Files:
@@ -165,7 +169,7 @@ class Environments:
         """All of it at one look; remembers, for those who look again and again."""
         from .overview import Overview
 
-        return Overview(self.paths, self.store, self._builds, lambda: self.runtime)
+        return Overview(self.directory, self.store, self._builds, lambda: self.runtime)
 
     @cached_property
     def adoption(self) -> Adoption:
@@ -182,7 +186,7 @@ class Environments:
 
     def view(self, name: str) -> EnvironmentView:
         """One environment; :class:`NotFoundError`."""
-        find_record(self.paths, name)
+        self.directory.find(name)
         return self.overview.environments([name])[0]
 
     def add(self, path: Path) -> EnvironmentView:
@@ -218,7 +222,7 @@ class Environments:
         if "/" in reference and _exists(path):
             entry: Record | None = find_record(self.paths, self._read_spec(path).spec.name)
         else:
-            entry = self._record(reference)
+            entry = self.directory.get(reference)
         if entry is None:
             return Resolved(reference=reference, image=self.shipping.find(reference).digest)
         if entry.image is None:
@@ -362,7 +366,7 @@ class Environments:
         """The spec that *reference* names (a known environment's, else a file or folder), and its path."""
         path = _path(reference)
         if isinstance(reference, str) and "/" not in reference:
-            entry = self._record(reference)
+            entry = self.directory.get(reference)
             if entry is not None:
                 path = Path(entry.spec_file)
             elif not reference or not _exists(path):

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from .build.history import BuildRecord
     from .build.state import Examined, Status
     from .builds import Builds
+    from .directory import Directory
     from .image.model import Image
     from .image.store import Store
-    from .paths import Paths
     from .runtime.base import ContainerState, Runtime
 
 __all__ = ["Look", "Overview"]
@@ -38,6 +38,9 @@ coarse as the kernel's tick."""
 _SHALLOW, _DEEP = 60.0, 5.0
 """Seconds after which an environment is examined again whatever its files' times say; the second where more than these
 has a say."""
+
+_MOST = 5000
+"""Environments that are remembered."""
 
 T = TypeVar("T")
 
@@ -69,8 +72,9 @@ class _Known(msgspec.Struct, frozen=True):
 class Overview:
     """Looks, and remembers. May be used by several threads; one looks at a time."""
 
-    def __init__(self, paths: Paths, store: Store, builds: Builds, runtime: Callable[[], Runtime]) -> None:
-        self._paths, self._store, self._builds, self._runtime = paths, store, builds, runtime
+    def __init__(self, directory: Directory, store: Store, builds: Builds, runtime: Callable[[], Runtime]) -> None:
+        self._paths, self._directory = directory.paths, directory
+        self._store, self._builds, self._runtime = store, builds, runtime
         self._guard = threading.Lock()
         self._remembered: dict[str, tuple[Marks, Any]] = {}
         self._examined: dict[str, _Known] = {}
@@ -82,17 +86,19 @@ class Overview:
             containers = self._runtime().list(all=True)
             builds = self._builds.list(known=self._ended)
             images = self._images()
+            known = self._records()
             return Look(
-                environments=self._views(self._records(), builds, images, containers),
+                environments=self._views((*known, *self._directory.offers(known)), builds, images, containers),
                 builds={view.id: view for view in builds},
-                images={view.digest: view for view in image_views(images, self._records())},
+                images={view.digest: view for view in image_views(images, known)},
                 containers={state.id: state for state in containers},
             )
 
     def environments(self, names: Iterable[str] | None = None) -> tuple[EnvironmentView, ...]:
         """By name: all, or those of *names*."""
         with self._guard:
-            records = self._records()
+            known = self._records()
+            records = (*known, *self._directory.offers(known))
             if names is not None:
                 wanted = set(names)
                 records = tuple(entry for entry in records if entry.name in wanted)
@@ -135,28 +141,32 @@ class Overview:
         used = {entry.image for entry in records}
         present = {image.digest: image for image in images if image.digest in used}
         sizes = image_sizes(list(present.values()))
-        for name in self._examined.keys() - {entry.name for entry in self._records()}:
-            del self._examined[name]
-        return {
-            entry.name: environment_view(
+        known = {entry.name for entry in self._records()}
+        views = {}
+        for entry in sorted(records, key=lambda entry: entry.name):
+            examined = self._examine(entry, present)
+            views[entry.name] = environment_view(
                 entry,
-                _find_building(entry, builds) or self._examine(entry, present),
+                _find_building(entry, builds) or examined.status,
                 queued=self._builds.active(entry.name),
                 size=sizes.get(entry.image or "", (None, None)),
                 containers=running[entry.name],
+                known=entry.name in known,
+                packages=examined.packages,
             )
-            for entry in records
-        }
+        return views
 
-    def _examine(self, entry: Record, present: Mapping[str, Image]) -> Status:
+    def _examine(self, entry: Record, present: Mapping[str, Image]) -> Examined:
         from .build.state import examine
 
+        if len(self._examined) > _MOST:
+            self._examined.clear()  # of environments that are no more
         now = time.monotonic()
         known = self._examined.get(entry.name)
         if known is not None and known.entry == entry and now < known.until:
             gone = entry.image is not None and known.examined.status.state != "broken" and entry.image not in present
             if not gone and _marks(known.examined.files) == known.marks:
-                return known.examined.status
+                return known.examined
         began = time.time()
         examined = examine(entry, self._paths)
         marks = _marks(examined.files)
@@ -164,7 +174,7 @@ class Overview:
         # Not all of 200 environments in the same look again.
         until = now + lasts * (0.5 + hash(entry.name) % 512 / 1024)
         self._examined[entry.name] = _Known(entry, examined, marks, until)
-        return examined.status
+        return examined
 
 
 def _find_building(entry: Record, builds: Sequence[BuildView]) -> Status | None:

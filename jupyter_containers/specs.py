@@ -19,14 +19,14 @@ import msgspec
 
 from .errors import ConflictError, InputError, NotFoundError, Problem, SpecError, StoreError
 from .lock.compare import LockedPackage, Moved
-from .spec.catalog import find_record, list_records
+from .spec.catalog import list_records
 from .spec.files import NATIVE
 from .spec.load import load_spec, load_text
 from .spec.reading import Folder
 
 if TYPE_CHECKING:
+    from .directory import Directory
     from .image.store import Store
-    from .paths import Paths
     from .spec.catalog import Record
     from .spec.draft import Draft
     from .spec.edit import Edit
@@ -71,9 +71,9 @@ class Specs:
     """
 
     def __init__(
-        self, paths: Paths, *, add: Callable[[LoadedSpec], EnvironmentView], store: Callable[[], Store]
+        self, directory: Directory, *, add: Callable[[LoadedSpec], EnvironmentView], store: Callable[[], Store]
     ) -> None:
-        self.paths = paths
+        self.paths, self._directory = directory.paths, directory
         self._add, self._store = add, store
 
     # Texts that are nowhere yet
@@ -165,7 +165,7 @@ class Specs:
 
     def read(self, name: str) -> SpecText:
         """The text of the environment *name*; :class:`NotFoundError`, :class:`SpecError` where it can't be read."""
-        file = self._file(find_record(self.paths, name))
+        file = self._file(self._directory.find(name))
         text = Folder(file.parent).read_text(file.name)
         reason = _why_not(file)
         return SpecText(path=str(file), text=text, version=_version(text), editable=not reason, reason=reason)
@@ -199,7 +199,7 @@ class Specs:
         from .lock.file import read_lock
         from .lock.fit import check_lock, host_architecture
 
-        entry = find_record(self.paths, name)
+        entry = self._directory.find(name)
         loaded = load_spec(self._location(entry))
         if not loaded.lock_file.exists():
             return LockChanges(reasons=(f"there is no {loaded.lock_file.name} yet; a build writes it",))

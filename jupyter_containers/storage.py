@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .paths import Paths
 from .spec.catalog import list_records
-from .views import ImageView, Resolved, image_views
+from .views import ImageView, Resolved, StoreSize, image_views
 
 if TYPE_CHECKING:
     from .image.gc import Collected
@@ -64,6 +64,15 @@ class Storage:
         return self._shipping.save([self._resolve(reference) for reference in references], path, **options)
 
     # Disk
+
+    def size(self) -> StoreSize:
+        """What the store takes; looks at every file of it."""
+        from shutil import disk_usage
+
+        from .image.usage import measure_tree
+
+        root = self.store.root
+        return StoreSize(path=str(root), bytes=measure_tree(root).size, free=disk_usage(root).free)
 
     def prune(self, *, dry_run: bool = False, unused_for: float = 0.0) -> Collected:
         """Remove from the store what no environment, container or build refers to, cached steps included.

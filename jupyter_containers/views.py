@@ -15,6 +15,7 @@ import msgspec
 
 from .build.monitor import Event
 from .errors import InputError
+from .lock.counting import PackageCounts
 from .spec.catalog import Record
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "LayerView",
     "NumberedEvent",
     "Resolved",
+    "StoreSize",
     "build_view",
     "environment_view",
     "image_sizes",
@@ -72,6 +74,10 @@ class EnvironmentView(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the layers that no other environment has: what removing it would free."""
     containers: int = 0
     """Running ones made from it."""
+    known: bool = True
+    """False: only a spec in the server's root folder offers it; a build makes it known."""
+    packages: PackageCounts | None = None
+    """Those of its lock; None: it has none yet."""
 
 
 class BuildView(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +126,16 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     environments: tuple[str, ...] = ()
 
 
+class StoreSize(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store takes of its disk."""
+
+    path: str
+    bytes: int
+    """On disk, what images share counted once."""
+    free: int
+    """Of its file system, for this user."""
+
+
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """What a reference of the user's stands for."""
 
@@ -145,6 +161,10 @@ class EventPage(msgspec.Struct, frozen=True):
     ended: bool
     """Nothing more will come."""
 
+    @property
+    def has_news(self) -> bool:
+        return bool(self.events)
+
 
 def environment_view(
     entry: Record,
@@ -153,6 +173,8 @@ def environment_view(
     queued: str | None,
     size: tuple[int, int] | tuple[None, None],
     containers: int,
+    known: bool = True,
+    packages: PackageCounts | None = None,
 ) -> EnvironmentView:
     """*queued*: the id of this process's build of it; *size*: as of :func:`image_sizes`."""
     return EnvironmentView(
@@ -170,6 +192,8 @@ def environment_view(
         size=size[0],
         own_size=size[1],
         containers=containers,
+        known=known,
+        packages=packages,
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from ..errors import ContainersError, NotFoundError
 from ..image.store import Store
+from ..lock.counting import PackageCounts, count_packages
 from ..paths import Paths
 from ..spec.catalog import Record, find_record
 from ..spec.files import is_standard
@@ -56,6 +57,7 @@ class Examined(msgspec.Struct, frozen=True):
     """While none of these changes, the answer stays; the image's presence in the store aside."""
     deep: bool = False
     """Folders are among the inputs: something below them may change without a sign of it at the folder."""
+    packages: PackageCounts | None = None
 
 
 def examine(entry: Record, paths: Paths) -> Examined:
@@ -77,8 +79,11 @@ def examine(entry: Record, paths: Paths) -> Examined:
         reason = find_outdated(loaded, entry, paths)
     except ContainersError as error:
         return Examined(Status(state="broken", reason=error.message), deep=True)
+    from ..lock.fit import host_architecture  # late: commands that start a container get by without
+
     files, deep = _read_from(loaded, entry, paths)
-    return Examined(Status(state="out of date" if reason else "ready", reason=reason), files, deep)
+    packages = count_packages(loaded.lock_file, host_architecture())
+    return Examined(Status(state="out of date" if reason else "ready", reason=reason), files, deep, packages)
 
 
 def _read_from(loaded: LoadedSpec, entry: Record, paths: Paths) -> tuple[tuple[Path, ...], bool]:

@@ -89,8 +89,9 @@ class ContainerProvisioner(KernelTraits):
         self._connection = connection = self._connection or ConnectionFolder.choose(host.paths)
         env = pick_environment(host_env, self.kernel_spec.env, options.pass_env)
         self._config = kernel_config(
-            self._target, options, connection, Guarded.current(host.paths), folder=folder, env=env, extra=extra
-        )
+            self._target, options, connection, Guarded.current(host.paths), folder=folder, env=env, extra=extra,
+            kernel_id=self.kernel_id or "",
+        )  # fmt: skip
         self._folder = folder if options.mount_folder != "none" else None
         await self._drop_unfit()
         connection.make()

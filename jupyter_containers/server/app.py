@@ -6,6 +6,7 @@ This module is imported by every start of a server; all that is not needed for t
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_server.extension.application import ExtensionApp
@@ -99,7 +100,9 @@ class ContainersExtension(ExtensionApp):
     def _open_environments(self) -> Environments:
         from ..environments import Environments
 
-        return Environments(max_builds=self.max_builds, on_build=self._report_build)
+        assert self.serverapp is not None
+        root = Path(self.serverapp.root_dir) if self.dynamic_kernels else None
+        return Environments(root=root, max_builds=self.max_builds, on_build=self._report_build)
 
     def _report_build(self, view: BuildView) -> None:
         """Called from building threads."""

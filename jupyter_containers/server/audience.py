@@ -89,6 +89,11 @@ class Audience:
     def __len__(self) -> int:
         return len(self._followers)
 
+    @property
+    def has_new(self) -> bool:
+        """Whether somebody is to get a snapshot next."""
+        return not all(follower.complete for follower in self._followers)
+
     @contextmanager
     def follow(self) -> Iterator[Follower]:
         follower = Follower()

@@ -11,6 +11,7 @@ from ..spec.edit import Edit
 
 if TYPE_CHECKING:
     from ..sandbox.probe import Finding
+    from ..views import StoreSize
 
 __all__ = ["API_VERSION", "CreateEnvironment", "Diagnosis", "ErrorReply", "StartBuild", "StopContainer", "Version"]
 
@@ -111,6 +112,13 @@ class StopContainer(_Request, frozen=True, kw_only=True):
     """Seconds between SIGTERM and SIGKILL."""
 
 
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of an ``output`` event of ``containers/ID/log/events``."""
+
+    text: str
+    """May hold control characters; what is no UTF-8 is replaced."""
+
+
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     """Of the program."""
@@ -121,6 +129,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     checked_at: float
     """Seconds since the epoch."""
     findings: tuple[Finding, ...]
+    store: StoreSize | None = None
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):

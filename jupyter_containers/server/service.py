@@ -14,7 +14,8 @@ from .feed import Feed
 
 if TYPE_CHECKING:
     from ..environments import Environments
-    from ..views import EventPage
+    from ..runtime.base import LogPage
+    from ..views import EventPage, StoreSize
     from .models import Diagnosis
 
 __all__ = ["Service"]
@@ -24,6 +25,9 @@ T = TypeVar("T")
 
 _DIAGNOSIS_AGE = 30.0
 """Seconds that a diagnosis is worth: it costs seconds, and the page that shows it may be reloaded."""
+
+_SIZE_AGE = 300.0
+"""Seconds that the store's size is worth: all of its files are looked at."""
 
 
 class Service:
@@ -35,7 +39,10 @@ class Service:
 
     def __init__(self, open_environments: Callable[[], Environments], *, install_kernelspecs: bool = True) -> None:
         self.install_kernelspecs = install_kernelspecs
-        self.feed = Feed(self._read_events)
+        self.feed: Feed[EventPage, int] = Feed(self._read_events)
+        """Of builds' events."""
+        self.logs: Feed[LogPage, str] = Feed(self._read_log)
+        """Of containers' output."""
         self._open = open_environments
         self._environments: Environments | None = None
         self._guard = threading.Lock()
@@ -45,6 +52,8 @@ class Service:
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="containers-look")
         self.loop: asyncio.AbstractEventLoop | None = None
         """The server's, known from the first call on."""
+        self._size: tuple[float, StoreSize] | None = None
+        self._measuring = threading.Lock()
         self._diagnoses: dict[bool, asyncio.Task[Diagnosis]] = {}
         self._closing = False
 
@@ -80,6 +89,9 @@ class Service:
     async def _read_events(self, build_id: str, position: int) -> EventPage:
         return await self.call(lambda: self.environments.read_events(build_id, position))
 
+    async def _read_log(self, container: str, position: str) -> LogPage:
+        return await self.call(lambda: self.environments.container(container).read_log(position))
+
     async def diagnose(self, *, archives: bool) -> Diagnosis:
         """What the host can do; one check at a time, its answer kept for half a minute."""
         task = self._diagnoses.get(archives)
@@ -93,15 +105,23 @@ class Service:
     async def _diagnose(self, archives: bool) -> Diagnosis:
         from .models import Diagnosis
 
-        findings = await self.call_slow(lambda: self.environments.diagnose(archives=archives))
-        return Diagnosis(checked_at=time.time(), findings=findings)
+        findings, size = await asyncio.gather(
+            self.call_slow(lambda: self.environments.diagnose(archives=archives)), self.call_slow(self._measure_store)
+        )
+        return Diagnosis(checked_at=time.time(), findings=findings, store=size)
+
+    def _measure_store(self) -> StoreSize:
+        with self._measuring:
+            if self._size is None or time.monotonic() - self._size[0] > _SIZE_AGE:
+                self._size = time.monotonic(), self.environments.storage.size()
+            return self._size[1]
 
     async def close(self) -> None:
         """End the followers, cancel the builds, and wait for both. A second call, by a second signal, does nothing."""
         if self._closing:
             return
         self._closing = True
-        await self.feed.close()
+        await asyncio.gather(self.feed.close(), self.logs.close())
         if self._environments is not None:
             await self.call_slow(self._environments.close)
         self._quick.shutdown(wait=False)

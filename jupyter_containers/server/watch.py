@@ -149,7 +149,8 @@ class Watch:
     async def look(self) -> None:
         """One look. The first one only remembers what is there: it did not happen just now."""
         followed = len(self._audience) > 0
-        measure = not followed or time.monotonic() - self._measured_at >= _MEASURED * 0.9
+        due = time.monotonic() - self._measured_at >= _MEASURED * 0.9
+        measure = due or not followed or self._audience.has_new
         seen = await self._service.call_look(lambda environments: self._read(environments, followed, measure))
         if self._before is not None:
             for action, state in changes(self._before, seen.containers):

@@ -29,6 +29,7 @@ ROUTES = (
     (r"/containers", containers.ContainersHandler),
     (rf"/containers/{_ID}", containers.ContainerHandler),
     (rf"/containers/{_ID}/log", containers.LogHandler),
+    (rf"/containers/{_ID}/log/events", containers.LogEventsHandler),
     (rf"/containers/{_ID}/stats", containers.StatsHandler),
     (rf"/containers/{_ID}/stop", containers.StopHandler),
     (r"/doctor", doctor.DoctorHandler),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 from jupyter_server.auth.decorator import authorized
 from tornado import web
+from tornado.iostream import StreamClosedError
 
-from ..models import StopContainer
+from ...errors import ContainersError
+from ...runtime.base import ContainerState, LogPage
+from ..messages import STILL_HERE, message
+from ..models import Output, StopContainer
 from .base import Handler
+from .stream import HEARTBEAT, EventStream
 
-__all__ = ["ContainerHandler", "ContainersHandler", "LogHandler", "StatsHandler", "StopHandler"]
+__all__ = ["ContainerHandler", "ContainersHandler", "LogEventsHandler", "LogHandler", "StatsHandler", "StopHandler"]
 
 
 class ContainersHandler(Handler):
@@ -42,6 +48,42 @@ class LogHandler(Handler):
     async def get(self, reference: str) -> None:
         log = await self.call(lambda environments: environments.container(reference).logs())
         self.finish(log.encode(errors="replace"), set_content_type="text/plain; charset=utf-8")
+
+
+class LogEventsHandler(EventStream):
+    """A container's output as it comes: ``output`` events, and last an ``end`` with its state, null where it has gone.
+
+    Each has its position as its id. A client that reconnects with ``Last-Event-ID`` goes on where it was.
+    """
+
+    @web.authenticated
+    @authorized
+    async def get(self, reference: str) -> None:
+        position = self.request.headers.get("Last-Event-ID", "")
+        container = await self.call(lambda environments: environments.container(reference))
+        page: LogPage | None = await self.call(lambda _: container.read_log(position))
+        logs = self.service.logs
+        try:
+            await self.begin()
+            try:
+                while page is None or not page.ended:
+                    if page is not None and page.data:
+                        position = page.position
+                        text = Output(text=page.data.decode(errors="replace"))
+                        self.write(message("output", msgspec.json.encode(text), position=position))
+                    await self.flush()
+                    page = await logs.next_page(container.id, position, timeout=HEARTBEAT, gone=self.gone)
+                    if self.gone.is_set() or logs.closed.is_set():
+                        return
+                    if page is None:
+                        self.write(STILL_HERE)
+                state: ContainerState | None = await self.service.call(container.state)
+            except ContainersError:
+                state = None  # removed while it was followed
+            self.write(message("end", msgspec.json.encode(state), position=position))
+            self.end()
+        except StreamClosedError:
+            return
 
 
 class StatsHandler(Handler):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import threading
 
 import pytest
@@ -50,6 +52,40 @@ async def test_grace_out_of_bounds(api, box, grace):
     status, refused, _ = await api("containers", "box", "stop", method="POST", body={"grace": grace})
     assert (status, refused["problems"][0]["key"]) == (400, "grace")
     assert box.state().status == "running"
+
+
+async def test_log_as_it_comes(api, box, jp_fetch):
+    """From the start, then what is added, until the end; and from a position on."""
+    came = []
+    fetch = jp_fetch("jupyter-containers", "api", "containers", "box", "log", "events", streaming_callback=came.append)
+    task = asyncio.ensure_future(fetch)
+    while not came:
+        await asyncio.sleep(0.01)
+    box.output += "data: no event\n\nmore"
+    box.finish(3)
+    await task
+    events = b"".join(came)
+    assert json.loads(_data(events, "output")[0]) == {"text": "a\x1b[31mred\n"}
+    assert "".join(json.loads(data)["text"] for data in _data(events, "output")) == box.output
+    assert json.loads(_data(events, "end")[0])["exit_code"] == 3
+    position = re.findall(rb"^id: (.*)$", events, re.MULTILINE)[0].decode()
+    _, rest, _ = await api("containers", "box", "log", "events", headers={"Last-Event-ID": position})
+    assert json.loads(_data(rest, "output")[0]) == {"text": "data: no event\n\nmore"}
+
+
+async def test_log_of_a_container_that_goes(api, box, jp_fetch):
+    came = []
+    fetch = jp_fetch("jupyter-containers", "api", "containers", "box", "log", "events", streaming_callback=came.append)
+    task = asyncio.ensure_future(fetch)
+    while not came:
+        await asyncio.sleep(0.01)
+    box.remove(force=True)
+    await task
+    assert _data(b"".join(came), "end") == [b"null"]
+
+
+def _data(events, kind):
+    return re.findall(rf"^event: {kind}\ndata: (.*)$".encode(), events, re.MULTILINE)
 
 
 async def test_slow_stops_do_not_hold_up_lists(api, runtime, monkeypatch):

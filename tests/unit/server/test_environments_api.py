@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -62,6 +63,22 @@ async def test_image_in_use_is_not_removed(api, spec, runtime, paths):
     _, shown, _ = await api("environments", "demo")
     assert (shown["containers"], shown["state"]) == (1, "broken")
     assert (await api("environments", "demo", method="DELETE"))[0] == 204
+
+
+async def test_specs_of_the_root_folder_are_offered(api, spec, builder, extension, jp_root_dir):
+    """As the launcher offers them: not built, and built by their name."""
+    extension.service.environments.directory.root = jp_root_dir
+    (offered,) = (await api("environments"))[1]
+    assert (offered["name"], offered["known"], offered["state"]) == ("demo", False, "not built")
+    assert offered["spec_file"] == str(spec)
+    assert (await api("environments", "demo"))[1] == offered
+    assert (await api("environments", "demo", "spec"))[0] == 200
+    builder.go.set()
+    _, build, _ = await api("builds", method="POST", body={"environment": "demo"})
+    while (await api("builds", build["id"]))[1]["state"] != "done":
+        await asyncio.sleep(0.01)
+    (known,) = (await api("environments"))[1]
+    assert known["known"]
 
 
 @pytest.mark.parametrize("name", ["nothing", "..", "%2e%2e%2fetc", "a%2Fb"])

@@ -16,6 +16,7 @@ import yaml
 from jupyter_containers.build.monitor import Event
 from jupyter_containers.errors import Problem
 from jupyter_containers.lock.compare import LockedPackage, Moved
+from jupyter_containers.lock.counting import PackageCounts
 from jupyter_containers.runtime.base import ContainerConfig, ContainerState, LimitReport, Stats
 from jupyter_containers.sandbox.probe import Finding
 from jupyter_containers.server import models
@@ -26,7 +27,7 @@ from jupyter_containers.server.watch import Usage
 from jupyter_containers.spec.draft import Draft
 from jupyter_containers.spec.edit import Edit
 from jupyter_containers.specs import CheckedText, LockChanges, SpecText
-from jupyter_containers.views import BuildView, EnvironmentView, ImageView, LayerView
+from jupyter_containers.views import BuildView, EnvironmentView, ImageView, LayerView, StoreSize
 
 DOCUMENT = yaml.safe_load((Path(models.__file__).parent / "openapi.yaml").read_text())
 
@@ -41,7 +42,8 @@ TYPES = (
     models.Version, models.CreateEnvironment, models.StartBuild, models.StopContainer, models.ErrorReply,
     EnvironmentView, BuildView, Event, ImageView, LayerView, ContainerState, LimitReport, Stats, Finding, Problem,
     Change, Usage, models.WriteSpec, models.CheckSpec, models.DraftSpec, models.EditSpec, models.EditedSpec, Edit,
-    SpecText, CheckedText, LockChanges, LockedPackage, Moved, Draft,
+    SpecText, CheckedText, LockChanges, LockedPackage, Moved, Draft, models.Output,
+    StoreSize, PackageCounts,
 )  # fmt: skip
 
 
@@ -185,6 +187,8 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     await ask("getContainerLog", "containers/one/log")
     await ask("getContainerStats", "containers/one/stats")
     await ask("stopContainer", "containers/one/stop", method="POST")
+    await ask("followContainer", "containers/one/log/events")
+    await ask("followContainer", "containers/none/log/events")
     await ask("stopContainer", "containers/two/stop", method="POST", body={"grace": -1})
     await ask("deleteContainer", "containers/two", method="DELETE")
     await ask("deleteContainer", "containers/one", method="DELETE")
