@@ -13,10 +13,10 @@ export interface ISpan {
 const COLOURS = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'];
 
 // ECMA-48: CSI … final byte; OSC, DCS, PM, APC and SOS … until ST or BEL; two-character escapes.
-// eslint-disable-next-line no-control-regex
+
 const ESCAPES = /\x1b\[([0-?]*)[ -/]*([@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?/g;
 // What is left of control, and the characters that turn the direction of writing (they could make a line lie).
-// eslint-disable-next-line no-control-regex
+
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
 
 /** The spans of *line*. What was written over after a carriage return is gone, as it is on a terminal. */

@@ -3,6 +3,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import type * as rest from './rest';
+import type { ISchema } from './schema';
 import { backoff, EventParser, ISentEvent } from './sse';
 
 /** Milliseconds of silence after which a stream is taken for dead. The server breaks its silence every 15 s. */
@@ -35,13 +36,16 @@ export interface IFollowOptions {
   lastEventId?: string;
 }
 
+/** What a spec is drafted from: paths are relative to the server's root folder. */
+export type DraftSource = Partial<Record<'notebook' | 'folder' | 'file' | 'image' | 'name', string>>;
+
 type Query = { [name: string]: string };
 
 export class Api {
   constructor(private readonly _settings: ServerConnection.ISettings) {}
 
   version = (): Promise<rest.IVersion> => this._get('version');
-  schema = (): Promise<{ [key: string]: unknown }> => this._get('schema');
+  schema = (): Promise<ISchema> => this._get('schema');
   diagnosis = (archives: boolean): Promise<rest.IDiagnosis> =>
     this._get('doctor', archives ? { archives: 'true' } : {});
 
@@ -60,13 +64,10 @@ export class Api {
   archiveUrl = (name: string): string => this._url(of('environments', name, 'archive'));
   checkSpec = (text: string, folder?: string): Promise<rest.ISpecCheck> =>
     this._send('POST', 'specs/check', folder === undefined ? { text } : { text, folder });
-  editSpec = (
-    text: string,
-    values: { [key: string]: unknown }
-  ): Promise<rest.ISpecCheck & { text: string }> => this._send('POST', 'specs/edit', { text, values });
-  draftSpec = (
-    from: Partial<Record<'notebook' | 'folder' | 'file' | 'image' | 'name', string>>
-  ): Promise<rest.ISpecDraft> => this._send('POST', 'specs/draft', from);
+  editSpec = (text: string, changes: rest.ISpecEdit[]): Promise<{ text: string }> =>
+    this._send('POST', 'specs/edit', { text, changes });
+  draftSpec = (from: DraftSource): Promise<rest.ISpecDraft> => this._send('POST', 'specs/draft', from);
+  packageVersions = (name: string): Promise<rest.IPackageVersions> => this._get(of('packages', name));
   searchPackages = (query: string): Promise<rest.IPackageSearch> => this._get('packages', { query });
 
   // Builds

@@ -9,6 +9,7 @@ import { notificationsPlugin } from './plugins/notifications';
 import { panelPlugin } from './plugins/panel';
 import { pickerPlugin } from './plugins/picker';
 import { runningPlugin } from './plugins/running';
+import { specsPlugin } from './plugins/specs';
 import { statusPlugin } from './plugins/statusbar';
 
 export * from './tokens';
@@ -17,6 +18,7 @@ export default [
   modelPlugin,
   panelPlugin,
   environmentsPlugin,
+  specsPlugin,
   runningPlugin,
   imagesPlugin,
   logsPlugin,

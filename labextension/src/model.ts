@@ -111,7 +111,7 @@ export class ContainersModel implements IContainersModel, IDisposable {
     } else if (type === 'change') {
       const change = JSON.parse(data) as rest.FeedChange;
       if (change.kind in this._things) {
-        this._set(change.kind, change.key, change.item as never);
+        this._set(change.kind, change.key, change.item);
       }
     } else if (type === 'stats') {
       const { items } = JSON.parse(data) as { items: rest.ISample[] };

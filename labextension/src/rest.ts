@@ -162,27 +162,48 @@ export interface IJob {
 export interface ISpecFile {
   path: string;
   text: string;
+  /** Changes with the text. */
   version: string;
   editable: boolean;
+  /** Why it is not editable. */
+  reason: string;
 }
 
 export interface ISpecCheck {
   problems: IProblem[];
-  spec: { [key: string]: unknown } | null;
+  /** The document as written; null where it can't be parsed. */
+  document: SpecDocument | null;
+}
+
+/** A `jupyter-container.toml` as a TOML parser has it. */
+export type SpecDocument = { [key: string]: SpecValue };
+export type SpecValue = string | number | boolean | SpecValue[] | { [key: string]: SpecValue };
+
+/** A value of the document that is to be another; null: it is to go. */
+export interface ISpecEdit {
+  key: string[];
+  value: SpecValue | null;
 }
 
 export interface ISpecDraft {
   text: string;
+  /** Absolute: where the file would be written. */
   folder: string;
   found: string[];
   notes: string[];
 }
 
-/** How the lock of an environment differs from what is in its image. */
+export interface ILockedPackage {
+  kind: string;
+  name: string;
+  version: string;
+}
+
+/** What has changed in the lock of an environment since its image was built. */
 export interface ILockDiff {
-  added: string[];
-  removed: string[];
-  changed: { name: string; before: string; after: string }[];
+  added: ILockedPackage[];
+  removed: ILockedPackage[];
+  changed: { kind: string; name: string; before: string; after: string }[];
   reasons: string[];
 }
 
@@ -191,6 +212,13 @@ export interface IPackage {
   version: string;
   summary: string;
   requires_python: string;
+}
+
+export interface IPackageVersions {
+  name: string;
+  /** Newest first. */
+  versions: string[];
+  summary: string;
 }
 
 export interface IPackageSearch {

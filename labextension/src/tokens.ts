@@ -32,6 +32,8 @@ export namespace CommandIDs {
   export const rebuild = `${NAMESPACE}:rebuild`;
   export const cancelBuild = `${NAMESPACE}:cancel-build`;
   export const editSpec = `${NAMESPACE}:edit-spec`;
+  export const saveSpec = `${NAMESPACE}:save-spec`;
+  export const buildSpec = `${NAMESPACE}:build-spec`;
   export const showLockDiff = `${NAMESPACE}:show-lock-diff`;
   export const saveEnvironment = `${NAMESPACE}:save-environment`;
   export const pushEnvironment = `${NAMESPACE}:push-environment`;

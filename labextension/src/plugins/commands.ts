@@ -17,6 +17,11 @@ export function addCommands(
   }
 }
 
+/** An argument that is text, else ''. */
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
 /** A label that is short where the thing is given (in its row, in its menu), and long in the palette. */
 export function labelled(
   argument: string,

@@ -44,13 +44,16 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
     const asker: IAsker = { model, trans };
     const { api } = model;
 
-    const startNotebook = async (name: string, cwd?: string) => {
+    const startNotebook = async (name: string, cwd?: string): Promise<unknown> => {
       const kernelName = kernelspecName(name);
       if (!serviceManager.kernelspecs.specs?.kernelspecs[kernelName]) {
         await serviceManager.kernelspecs.refreshSpecs();
       }
       builds.expect(kernelName);
-      return commands.execute('notebook:create-new', { kernelName, cwd: cwd ?? browser?.model.path ?? '' });
+      return (await commands.execute('notebook:create-new', {
+        kernelName,
+        cwd: cwd ?? browser?.model.path ?? ''
+      })) as unknown;
     };
 
     const build = async (name: string, options: { upgrade?: boolean; no_cache?: boolean }) => {

@@ -8,6 +8,7 @@ import { findByKernel, sorted, stateLabel, summary, titleOf } from '../environme
 import { containerIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { CommandIDs, IContainers, kernelspecName, NAMESPACE } from '../tokens';
+import { textOf } from './commands';
 
 /** Cards in the launcher: one for each environment, with its state, and one to make a new one. */
 export const launcherPlugin: JupyterFrontEndPlugin<void> = {
@@ -25,12 +26,12 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
     const { commands, serviceManager } = app;
     const words = translator ?? nullTranslator;
     const trans = words.load('jupyter_containers');
-    const itemOf = (name: unknown) => model.environments.get(String(name));
+    const itemOf = (name: unknown) => model.environments.get(textOf(name));
 
     commands.addCommand(OPEN, {
       label: args => {
         const item = itemOf(args.environment);
-        return item ? `${titleOf(item)} (${stateLabel(item.state, trans)})` : String(args.environment);
+        return item ? `${titleOf(item)} (${stateLabel(item.state, trans)})` : textOf(args.environment);
       },
       caption: args => {
         const item = itemOf(args.environment);
@@ -94,7 +95,7 @@ function hideCards(launcher: ILauncher, isReplaced: (kernelName: string) => bool
   if (items) {
     model.items = () =>
       [...items()]
-        .filter(item => item.command !== 'notebook:create-new' || !isReplaced(String(item.args?.kernelName)))
+        .filter(item => item.command !== 'notebook:create-new' || !isReplaced(textOf(item.args?.kernelName)))
         [Symbol.iterator]();
   }
 }

@@ -22,7 +22,7 @@ import type { IBuild } from '../rest';
 import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
 import { logOf, LogView } from '../widgets/log';
 import type { IStep } from '../widgets/messages';
-import { addCommands, labelled } from './commands';
+import { addCommands, labelled, textOf } from './commands';
 
 /** Tabs with the logs of builds and of containers. */
 export const logsPlugin: JupyterFrontEndPlugin<void> = {
@@ -198,8 +198,8 @@ export const logsPlugin: JupyterFrontEndPlugin<void> = {
       label: trans.__('Open a Log'),
       isVisible: () => false,
       execute: args => {
-        const tab = open({ kind: args.kind as LogSubject['kind'], id: String(args.id) }, '', {});
-        tab.title.label = String(args.label);
+        const tab = open({ kind: args.kind as LogSubject['kind'], id: textOf(args.id) }, '', {});
+        tab.title.label = textOf(args.label);
         return tab;
       }
     });

@@ -6,6 +6,7 @@ import { Signal } from '@lumino/signaling';
 
 import { containerIcon } from '../icons';
 import type { IContainersModel } from '../model';
+import { attempt } from '../notices';
 import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
 import { ContainersPanel } from '../widgets/panel';
 import { addCommands } from './commands';
@@ -32,7 +33,8 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       commands,
       sessions: serviceManager.sessions,
       translator: words,
-      checks
+      checks,
+      onDrop: archive => void attempt(trans, () => model.api.load(archive))
     });
     addCommands(commands, palette, trans, {
       [CommandIDs.showPanel]: {

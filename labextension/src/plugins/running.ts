@@ -45,7 +45,7 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
         execute: async args => {
           const item = await pickContainer(asker, args);
           const session = item && sessionOf(item);
-          return session && commands.execute('docmanager:open', { path: session.path });
+          return session && (commands.execute('docmanager:open', { path: session.path }) as Promise<unknown>);
         }
       },
       [CommandIDs.restartContainer]: {
@@ -108,7 +108,7 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
         execute: async args => {
           const item = await pickContainer(asker, args);
           const terminal = item && (await attempt(trans, () => api.openTerminal(item.id)));
-          return terminal && commands.execute('terminal:open', { name: terminal.name });
+          return terminal && (commands.execute('terminal:open', { name: terminal.name }) as Promise<unknown>);
         }
       },
       [CommandIDs.commitContainer]: {

@@ -32,7 +32,7 @@ export class LogView extends Panel implements ILogSink {
     this.addWidget(this._head);
     this.addWidget(this.lines);
     this._follower = new LogFollower(model.api, subject, this, trans);
-    model.changed.connect(this._onChanged, this);
+    model.changed.connect(this._onChanged);
   }
 
   readonly lines: LogLines;
@@ -43,7 +43,7 @@ export class LogView extends Panel implements ILogSink {
 
   dispose(): void {
     if (!this.isDisposed) {
-      this._options.model.changed.disconnect(this._onChanged, this);
+      this._options.model.changed.disconnect(this._onChanged);
       this._follower.dispose();
       super.dispose();
     }
@@ -94,9 +94,7 @@ export class LogView extends Panel implements ILogSink {
     this._follower.suspend();
   }
 
-  private _onChanged(): void {
-    this._head.update();
-  }
+  private readonly _onChanged = () => this._head.update();
 
   private _renderHead(): React.JSX.Element {
     const { model, subject, stepsAfter, trans } = this._options;

@@ -76,17 +76,20 @@ export class LogLines extends Widget {
     }
   }
 
-  protected onAfterAttach(_: Message): void {
+  protected onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
     this.node.addEventListener('scroll', this);
     this.node.addEventListener('keydown', this);
   }
 
-  protected onBeforeDetach(_: Message): void {
+  protected onBeforeDetach(msg: Message): void {
+    super.onBeforeDetach(msg);
     this.node.removeEventListener('scroll', this);
     this.node.removeEventListener('keydown', this);
   }
 
-  protected onAfterShow(_: Message): void {
+  protected onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
     this._stayAtEnd();
   }
 

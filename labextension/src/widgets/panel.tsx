@@ -3,6 +3,7 @@ import { ITranslator } from '@jupyterlab/translation';
 import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';
 import type { Session } from '@jupyterlab/services';
 import { CommandRegistry } from '@lumino/commands';
+import { Message } from '@lumino/messaging';
 import { ISignal } from '@lumino/signaling';
 import { AccordionPanel } from '@lumino/widgets';
 import React from 'react';
@@ -23,11 +24,15 @@ export interface IPanelOptions {
   translator: ITranslator;
   /** Emitted when the host is to be checked again. */
   checks: ISignal<unknown, void>;
+  /** An archive of images was dropped. */
+  onDrop: (archive: File) => void;
 }
+
+const DROPS = ['dragover', 'dragleave', 'drop'];
 
 export class ContainersPanel extends SidePanel {
   constructor(options: IPanelOptions) {
-    const { checks, commands, model, sessions, translator } = options;
+    const { checks, commands, model, onDrop, sessions, translator } = options;
     super({ translator });
     const trans = translator.load('jupyter_containers');
     this.id = NAMESPACE;
@@ -37,6 +42,7 @@ export class ContainersPanel extends SidePanel {
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Containers'));
 
+    this._onDrop = onDrop;
     const common: ISectionProps = { model, commands, trans };
     this.header.addWidget(ReactWidget.create(<ConnectionMessage {...common} />));
     const sections: [SectionName, string, string[], React.FunctionComponent<ISectionProps>][] = [
@@ -53,6 +59,31 @@ export class ContainersPanel extends SidePanel {
     for (const [name, label, tools, content] of sections) {
       this.addWidget(new Section({ ...common, id: `${NAMESPACE}-${name}`, label, tools, content }));
     }
+    (this.content as AccordionPanel).setRelativeSizes([3, 2, 2, 2]);
+  }
+
+  /** Take in archives that are dropped anywhere on the panel. */
+  handleEvent(event: Event): void {
+    const { dataTransfer } = event as DragEvent;
+    if (!dataTransfer?.types.includes('Files')) {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+    this.toggleClass('jp-mod-dropTarget', event.type === 'dragover');
+    if (event.type === 'drop') {
+      [...dataTransfer.files].forEach(this._onDrop);
+    }
+  }
+
+  protected onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    DROPS.forEach(type => this.node.addEventListener(type, this));
+  }
+
+  protected onBeforeDetach(msg: Message): void {
+    DROPS.forEach(type => this.node.removeEventListener(type, this));
+    super.onBeforeDetach(msg);
   }
 
   /** Unfold a section, and go to the row of this key. */
@@ -62,6 +93,8 @@ export class ContainersPanel extends SidePanel {
     const row = this.widgets[index].node.querySelector(`li[data-key="${CSS.escape(key)}"]`);
     row?.querySelector('button')?.focus();
   }
+
+  private readonly _onDrop: (archive: File) => void;
 }
 
 type SectionName = 'environments' | 'running' | 'images' | 'host';

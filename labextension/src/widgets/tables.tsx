@@ -33,13 +33,18 @@ export function LockDiff(props: { diff: ILockDiff; trans: TranslationBundle }): 
           </thead>
           <tbody>
             {diff.changed.map(item => (
-              <Change key={item.name} name={item.name} before={item.before} after={item.after} />
+              <Change
+                key={`=${item.kind}${item.name}`}
+                name={item.name}
+                before={item.before}
+                after={item.after}
+              />
             ))}
-            {diff.added.map(name => (
-              <Change key={`+${name}`} name={name} before="—" after={trans.__('added')} />
+            {diff.added.map(item => (
+              <Change key={`+${item.kind}${item.name}`} name={item.name} before="—" after={item.version} />
             ))}
-            {diff.removed.map(name => (
-              <Change key={`-${name}`} name={name} before={trans.__('removed')} after="—" />
+            {diff.removed.map(item => (
+              <Change key={`-${item.kind}${item.name}`} name={item.name} before={item.version} after="—" />
             ))}
           </tbody>
         </table>
