@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,6 +77,8 @@ class PinRecord(_Record, frozen=True, kw_only=True):
 
     owner: str
     image: str
+    reference: str = ""
+    """A user's pin of a name: kept is the image that it stands for, whichever that is by now."""
 
 
 class StepRecord(_Record, frozen=True, kw_only=True):
@@ -93,13 +97,38 @@ def read_record(path: Path, kind: type[_T]) -> _T | None:
     A damaged record is one that is not there: what it described is fetched or built again, and
     :func:`.check.verify` tells of it.
     """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return _read(str(path), _decoder(kind))
 
 
 def list_records(folder: Path, kind: type[_T]) -> list[tuple[Path, _T]]:
     """All whole records in *folder*, by file name."""
-    found = ((path, read_record(path, kind)) for path in sorted(folder.glob("[!.]*.json")))
-    return [(path, record) for path, record in found if record is not None]
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith("."))
+    except FileNotFoundError:
+        return []
+    decoder, text = _decoder(kind), str(folder)
+    found = ((name, _read(f"{text}/{name}", decoder)) for name in names)
+    return [(folder / name, record) for name, record in found if record is not None]
+
+
+@functools.cache
+def _decoder(kind: type[_T]) -> msgspec.json.Decoder[_T]:
+    return msgspec.json.Decoder(kind)
+
+
+def _read(path: str, decoder: msgspec.json.Decoder[_T]) -> _T | None:
+    # Plain system calls: every start of a container reads the record of each name that the store has.
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        data = b""
+        while piece := os.read(handle, 1 << 16):
+            data += piece
+    finally:
+        os.close(handle)
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

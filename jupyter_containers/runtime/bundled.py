@@ -49,7 +49,8 @@ class BundledRuntime:
             folder = Path(text)
             if ".." in folder.parts or folder == self.paths.runtime or not folder.is_relative_to(self.paths.runtime):
                 raise InputError(f"scratch folder {text} is not below {self.paths.runtime}")
-        image = self.store.image(config.image)
+        image = self.store.image(config.image, named=False)
+        self.store.mark_used(image.digest)
         made = create_folder(self.paths.containers, msgspec.structs.replace(config, image=image.digest))
         container = BundledContainer(made, self.paths, self.store, image)
         if is_lasting(config.remove, config.kind):

@@ -98,6 +98,8 @@ class Keeper:
         """Take over a container that has just been started. Raises :class:`OSError` where descriptors run out."""
         for pid in (charge.process.pid, charge.process.child_pid):
             # Both processes: the outer one may end a moment before the container's last processes do.
+            if not pid:
+                continue  # it was killed before it had a second one
             try:
                 charge.waits.add(os.pidfd_open(pid))
             except ProcessLookupError:

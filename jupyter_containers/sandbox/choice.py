@@ -53,7 +53,12 @@ def find_bwrap() -> Bwrap:
 def expect_bwrap() -> Bwrap | None:
     """The bundled bwrap, untried, where nothing that is known stands in its way: trying it costs as much as a start,
     and a start tries it as well. None: :func:`find_bwrap` has to be asked, or has been."""
-    if find_bwrap.cache_info().currsize or _obstacle(Path("/")):
+    return None if find_bwrap.cache_info().currsize else _bundled()
+
+
+@functools.cache
+def _bundled() -> Bwrap | None:
+    if _obstacle(Path("/")):
         return None
     origin, path = next(iter(_candidates()), ("system", Path()))
     return Bwrap(path, "", "bundled", "not tried by itself") if origin == "bundled" else None

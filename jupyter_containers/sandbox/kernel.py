@@ -14,7 +14,9 @@ from .sources import open_linkless
 
 __all__ = [
     "NAMESPACES",
+    "adopt_orphans",
     "bind_clone",
+    "bring_loopback_up",
     "drop_capabilities",
     "forbid_new_privileges",
     "fork_sibling",
@@ -23,8 +25,10 @@ __all__ = [
     "join_namespace",
     "mount",
     "move_mount",
+    "own_files",
     "owning_user_namespace",
     "pivot_root",
+    "set_hostname",
     "set_mount_attributes",
     "set_parent_death_signal",
     "unmount",
@@ -42,7 +46,10 @@ NAMESPACES = {
 }
 """CLONE_NEW* by the name in /proc/PID/ns."""
 
-MS = {"nosuid": 2, "nodev": 4, "noexec": 8, "rec": 1 << 14, "private": 1 << 18}
+MS = {
+    "rdonly": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "remount": 1 << 5, "bind": 1 << 12, "rec": 1 << 14,
+    "private": 1 << 18,
+}  # fmt: skip
 MOUNT_ATTR = {"rdonly": 0x1, "nosuid": 0x2, "nodev": 0x4, "idmap": 0x00100000}
 
 _AT_FDCWD = -100
@@ -55,11 +62,12 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_CLONE3, _SYS_MOUNT_SETATTR = 428, 429, 435, 442
 
 _MNT_DETACH = 2
+_AF_UNIX, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 1, 2, 0x8914, 1
 
 _CLONE_PARENT, _CLONE_INTO_CGROUP = 0x8000, 0x200000000
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
-_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _NS_GET_USERNS = 0xB701
@@ -102,6 +110,16 @@ def fork_sibling(*, cgroup: int = -1) -> int:
 
 def join_namespace(fd: int, name: str) -> None:
     _checked(_libc.setns(fd, NAMESPACES[name]), f"setns {name}")
+
+
+def bring_loopback_up() -> None:
+    """netdevice(7): with it come its addresses, 127.0.0.1/8 and ::1."""
+    fd = _checked(_libc.socket(_AF_UNIX, _SOCK_DGRAM | os.O_CLOEXEC, 0), "socket")
+    try:
+        request = struct.pack("16sh22x", b"lo", _IFF_UP)  # struct ifreq
+        _checked(_libc.ioctl(fd, ctypes.c_ulong(_SIOCSIFFLAGS), request), "SIOCSIFFLAGS")
+    finally:
+        os.close(fd)
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
@@ -172,6 +190,21 @@ def set_parent_death_signal(number: int) -> None:
 
 def hide_from_tracers() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def own_files() -> None:
+    """After a change of uid: let what /proc has of this process be this process's again (proc_pid(5))."""
+    _prctl(_PR_SET_DUMPABLE, 1)
+
+
+def adopt_orphans() -> None:
+    """Be the parent of what descendants leave behind (PR_SET_CHILD_SUBREAPER)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_hostname(name: str) -> None:
+    data = os.fsencode(name)
+    _checked(_libc.sethostname(data, ctypes.c_size_t(len(data))), "sethostname")
 
 
 def forbid_new_privileges() -> None:

@@ -24,9 +24,9 @@ from .spaces import user_namespace
 
 TYPE_CHECKING = False  # typing is a slow import here
 if TYPE_CHECKING:
-    from .orders import Orders
+    from .orders import MountOrders, Orders
 
-__all__ = ["Maps", "carry_out", "join_stage", "main", "make_maps", "mount_stage", "read"]
+__all__ = ["Maps", "become", "carry_out", "fill_stage", "main", "make_maps", "make_network", "mount_stage", "read"]
 
 Maps = dict[tuple[int, int], int]
 """User namespaces, as descriptors, by the (uid, gid) on disk that they map to the unprivileged id."""
@@ -44,12 +44,15 @@ def read(handle: int) -> Orders:
     return orders
 
 
-def carry_out(orders: Orders, maps: Maps, stage: int = -1) -> None:
+def carry_out(orders: Orders, maps: Maps, stage: int = -1, *, network: bool = False) -> None:
     """Carry out the orders in this process; never returns.
 
-    *maps*: those that are there already. *stage*: a mount namespace with an empty stage, :func:`mount_stage`.
+    Made ahead: *maps*; *stage*: a mount namespace with an empty stage, :func:`mount_stage`; *network*: this process
+    is in a network namespace that :func:`make_network` has made.
     """
     try:
+        if orders["network"] and not network:
+            make_network()
         _launch(orders, maps, stage)
     except Failure as failure:
         _report(orders["status"], str(failure), failure.hint)
@@ -69,8 +72,8 @@ def _launch(orders: Orders, maps: Maps, stage: int) -> None:
         resource.setrlimit(which, (value, value))
     if orders["identity"] is not None:
         make_maps(orders, maps)
-        _fill_stage(orders, maps, stage)
-        _become(orders["identity"])
+        fill_stage(orders, maps, stage, program=orders["argv"][0])
+        become(orders["identity"])
     # bwrap asks for the same, but its parent may be gone by then, and a change of uid clears what was asked.
     kernel.set_parent_death_signal(kernel.SIGKILL if orders["parent"] else 0)
     if orders["parent"] and os.getppid() != orders["parent"]:
@@ -79,7 +82,7 @@ def _launch(orders: Orders, maps: Maps, stage: int) -> None:
     os.execv(orders["argv"][0], orders["argv"])  # noqa: S606
 
 
-def make_maps(orders: Orders, maps: Maps) -> None:
+def make_maps(orders: Orders | MountOrders, maps: Maps) -> None:
     """The user namespaces that the orders need and *maps* has not yet. Raises Failure and OSError."""
     identity = orders["identity"]
     if identity is None:
@@ -89,12 +92,23 @@ def make_maps(orders: Orders, maps: Maps) -> None:
             maps[shift] = user_namespace(*shift, identity)
 
 
+def make_network() -> None:
+    """A network namespace for this process, with only a loopback in it. Root makes it, and not bwrap, since it takes
+    as long as all that bwrap does if another has just ended; nobody in a sandbox has rights over it."""
+    kernel.unshare("net")
+    kernel.bring_loopback_up()
+
+
 def mount_stage(place: str) -> None:
     """In a mount namespace of this process: an empty folder at *place*."""
     kernel.mount("stage", place, "tmpfs", kernel.MS["nosuid"] | kernel.MS["nodev"], "mode=0755,size=1m")
 
 
-def _fill_stage(orders: Orders, maps: Maps, stage: int) -> None:
+def fill_stage(orders: Orders | MountOrders, maps: Maps, stage: int = -1, *, program: str = "") -> None:
+    """Mount the clones that the orders name, in a mount namespace of this process. Raises Failure and OSError.
+
+    *stage*: one with an empty stage; used where the file *program* is the same one there.
+    """
     ready: list[tuple[int, str, bool]] = []
     # All sources are cloned before the stage may hide one of them.
     for source, target, shift, recursive, folder, resolved in orders["clones"]:
@@ -105,7 +119,7 @@ def _fill_stage(orders: Orders, maps: Maps, stage: int) -> None:
         if shift is not None:
             _shift(fd, source, maps[shift], recursive)
         ready.append((fd, target, folder))
-    if stage < 0 or not join_stage(stage, orders["argv"][0], orders["stage"]):
+    if stage < 0 or not join_stage(stage, program, orders["stage"]):
         kernel.unshare("mnt")
         kernel.mount("none", "/", None, kernel.MS["private"] | kernel.MS["rec"])
         mount_stage(orders["stage"])
@@ -150,7 +164,8 @@ def _shift(fd: int, source: str, namespace: int, recursive: bool) -> None:
         raise
 
 
-def _become(identity: int) -> None:
+def become(identity: int) -> None:
+    """Be the unprivileged id for good."""
     os.chdir("/")
     os.setgroups([])
     os.setresgid(identity, identity, identity)

@@ -151,6 +151,8 @@ class Process:
                 self.kill()
                 raise HostError(f"the sandbox was not set up within {_PATIENCE:.0f} s", hint="look at the host's load")
             time.sleep(_STEP)
+        if not self.child_pid:
+            self._learn_child()  # it has ended before it was looked at
         self.check()
 
     def _learn_child(self) -> int:

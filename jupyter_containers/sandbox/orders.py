@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from .idmap import Clone
 
-__all__ = ["Orders", "command", "pack", "service"]
+__all__ = ["MountOrders", "Orders", "command", "pack", "pack_mounts", "service"]
 
 _CODE = "import sys; sys.path.append(sys.argv[1]); from jupyter_containers.sandbox.{} import {}; {}"
 
@@ -22,6 +22,8 @@ class Orders(TypedDict):
     """The numbers that the descriptors sent with these orders get. This and the next for :mod:`.service` only."""
     open_files: tuple[int, int]
     """The owner's RLIMIT_NOFILE, soft and hard."""
+    network: bool
+    """Whether it gets a network namespace of its own, with only a loopback in it."""
     groups: list[str]
     rlimits: list[tuple[int, int]]
     identity: int | None
@@ -32,12 +34,22 @@ class Orders(TypedDict):
     status: int
 
 
+class MountOrders(TypedDict):
+    """What detached mounts are to be made (:mod:`.fork.mounter`), and first the stage that they are made from."""
+
+    sources: list[tuple[object, ...]]
+    identity: int | None
+    stage: str
+    clones: list[tuple[str, str, tuple[int, int] | None, bool, bool, bool]]
+
+
 def pack(
     argv: Sequence[str],
     *,
     status: int,
     fds: Sequence[int] = (),
     open_files: tuple[int, int] = (0, 0),
+    network: bool = False,
     groups: Sequence[str] = (),
     rlimits: Sequence[tuple[int, int]] = (),
     identity: int | None = None,
@@ -49,16 +61,31 @@ def pack(
     orders: Orders = {
         "fds": list(fds),
         "open_files": open_files,
+        "network": network,
         "argv": list(argv),
         "status": status,
         "groups": list(groups),
         "rlimits": list(rlimits),
         "identity": identity,
         "stage": stage,
-        "clones": [(c.source, c.target, c.shift, c.recursive, c.folder, c.resolved) for c in clones],
+        "clones": _plain(clones),
         "parent": parent,
     }
     return marshal.dumps(orders)  # type: ignore[arg-type]  # a TypedDict is a dict
+
+
+def pack_mounts(
+    sources: Sequence[tuple[object, ...]], *, identity: int | None, stage: str, clones: Sequence[Clone]
+) -> bytes:
+    """Orders for the mounts of a fork, as bytes."""
+    orders: MountOrders = {
+        "sources": list(sources), "identity": identity, "stage": stage, "clones": _plain(clones),
+    }  # fmt: skip
+    return marshal.dumps(orders)  # type: ignore[arg-type]
+
+
+def _plain(clones: Sequence[Clone]) -> list[tuple[str, str, tuple[int, int] | None, bool, bool, bool]]:
+    return [(c.source, c.target, c.shift, c.recursive, c.folder, c.resolved) for c in clones]
 
 
 def command(orders: int) -> list[str]:

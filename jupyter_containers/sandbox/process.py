@@ -119,7 +119,9 @@ def _start(
             files,
             sources,
         )
-        given = options(sandbox, fds=fds, host=this_host())
+        # The launcher makes the network namespace, bwrap's processes are in it from the start.
+        within = sandbox._replace(network="full") if as_root else sandbox
+        given = options(within, fds=fds, host=this_host())
         args = memory_file(stack, "args", b"\0".join(map(os.fsencode, given)) + b"\0")
         argv = [program, "--args", str(args), "--", *command]
         inherited = [*pass_fds, args, *fds.all()]
@@ -136,6 +138,7 @@ def _start(
                     fds=[0, 1, 2, *sent],
                     open_files=open_files(),
                     status=status_fd,
+                    network=as_root and sandbox.network == "none",
                     groups=[str(path) for path in joins],
                     rlimits=limits,
                     identity=idmap.UNPRIVILEGED_ID if as_root else None,

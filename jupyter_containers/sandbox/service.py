@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import marshal
 import os
 import resource
 import select
@@ -19,13 +20,13 @@ import sys
 
 from . import kernel
 from .failure import Failure
-from .launch import Maps, carry_out, make_maps, mount_stage, read
-from .passing import Socket, pair, receive, send, taken
+from .launch import Maps, become, carry_out, fill_stage, make_maps, make_network, mount_stage, read
+from .passing import MOUNTS, Socket, pair, receive, send, taken
 from .spaces import ground
 
 TYPE_CHECKING = False  # typing is a slow import here
 if TYPE_CHECKING:
-    from .orders import Orders
+    from .orders import MountOrders, Orders
 
 __all__ = ["serve"]
 
@@ -60,11 +61,11 @@ class _Service:
             if not _is_waiting(self._end):
                 self._prepare()
             try:
-                _, fds = receive(self._end)
+                message, fds = receive(self._end)
             except (EOFError, OSError):
                 os._exit(0)
             try:
-                answer = self._start(fds)
+                answer = self._mount(fds) if message == MOUNTS else self._start(fds)
             except OSError as error:
                 answer = -(error.errno or errno.EIO)
             self._tell(b"=%d" % answer)
@@ -134,6 +135,23 @@ class _Service:
                 os._exit(125)
         return child
 
+    def _mount(self, fds: list[int]) -> int:
+        """A child that makes the mounts in the first of *fds* and sends them through the second; its pid."""
+        packed, answer = fds
+        with open(packed, "rb", closefd=False) as file:
+            mounts: MountOrders = marshal.load(file)  # noqa: S302  written by our owner, through a memfd
+        try:  # noqa: SIM105
+            make_maps(mounts, self._maps)
+        except (Failure, OSError):
+            pass  # the child fails at the same, and tells it
+        child = kernel.fork_sibling()
+        if child == 0:
+            try:
+                _make_mounts(mounts, self._maps, taken(answer))
+            finally:
+                os._exit(0)
+        return child
+
     def _fork_into(self, group: str, orders: Orders) -> int:
         """A child that is in a v2 control group from its first instruction."""
         try:
@@ -154,14 +172,28 @@ class _Service:
         if os.getppid() != self._owner:
             os._exit(0)
         stage = self._new_stage()
+        network = self._new_network()
         try:
             _, fds = receive(end)
         except (EOFError, OSError):
             os._exit(0)
         orders = read(fds[0])
+        if network >= 0 and not orders["network"]:
+            kernel.join_namespace(network, "net")
         last = 1 + len(orders["fds"])
         maps = dict(zip(_shifts(orders), fds[last:], strict=False))  # where one is missing, it can't be made
-        _carry_out(orders, fds[1:last], maps, stage)
+        _carry_out(orders, fds[1:last], maps, stage, network=network >= 0)
+
+    def _new_network(self) -> int:
+        """Be in a network namespace of its own; the one before as a descriptor, -1 where that can't be done."""
+        before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            make_network()
+        except OSError:
+            kernel.join_namespace(before, "net")
+            os.close(before)
+            return -1  # when there are orders, it is told
+        return before
 
     def _new_stage(self) -> int:
         """A mount namespace like the ground with an empty stage; this process stays where it is."""
@@ -177,12 +209,32 @@ class _Service:
         return stage
 
 
+def _make_mounts(mounts: MountOrders, maps: Maps, answer: Socket) -> None:
+    """In a child: send the mounts, or why there are none."""
+    from .fork.mounter import make_mounts
+
+    place = mounts["stage"]
+    try:
+        if mounts["identity"] is not None:
+            make_maps(mounts, maps)
+            fill_stage(mounts, maps)
+            place += "/fork"
+            os.mkdir(place)  # noqa: PTH102
+            become(mounts["identity"])
+            kernel.own_files()
+        send(answer, b"", make_mounts(mounts["sources"], place))
+    except Failure as failure:
+        send(answer, f"{failure}\0{failure.hint}".encode())
+    except OSError as error:
+        send(answer, f"cannot mount {error.filename}: {error.strerror}\0".encode(errors="replace"))
+
+
 def _shifts(orders: Orders) -> list[tuple[int, int]]:
     """The maps that the orders need, each once, in a lasting order."""
     return list(dict.fromkeys(clone[2] for clone in orders["clones"] if clone[2] is not None))
 
 
-def _carry_out(orders: Orders, fds: list[int], maps: Maps, stage: int) -> None:
+def _carry_out(orders: Orders, fds: list[int], maps: Maps, stage: int, *, network: bool = False) -> None:
     """Be what subprocess.Popen makes of a child: its descriptors and no others, a session of its own. Then go on."""
     # Before the descriptors: the owner's numbers may be above what was the limit when this process was started.
     resource.setrlimit(resource.RLIMIT_NOFILE, orders["open_files"])
@@ -193,7 +245,7 @@ def _carry_out(orders: Orders, fds: list[int], maps: Maps, stage: int) -> None:
     for source, number in zip(sources, orders["fds"], strict=True):
         os.dup2(source, number)  # all others are closed by execve
     os.setsid()
-    carry_out(orders, maps, stage)
+    carry_out(orders, maps, stage, network=network)
 
 
 def _clear_of(numbers: frozenset[int], fd: int) -> int:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ground", "needed_mounts", "user_namespace"]
 
-_SYSTEM = ("/proc", "/sys", "/dev")
+_SYSTEM = ("/proc", "/sys", "/dev", "/dev/pts")
+"""``/dev/pts``: where standard output is a terminal, bwrap gives it to the sandbox as ``/dev/console``."""
 _PROGRAMS = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/etc")
 
 
@@ -78,7 +79,7 @@ def needed_mounts(mountinfo: bytes, programs: tuple[str, ...]) -> list[str]:
             tuple(f"{path}/" for path in _PROGRAMS)
         )
 
-    return sorted(filter(is_needed, places), key=len)
+    return sorted(filter(is_needed, places), key=lambda place: (place.count("/"), place))
 
 
 def _of_a_child(kind: str, make: Callable[[], None], then: Callable[[int], None]) -> int:

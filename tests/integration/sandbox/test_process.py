@@ -91,6 +91,7 @@ def test_another_bwrap_is_found_when_the_expected_one_fails(
     working = choice.find_bwrap().path
     choice.find_bwrap.cache_clear()
     monkeypatch.setattr(choice, "_candidates", lambda: [("bundled", broken), ("system", working)])
+    monkeypatch.setattr(choice, "_bundled", choice._bundled.__wrapped__)
     assert spawn(make("exit 6")).wait(30) == 6
     assert choice.find_bwrap().origin == "system"
     monkeypatch.setattr(choice, "_candidates", lambda: [("bundled", broken)])
