@@ -228,7 +228,8 @@ def test_a_terminal_of_its_own(make: Make) -> None:
 
 
 def test_writable_layers_are_kept_and_removed(make: Make, store: Path) -> None:
-    from jupyter_containers.sandbox.overlay import changes, remove_tree
+    from jupyter_containers.sandbox.difference import changes
+    from jupyter_containers.sandbox.overlay import remove_tree
 
     sandbox = make("echo new > /home/new; rm -r /data/old; echo more >> /data/file; mkdir /data/dir")
     (store / "layer/data/old").mkdir(parents=True)
