@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ...errors import BuildError, CancelledError, NotFoundError
+from ...image.caches import use_caches
 from ...image.inside import exists_in_root
 from ...image.model import Image, Layer
 from ...image.store import Store
@@ -114,7 +115,7 @@ def ensure_injection(
 def _ensure(image: Image, paths: Paths, settings: Settings, reporter: Reporter, cancel: threading.Event) -> Injection:
     store = Store(paths.store)
     reporter.phase("planning", "looking for the image's Python")
-    with told_endings(cancel, paths.store), store.lease([image.digest]):
+    with told_endings(cancel, paths.store), store.lease([image.digest]), use_caches(paths.store):
         probe = probe_image(image, store)
         if probe.python is not None and probe.python.kernel:
             return Injection(python=probe.python.path)

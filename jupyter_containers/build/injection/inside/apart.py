@@ -72,7 +72,8 @@ class Apart:
         """Import names of which there are two."""
         self.modules: dict[str, ModuleType] = {}
         """The kernel's, once taken out of ``sys.modules``."""
-        self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self.import_}
+        self._own = {"__import__": self.import_, "exec": _execute, "eval": _evaluate}
+        self.builtins: dict[str, Any] = {**vars(builtins), **self._own}
         self.done = False
         self._lock = threading.RLock()
         self._path: list[str] = []
@@ -102,8 +103,7 @@ class Apart:
 
     def refresh(self) -> None:
         """Builtins that were replaced since (``input`` asks the notebook's user) are replaced in the kernel's, too."""
-        self.builtins.update(vars(builtins))
-        self.builtins["__import__"] = self.import_
+        self.builtins.update({**vars(builtins), **self._own})
 
     # The path finder of the kernel's modules (importlib.abc.MetaPathFinder, without the import of importlib.abc)
 
@@ -175,6 +175,26 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = self._own
         super().exec_module(module)
+
+
+# `exec` gives a namespace without builtins those of its caller. Called in the kernel's modules (`%run` does), it would
+# hand the kernel's own on to a program of the user's.
+
+
+def _execute(source: Any, globals: Any = None, locals: Any = None, /, **options: Any) -> None:
+    builtins.exec(source, *_namespaces(globals, locals), **options)  # noqa: S102  as the one that it stands for
+
+
+def _evaluate(source: Any, globals: Any = None, locals: Any = None, /) -> Any:
+    return builtins.eval(source, *_namespaces(globals, locals))  # noqa: S307  what IPython evaluates is the user's
+
+
+def _namespaces(globals: Any, locals: Any) -> tuple[Any, Any]:
+    if globals is None:
+        frame = sys._getframe(2)
+        return frame.f_globals, frame.f_locals if locals is None else locals
+    globals.setdefault("__builtins__", builtins)
+    return globals, globals if locals is None else locals
 
 
 def _absolute(name: str, globals: dict[str, Any], level: int) -> str:
