@@ -89,6 +89,7 @@ def test_what_the_caller_ignores_the_command_does_not(house) -> None:
     call("run", "-d", "--name", "worker", "busybox", "sh", "-c", f"{' '.join(ignored)}; sleep 100")
     assert call("exec", "worker", *ignored) == nothing
     assert call("logs", "worker") == nothing
+    call("rm", "-f", "worker")
 
 
 def test_an_ignored_signal_does_not_reach_the_container(house) -> None:
