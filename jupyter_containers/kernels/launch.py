@@ -11,7 +11,7 @@ import msgspec
 
 from ..build.injection.places import MOUNT
 from ..errors import InputError
-from ..runtime.base import BindMount, ContainerConfig
+from ..runtime.base import BindMount, ContainerConfig, Warm
 from ..spec.inputs import find_missing_mounts, mount_source
 from ..spec.model import EnvironmentSpec, Kernel, LoadedSpec, Resources
 from .connection import ConnectionFolder
@@ -157,7 +157,19 @@ def kernel_config(
         die_with_parent=True,
         scratch=(str(connection.path),),
         kind="kernel",
+        warm=_warm(target, options),
         labels={**spec.labels, ENVIRONMENT_LABEL: target.name, **_session_labels(kernel_id, env)},
+    )
+
+
+def _warm(target: Target, options: KernelOptions) -> Warm | None:
+    """How the kernel can be a fork; None: it is started afresh. Only our own command is known to be forkable."""
+    if options.warm == "off" or target.kernel.argv or target.layers or options.entrypoint:
+        return None
+    if target.command[1:] != ("-m", "ipykernel_launcher"):
+        return None
+    return Warm(
+        python=target.command[0], module=f"{__package__}.warm", words=target.kernel.preload, wait=options.warm == "wait"
     )
 
 

@@ -43,6 +43,9 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Consent to mount the home folder, or a folder above it, where the notebook lies directly in it."""
     restart: Literal["fresh", "keep"] = "fresh"
     """Whether a restarted kernel has an empty writable layer or the one it had."""
+    warm: Literal["off", "on", "wait"] = "off"
+    """Start kernels as forks of a process that has imported what kernels import (and ``kernel.preload``): ``on`` where
+    such a process is ready, ``wait`` also waits for the first one to be."""
     pass_env: tuple[str, ...] = ()
     """Names of variables that are handed on from the server's environment; ``*`` and ``?`` are wildcards."""
     accept_unenforced: tuple[str, ...] = ()

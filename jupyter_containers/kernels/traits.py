@@ -31,6 +31,10 @@ class KernelTraits(KernelProvisionerBase):
     mount_folder = Enum(["rw", "ro", "none"], "rw", config=True, help="How the notebook's folder is mounted.")
     mount_home = Bool(False, config=True, help="Mount the home folder too: a kernel can then do all that you can.")
     restart = Enum(["fresh", "keep"], "fresh", config=True, help="A restarted kernel's writable layer: empty, or kept.")
+    warm = Enum(
+        ["off", "on", "wait"], "off", config=True,
+        help="Start kernels as forks of a process that is ready: off, on, or also waiting for the first to be ready.",
+    )  # fmt: skip
     pass_env = List(Unicode(), config=True, help="Names (with * and ?) of variables to hand on to kernels.")
     accept_unenforced = List(Unicode(), config=True, help="Limits that may go unenforced where the host can't.")
 

@@ -29,6 +29,7 @@ __all__ = [
     "Runtime",
     "Stats",
     "Stdio",
+    "Warm",
 ]
 
 Stdio = int | None
@@ -40,6 +41,18 @@ class BindMount(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute path on the host, which exists."""
     target: str
     mode: Literal["ro", "rw"] = "ro"
+
+
+class Warm(msgspec.Struct, frozen=True, kw_only=True):
+    """How to start as a fork of a process that is ready; what can't be forked is started afresh, and that is said."""
+
+    python: str
+    """The image's interpreter, 3.11 or newer."""
+    module: str
+    """Of this package, with ``prepare(words)`` for the process that is to be ready and ``become(argv)`` for a fork."""
+    words: tuple[str, ...] = ()
+    wait: bool = False
+    """Wait for the first one to be ready; else what comes until then is started afresh."""
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +93,8 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     with it, and by the reaper when its owner is killed."""
     read_only_system: bool = True
     """/usr and other system folders read-only, where the layers allow it."""
-    kind: Literal["command", "kernel"] = "command"
+    kind: Literal["command", "kernel", "forkserver"] = "command"
+    warm: Warm | None = None
     labels: dict[str, str] = {}
 
 
@@ -114,6 +128,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
     """Why it ended, in words: ``out of memory (limit 512 MiB, peak 512 MiB)``, ``killed by SIGKILL`` …"""
     limits: tuple[LimitReport, ...] = ()
+    start: str = ""
+    """Where a warm start was asked for: ``fork``, or ``fresh: `` and why."""
     labels: dict[str, str] = {}
 
 

@@ -16,10 +16,10 @@ import msgspec
 
 from ..errors import InputError, NotFoundError
 from ..image.store import Store
-from ..image.tree import remove_tree
 from ..paths import Paths
 from .base import ContainerConfig, ContainerState
 from .container import BundledContainer
+from .ending import remove_rest
 from .folder import Folder, create_folder, find_folder, list_folders
 from .removal import is_lasting, pin_name, settle_container
 from .translate import check_mounts
@@ -69,7 +69,9 @@ class BundledRuntime:
         for folder in list_folders(self.paths.containers):
             with suppress(NotFoundError):  # removed while we look
                 states.append(folder.state())
-        wanted = (state for state in states if all or state.status in ("running", "paused"))
+        wanted = (
+            state for state in states if all or (state.status in ("running", "paused") and state.kind != "forkserver")
+        )
         return tuple(sorted(wanted, key=lambda state: state.created_at, reverse=True))
 
     def check_limits(self, limits: Resources, *, accept: Collection[str] = ()) -> None:
@@ -107,4 +109,4 @@ class BundledRuntime:
             for path in self.paths.containers.glob(pattern):
                 with suppress(FileNotFoundError):
                     if path.stat().st_ctime < old:
-                        remove_tree(path)
+                        remove_rest(path)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from ..sandbox.process import Process
+from ..sandbox.life import Running
 from .disk import DiskWatch
 from .folder import Folder
 from .log import Log
@@ -19,7 +19,7 @@ class Charge(msgspec.Struct, eq=False):
     """What :class:`.keeper.Keeper` needs to look after one container; only it writes the fields."""
 
     folder: Folder
-    process: Process
+    process: Running
     start: int
     """Start time of the outer process."""
     held: ExitStack

@@ -70,6 +70,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_code: int | None = None
     cause: str = ""
     limits: tuple[LimitReport, ...] = ()
+    start: str = ""
+    """As of :class:`.base.ContainerState`."""
 
 
 _config_decoder = msgspec.json.Decoder(ContainerConfig)
@@ -115,7 +117,7 @@ class Folder:
             id=self.id, name=config.name, image=config.image, image_name=config.image_name, kind=config.kind,
             argv=config.argv, status=status, created_at=kept.created_at, started_at=kept.started_at,
             ended_at=kept.ended_at, pid=kept.pid if status == "running" else None, exit_code=kept.exit_code,
-            cause=cause, limits=kept.limits, labels=config.labels,
+            cause=cause, limits=kept.limits, start=kept.start, labels=config.labels,
         )  # fmt: skip
 
     def is_running(self, kept: Kept) -> bool:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
+from ..sandbox.process import spawn
 from .base import ContainerConfig, Stdio
 from .charge import Charge
 from .disk import DiskWatch
@@ -15,7 +16,7 @@ from .ending import finish
 from .facts import read_image
 from .folder import Folder
 from .keeper import Keeper
-from .starting import start_sandbox
+from .starting import Spawner, start_sandbox
 
 __all__ = ["start_owned"]
 
@@ -30,8 +31,12 @@ def start_owned(
     stdin: Stdio,
     stdout: Stdio,
     stderr: Stdio,
+    spawner: Spawner | None = None,
 ) -> Charge:
-    """Start the container in *folder* and hand it to this process's keeper. Errors as of :func:`start_sandbox`."""
+    """Start the container in *folder* and hand it to this process's keeper. Errors as of :func:`start_sandbox`.
+
+    *spawner* None: what the configuration asks for.
+    """
     keeper = Keeper.current()
     reaper = keeper.reaper(folder.path.parent)
     reaper.add(folder.id)  # before anything is made: from here on a kill -9 leaves nothing
@@ -42,6 +47,9 @@ def start_owned(
         # A store of its own: what others look up in theirs meanwhile must not be held for as long as this runs.
         held.enter_context(Store(store.root).lease([config.image, *config.layers]))
         facts = read_image(image)
+        if spawner is None:
+            spawner = _choose_spawner(config, image, paths, store, streams=(stdin, stdout, stderr))
+        made_by = spawner
         out, err = -1 if stdout is None else stdout, -1 if stderr is None else stderr
         with ExitStack() as ours:
             if out < 0 or err < 0:
@@ -50,7 +58,15 @@ def start_owned(
                 out, err = out if out >= 0 else log, err if err >= 0 else log
             started = keeper.start(
                 lambda: start_sandbox(
-                    folder, config, facts, home=paths.home, stdin=stdin, stdout=out, stderr=err, output=output
+                    folder,
+                    config,
+                    facts,
+                    home=paths.home,
+                    stdin=stdin,
+                    stdout=out,
+                    stderr=err,
+                    output=output,
+                    spawner=made_by,
                 )
             )
     except BaseException:
@@ -78,3 +94,13 @@ def start_owned(
         held.close()
         raise
     return charge
+
+
+def _choose_spawner(
+    config: ContainerConfig, image: Image, paths: Paths, store: Store, *, streams: tuple[Stdio, Stdio, Stdio]
+) -> Spawner:
+    if config.warm is None:
+        return spawn
+    from .warm import choose_spawner  # late: most starts are none of a fork
+
+    return choose_spawner(config, image, paths, store, streams=streams)

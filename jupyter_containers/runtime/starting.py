@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -15,8 +16,9 @@ from ..errors import ContainerError, ContainersError, LimitError
 from ..image.inside import exists_in_root
 from ..image.tree import remove_tree
 from ..sandbox.cgroup import Group
+from ..sandbox.life import Running
 from ..sandbox.model import Sandbox
-from ..sandbox.process import Process, spawn, tell_with_output
+from ..sandbox.process import spawn, tell_with_output
 from .base import ContainerConfig
 from .facts import read_host
 from .folder import Folder, Identity, Kept, scope
@@ -27,11 +29,20 @@ from .log import Log
 from .program import find_refusal
 from .translate import ImageFacts, check_mounts, make_sandbox
 
-__all__ = ["Started", "start_sandbox"]
+__all__ = ["Spawner", "Started", "start_sandbox"]
+
+
+class Spawner(Protocol):
+    """What makes a sandbox run: :func:`..sandbox.process.spawn`, or :mod:`.warm`."""
+
+    def __call__(
+        self, sandbox: Sandbox, *, stdin: int, stdout: int, stderr: int, group: Group | None, status: Path,
+        terminal: bool,
+    ) -> Running: ...  # fmt: skip
 
 
 class Started(msgspec.Struct, frozen=True):
-    process: Process
+    process: Running
     kept: Kept
 
 
@@ -45,6 +56,7 @@ def start_sandbox(
     stdout: int,
     stderr: int,
     output: int | None = None,
+    spawner: Spawner = spawn,
 ) -> Started:
     """Start it and write its state; returns once its program runs.
 
@@ -71,7 +83,7 @@ def start_sandbox(
         _empty_work(work)
     group = apply_limits(config, folder.path)
     try:
-        process = spawn(
+        process = spawner(
             sandbox, stdin=subprocess.DEVNULL if stdin is None else stdin, stdout=stdout, stderr=stderr, group=group,
             status=folder.path / "status.json", terminal=config.tty,
         )  # fmt: skip
@@ -84,7 +96,7 @@ def start_sandbox(
     kept = msgspec.structs.replace(
         kept, status="running", started_at=time.time(), ended_at=None, exit_code=None, cause="", scope=scope(),
         keeper=Identity.of(os.getpid()), process=Identity(process.pid, read_start_time(process.pid) or 0),
-        pid=process.child_pid, limits=report_limits(config, group),
+        pid=process.child_pid, limits=report_limits(config, group), start=getattr(spawner, "outcome", ""),
     )  # fmt: skip
     folder.keep(kept)
     return Started(process, kept)

@@ -17,7 +17,7 @@ from .choice import Bwrap, find_bwrap
 from .model import NOTHING, Sandbox, Tmpfs, Volume
 from .preparation import by_depth
 
-__all__ = ["Bwrap", "Fds", "Host", "arguments", "find_bwrap", "options", "this_host"]
+__all__ = ["Bwrap", "Fds", "Host", "arguments", "check_length", "find_bwrap", "options", "this_host"]
 
 _MASKED = (
     *("/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats"),
@@ -130,7 +130,7 @@ def _root(sandbox: Sandbox) -> list[str]:
         return ["--bind", str(root.upper), "/"]
     result: list[str] = []
     if root.upper is not None:
-        _check_length((*root.layers, root.upper, root.work or root.upper))
+        check_length((*root.layers, root.upper, root.work or root.upper))
         for layer in root.layers:
             result += ["--overlay-src", str(layer)]
         result += ["--overlay", str(root.upper), str(root.work), "/"]
@@ -144,7 +144,7 @@ def _root(sandbox: Sandbox) -> list[str]:
 def _read_only_overlay(parts: Sequence[Path], target: str) -> list[str]:
     if len(parts) == 1:  # overlayfs wants two lower folders at least
         return ["--ro-bind", str(parts[0]), target]
-    _check_length(parts)
+    check_length(parts)
     result: list[str] = []
     for part in parts:
         result += ["--overlay-src", str(part)]
@@ -153,6 +153,9 @@ def _read_only_overlay(parts: Sequence[Path], target: str) -> list[str]:
 
 def _system(sandbox: Sandbox, host: Host) -> list[str]:
     result = ["--proc", "/proc"]
+    if sandbox.filter == "forkserver":
+        # The kernel lets a fork mount its own /proc only where one without covers is in sight (mount_too_revealing).
+        host = host._replace(read_only=(), masked=(), masked_folders=())
     for path in host.read_only:
         result += ["--ro-bind", path, path]
     for path in host.masked:
@@ -191,7 +194,7 @@ def _mounts(sandbox: Sandbox, fds: Fds) -> list[str]:
 def _volume(volume: Volume) -> list[str]:
     if not volume.layers:
         return ["--bind", str(volume.upper), volume.target]
-    _check_length((*volume.layers, volume.upper, volume.work))
+    check_length((*volume.layers, volume.upper, volume.work))
     result: list[str] = []
     for layer in volume.layers:
         result += ["--overlay-src", str(layer)]
@@ -218,7 +221,7 @@ def _life(sandbox: Sandbox, fds: Fds) -> list[str]:
 # fmt: on
 
 
-def _check_length(paths: Sequence[Path]) -> None:
+def check_length(paths: Sequence[Path]) -> None:
     # bwrap writes "/oldroot" before each path, and a separator or a key.
     length = sum(len(os.fsencode(path)) + len("/oldroot") + 1 for path in paths) + len(
         "upperdir=,workdir=,lowerdir=,userxattr"

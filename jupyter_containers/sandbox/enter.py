@@ -22,9 +22,10 @@ TYPE_CHECKING = False  # typing is a slow import here
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from typing import Literal, TypedDict
+    from typing import TypedDict
 
     from .cgroup import Group
+    from .model import FilterName
 
     class Orders(TypedDict):
         pid: int
@@ -59,7 +60,7 @@ def arguments(
     cwd: str = "/",
     uid: int = 1000,
     gid: int = 1000,
-    filter: Literal["container", "build"] = "container",
+    filter: FilterName = "container",
     group: Group | None = None,
     new_session: bool = True,
     folder: Path | None = None,

@@ -1,4 +1,4 @@
-"""The two system call filters, as tables.
+"""The system call filters, as tables.
 
 ``container`` follows Docker's default profile (moby, profiles/seccomp/default.json) for a process without
 capabilities: what that profile refuses is refused here. Three things differ:
@@ -13,6 +13,8 @@ capabilities: what that profile refuses is refused here. Three things differ:
 ``build`` lets package managers believe that they are root in a user namespace that holds a single id: changes of
 owner and of identity, and device nodes, answer success and do nothing. Set-user-ID bits are allowed there, since
 packages bring them; a build has no writable mounted folder and its store is private (0700).
+
+``forkserver`` is ``container`` less the calls with which a fork makes its own namespaces (:mod:`.fork`).
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ import errno
 import functools
 import os
 import stat
-from typing import Literal
 
 from ..errors import HostError
 from .bpf import ALLOW, KILL_PROCESS, Compare, Rule, Section, assemble, errno_action
+from .model import FilterName
 from .syscalls import ARCHITECTURES
 
 __all__ = ["filter_program", "sections"]
@@ -123,11 +125,14 @@ _REFUSED = {
     "tracing of the kernel": ("bpf", "kcmp", "perf_event_open", "userfaultfd"),
 }
 
+_OF_FORKS = frozenset({"mount", "move_mount", "pivot_root", "sethostname", "umount2", "unshare"})
+"""What a fork makes its namespaces and mounts with, before it has the filter of every container."""
+
 _ABSENT = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_setup")
 """ENOSYS: programs know how to go on without them (glibc: clone3 → clone; libuv: io_uring → threads)."""
 
 
-def sections(name: Literal["container", "build"], architecture: str) -> tuple[Section, ...]:
+def sections(name: FilterName, architecture: str) -> tuple[Section, ...]:
     """The rules of a filter for a machine: its own interface, and for builds the 32-bit one of the same table."""
     common = (
         *(Rule(call, _UNKNOWN) for call in _ABSENT),
@@ -135,6 +140,9 @@ def sections(name: Literal["container", "build"], architecture: str) -> tuple[Se
     )
     if name == "container":
         return (Section(architecture, (*_NO_SET_ID, *_CONDITIONAL, *common), _UNKNOWN),)
+    if name == "forkserver":
+        rules = tuple(rule for rule in (*_NO_SET_ID, *_CONDITIONAL, *common) if rule.name not in _OF_FORKS)
+        return (Section(architecture, rules, _UNKNOWN),)
     rules = (*_ROOT_EMULATION, *_CONDITIONAL, *common)
     compat = ARCHITECTURES[architecture].compat
     names = (architecture, compat) if compat in ARCHITECTURES else (architecture,)
@@ -142,7 +150,7 @@ def sections(name: Literal["container", "build"], architecture: str) -> tuple[Se
 
 
 @functools.cache
-def filter_program(name: Literal["container", "build"], architecture: str = "") -> bytes:
+def filter_program(name: FilterName, architecture: str = "") -> bytes:
     """The assembled filter for a machine as ``uname -m`` names it; empty: this one.
 
     Interfaces without a table kill the process in a container (32-bit programs on a 64-bit machine: SIGSYS, exit
@@ -152,4 +160,4 @@ def filter_program(name: Literal["container", "build"], architecture: str = "") 
     if machine not in ARCHITECTURES or machine == "i386":
         known = ", ".join(each for each in ARCHITECTURES if each != "i386")
         raise HostError(f"no system call filter for the architecture {machine}", hint=f"use a machine of: {known}")
-    return assemble(sections(name, machine), foreign=KILL_PROCESS if name == "container" else ALLOW)
+    return assemble(sections(name, machine), foreign=ALLOW if name == "build" else KILL_PROCESS)

@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 
 from ..errors import HostError
 from . import idmap, orders
-from .passing import Socket, end_sending, pair, receive, send
+from .passing import MOUNTS, Socket, end_sending, pair, receive, send
 
-__all__ = ["Launched", "ahead", "launch", "stop"]
+__all__ = ["Launched", "ahead", "launch", "mount", "stop"]
 
 
 class Launched:
@@ -68,16 +68,16 @@ class _Launcher:
             if self._end is None:
                 self._start()
 
-    def launch(self, fds: Sequence[int]) -> int:
+    def launch(self, fds: Sequence[int], message: bytes = b"") -> int:
         """The pid of the child that carries out the orders in the first of *fds*. Raises OSError."""
         with self._lock:
             if self._end is None:
                 self._start()
             try:
-                self._tell(fds)
+                self._tell(fds, message)
             except ConnectionError:  # somebody has killed it
                 self._start()
-                self._tell(fds)
+                self._tell(fds, message)
             return self._hear()
 
     def stop(self) -> None:
@@ -130,9 +130,9 @@ class _Launcher:
             theirs.close()
         self._end = ours
 
-    def _tell(self, fds: Sequence[int]) -> None:
+    def _tell(self, fds: Sequence[int], message: bytes) -> None:
         assert self._end is not None
-        send(self._end, b"", fds)
+        send(self._end, message, fds)
 
     def _hear(self) -> int:
         try:
@@ -200,9 +200,19 @@ def stop() -> None:
 def launch(packed: int, fds: Sequence[int]) -> Launched:
     """Have the orders in descriptor *packed* carried out, with the descriptors *fds* (``Orders.fds`` has the numbers
     that they get). Raises HostError."""
+    return _launch([packed, *fds], b"", "a sandbox")
+
+
+def mount(packed: int, answer: int) -> Launched:
+    """Have the mounts made that the orders in descriptor *packed* name (:func:`.orders.pack_mounts`), and sent through
+    the socket *answer*: descriptors, or a reason and a hint with a NUL between them. Raises HostError."""
+    return _launch([packed, answer], MOUNTS, "what mounts for a fork")
+
+
+def _launch(fds: Sequence[int], message: bytes, what: str) -> Launched:
     try:
-        return Launched(_launcher.launch([packed, *fds]))
+        return Launched(_launcher.launch(fds, message))
     except OSError as error:
         raise HostError(
-            f"cannot start a sandbox: {error.strerror}", hint="look at the host's limits of processes"
+            f"cannot start {what}: {error.strerror}", hint="look at the host's limits of processes"
         ) from error

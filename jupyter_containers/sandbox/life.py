@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from ..errors import ContainerError, ContainersError, HostError
 from . import terminal
 
-__all__ = ["Child", "Process", "Tail", "first_child", "readable", "setup_error", "start_time"]
+__all__ = ["Child", "Process", "Running", "Tail", "first_child", "readable", "setup_error", "start_time"]
 
 _PATIENCE = 30.0
 """Seconds that setting up may take before it counts as hung."""
@@ -37,8 +37,28 @@ class Child(Protocol):
     def kill(self) -> None: ...
 
 
+class Running(Protocol):
+    """A running, or ended, sandbox, whatever it was started by. Methods may be called from any thread."""
+
+    pid: int
+    """The outer process: it lives as long as the sandbox does."""
+    child_pid: int
+    """Its first process, in host numbering as all are."""
+    command_pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def signal(self, number: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Process:
-    """A running, or ended, sandbox. Methods may be called from any thread."""
+    """A sandbox that bwrap has made: a :class:`Running`."""
 
     def __init__(self, child: Child, status: int, name: str, *, pid_1: bool, error_output: Tail) -> None:
         self.pid = child.pid

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-__all__ = ["NOTHING", "Bind", "Limits", "Overlay", "Sandbox", "Tmpfs", "Volume"]
+__all__ = ["NOTHING", "Bind", "FilterName", "Limits", "Overlay", "Sandbox", "Tmpfs", "Volume"]
+
+FilterName: TypeAlias = Literal["container", "build", "forkserver"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 """The default of fields that are mappings."""
@@ -95,8 +97,9 @@ class Sandbox(NamedTuple):
     read_only: tuple[str, ...] = ()
     """Top-level folders of the root that get a read-only overlay of their own (``/usr``)."""
     network: Literal["none", "full"] = "none"
-    filter: Literal["container", "build"] = "container"
-    """Which system call filter: the restrictive one, or the one that emulates root for package managers."""
+    filter: FilterName = "container"
+    """Which system call filter: the restrictive one, the one that emulates root for package managers, or that of a
+    fork server, whose forks make namespaces of their own."""
     limits: Limits = Limits()
     die_with_parent: bool = True
     """Killed when the *thread* that started it ends (PR_SET_PDEATHSIG): start it from one that lives long enough."""

@@ -7,9 +7,12 @@ import array
 import os
 from collections.abc import Sequence
 
-__all__ = ["Socket", "end_sending", "pair", "receive", "send", "taken"]
+__all__ = ["MOUNTS", "Socket", "end_sending", "pair", "receive", "send", "taken"]
 
 Socket = _socket.socket
+
+MOUNTS = b"mounts"
+"""What is said to :mod:`.service` with orders for the mounts of a fork."""
 
 _MOST = 253  # SCM_MAX_FD: how many descriptors the kernel takes in one message
 _LONGEST = 4096

@@ -1,0 +1,1 @@
+"""Sandboxes that are forks of a process which is ready (:mod:`.owner` is the way in)."""
