@@ -6,7 +6,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..sandbox.targets import View
+from ..sandbox.targets import View, find
 from .tree import Tree
 
 __all__ = ["is_folder", "make_parents", "resolve"]
@@ -34,9 +34,5 @@ def is_folder(layers: Sequence[Path], path: str) -> bool:
 
 
 def _mode(layers: Sequence[Path], path: str) -> int | None:
-    for layer in reversed(layers):
-        with Tree(layer) as tree:
-            mode = tree.mode(path)
-        if mode is not None:
-            return mode
-    return None
+    found = find(tuple(reversed(layers)), path)
+    return found[1].st_mode if found is not None else None

@@ -167,17 +167,6 @@ class Tree:
         finally:
             os.close(top)
 
-    def mode(self, path: str) -> int | None:
-        """Type and mode of what *path* leads to, None where there is nothing."""
-        try:
-            handle = _openat2(self._root, path or ".", os.O_PATH | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        try:
-            return os.fstat(handle).st_mode
-        finally:
-            os.close(handle)
-
     def names(self, path: str) -> list[str]:
         """The names in the folder *path*, sorted; none where there is no such folder."""
         try:

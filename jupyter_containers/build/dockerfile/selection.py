@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from .patterns import Ignore, has_wildcards, translate
-from .sources import Entry, Source, open_regular
+from .sources import Entry, Source
 
 __all__ = ["fingerprint", "list_items", "match"]
 
@@ -80,7 +80,7 @@ def fingerprint(entries: Iterable[Entry]) -> str:
     for entry in entries:
         mode = entry.item.mode
         if stat.S_ISREG(mode):
-            with open_regular(entry.item.file) as stream:
+            with entry.item.open() as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
         elif stat.S_ISLNK(mode):
             mode = stat.S_IFLNK

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from ...errors import HostError
 from ...image.facts import quote_name
+from ...sandbox.sources import open_linkless
 from ...sandbox.targets import View, is_opaque, is_whiteout
 from .patterns import Ignore
 
@@ -36,6 +37,12 @@ class Item:
     """Where it lies on this host."""
     mtime: int | None = None
     """Seconds; None: of no meaning, as in a checkout."""
+    root: Path | None = None
+    """The folder of this host that it is of, which others may be writing to."""
+
+    def open(self) -> BufferedReader:
+        """A regular file's bytes; see :func:`open_regular`."""
+        return open_regular(self.file, root=self.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ class LocalSource:
         mode = status.st_mode
         if self._modes and (true := self._modes.get(quote_name(os.fsencode(path)))) is not None:
             mode = stat.S_IFMT(mode) | true
-        return Item(mode, place)
+        return Item(mode, place, root=self.root)
 
     def names(self, path: str) -> list[str]:
         inside = f"{path}/" if path else ""
@@ -212,9 +219,18 @@ class ImageSource:
         return self._stacks[path]
 
 
-def open_regular(file: Path) -> BufferedReader:
-    """Open what was a regular file when it was listed; a link or pipe put in its place is refused."""
-    handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def open_regular(file: Path, *, root: Path | None = None) -> BufferedReader:
+    """Open what was a regular file when it was listed; a link or pipe put in its place is refused, and below *root* (a
+    path without links) a link in the place of a folder on the way too."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    if root is None:
+        handle = os.open(file, flags)
+    else:
+        folder = open_linkless(str(file.parent))
+        try:
+            handle = os.open(file.name, flags, dir_fd=folder)
+        finally:
+            os.close(folder)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "it is not a regular file any more", str(file))

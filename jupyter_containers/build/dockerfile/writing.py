@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from ...errors import BuildError
 from ..tree import Tree
-from .sources import Entry, ImageSource, open_regular
+from .sources import Entry, ImageSource
 
 __all__ = ["Writer"]
 
@@ -80,7 +80,7 @@ class Writer:
         if stat.S_ISLNK(mode):
             self._tree.link(place, entry.target, mtime=entry.item.mtime)
             return
-        with open_regular(entry.item.file) as stream:
+        with entry.item.open() as stream:
             status = os.fstat(stream.fileno())
             key = (status.st_dev, status.st_ino)
             if hard_links and status.st_nlink > 1 and key in self._links:

@@ -145,3 +145,18 @@ def test_what_is_no_file_any_more_is_not_opened(tmp_path: Path):
     for name in ("pipe", "link"):
         with pytest.raises(OSError, match=r"regular|symbolic"):
             open_regular(tmp_path / name)
+
+
+def test_a_link_in_the_place_of_a_folder_on_the_way_is_not_followed(tmp_path: Path):
+    context, secret = tmp_path / "context", tmp_path / "home"
+    for folder in (context / "sub", secret):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(folder.name)
+    item = LocalSource(context, name="x").item("sub/file")
+    assert item is not None
+    with item.open() as stream:
+        assert stream.read() == b"sub"
+    (context / "sub").rename(context / "away")
+    (context / "sub").symlink_to(secret)
+    with pytest.raises(OSError, match="symbolic link"):
+        item.open()
