@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from .disk_views import CacheDisk, ContainerDisk, DiskView, ImageDetail, ImageDisk, LayerDetail, PruneView, layer_views
+from .errors import ContainersError
 from .paths import Paths
 from .spec.catalog import list_records
 from .views import ImageView, Resolved, StoreSize, image_views
 
 if TYPE_CHECKING:
-    from .image.gc import Collected
+    from .image.check import Damage
+    from .image.compare import ImageDifference
     from .image.model import Image
+    from .image.progress import Progress
     from .image.push import Pushed
+    from .image.records import PinRecord
     from .image.store import Store
     from .runtime.base import ContainerState
     from .shipping import Shipping
 
-__all__ = ["Storage"]
+__all__ = ["LOGS_KEPT", "Storage"]
+
+LOGS_KEPT = 30 * 86400.0
+"""Seconds that builds' logs stay."""
+
+
+def _quiet(what: str, done: int, total: int) -> None:
+    """Tells nobody."""
 
 
 class Storage:
@@ -50,6 +67,28 @@ class Storage:
         """The image that *reference* stands for."""
         return self.store.image(self._resolve(reference).image)
 
+    def inspect(self, reference: str) -> ImageDetail:
+        """All that is known of an image."""
+        from .image.attached import list_attached
+        from .image.survey import survey
+
+        image = self.find(reference)
+        entry = next(each for each in survey(self.store).images if each.record.digest == image.digest)
+        return ImageDetail(
+            digest=image.digest, references=image.references, created_at=image.created, last_used=entry.last_used,
+            environments=tuple(each.name for each in list_records(self.paths) if each.image == image.digest),
+            pinned=any(pin.image == image.digest for pin in self.pins()), manifest_digest=image.manifest_digest,
+            size=image.size, config=msgspec.json.decode(self.store.read_blob(image.digest)),
+            attached=tuple(artifact.kind for artifact in list_attached(self.store, image.digest)),
+            layers=tuple(
+                LayerDetail(
+                    diff_id=layer.diff_id, created_by=layer.created_by, size=layer.size, entries=layer.entries,
+                    path=str(layer.path),
+                )
+                for layer in image.layers
+            ),
+        )  # fmt: skip
+
     def remove(self, reference: str) -> Image:
         """Forget an image, or only its name *reference* where it has others; see :meth:`.Shipping.remove`."""
         return self._shipping.remove(reference, {state.image: state.name for state in self._containers()})
@@ -74,11 +113,136 @@ class Storage:
         root = self.store.root
         return StoreSize(path=str(root), bytes=measure_tree(root).size, free=disk_usage(root).free)
 
-    def prune(self, *, dry_run: bool = False, unused_for: float = 0.0) -> Collected:
+    def disk(self) -> DiskView:
+        """What everything takes, shared against own; looks at every file."""
+        from shutil import disk_usage
+
+        from .image.survey import survey
+        from .image.usage import measure, measure_tree
+
+        found = survey(self.store)
+        containers = self._containers()
+        users = Counter(state.image for state in containers)
+        kept = {each.record.digest for each in found.images if each.pinned or each.held} | users.keys()
+        usage = measure(self.store, kept=kept)
+        entries = {each.record.digest: each for each in found.images}
+        pinned = {pin.image for pin in self.pins()}
+        images = [
+            ImageDisk(
+                digest=each.digest, references=entries[each.digest].references, size=each.usage.size,
+                own=each.usage.own, shared=each.usage.size - each.usage.own, layers=each.layers,
+                last_used=entries[each.digest].last_used, pinned=each.digest in pinned,
+                containers=users[each.digest],
+            )
+            for each in usage.images
+            if each.digest in entries
+        ]  # fmt: skip
+        return DiskView(
+            path=str(self.paths.home), total=measure_tree(self.paths.home).size, store=usage.total,
+            free=disk_usage(self.paths.home).free, images=tuple(sorted(images, key=lambda each: -each.own)),
+            images_size=usage.trees, images_reclaimable=usage.reclaimable, layers=layer_views(usage),
+            unneeded=usage.unneeded, caches_size=usage.caches_size, documents=usage.documents,
+            temporary=usage.temporary, builds=sum(1 for _ in self.paths.builds.iterdir()),
+            builds_size=measure_tree(self.paths.builds).size,
+            caches=tuple(CacheDisk(name=name, size=each.size, own=each.own) for name, each in usage.caches.items()),
+            containers=tuple(
+                ContainerDisk(
+                    id=state.id, name=state.name, status=state.status,
+                    size=measure_tree(self.paths.containers / state.id).size,
+                )
+                for state in containers
+            ),
+        )  # fmt: skip
+
+    def prune(
+        self,
+        *,
+        dry_run: bool = False,
+        unused_for: float = 0.0,
+        everything: bool = False,
+        keep_bytes: int | None = None,
+        logs_for: float = LOGS_KEPT,
+    ) -> PruneView:
         """Remove from the store what no environment, container or build refers to, cached steps included.
 
-        *unused_for*: keep what was of use within so many seconds. With *dry_run* only tell.
+        *unused_for*: keep what was of use within so many seconds. *everything*: also caches, and images that have a
+        name, where neither a pin nor a container keeps them. *keep_bytes*: of all that, the least recently used
+        first, only as much as the store holds more. *logs_for*: builds' logs older than so many seconds go, too. With
+        *dry_run* only tell.
         """
-        from .image.gc import collect
+        from .build.history import forget_builds
+        from .image.pruning import prune
 
-        return collect(self.store, unused_for=unused_for, dry_run=dry_run)
+        done = prune(self.store, unused_for=unused_for, everything=everything, keep_bytes=keep_bytes, dry_run=dry_run)
+        logs = forget_builds(self.paths, older_than=time.time() - logs_for, dry_run=dry_run)
+        size = done.size + sum(log.size for log in logs)
+        return PruneView(items=(*done.items, *(f"build {log.id}" for log in logs)), size=size, left=done.left)
+
+    def verify(
+        self, *, repair: bool = False, progress: Progress = _quiet, notify: Callable[[str], None] = lambda text: None
+    ) -> tuple[Damage, ...]:
+        """Hash everything again: layers, documents, downloads and prepared packages.
+
+        With *repair* what is damaged is taken out, and images that came from a registry are completed from it; what a
+        build or `lock` makes or downloads is made when it is needed. *notify* is told of each pull that fails.
+        """
+        from .build.prepared import verify_packages
+        from .image.check import broken_images, verify
+
+        found = verify(self.store, repair=repair, progress=progress)
+        found += verify_packages(self.store, repair=repair, progress=progress)
+        if not repair:
+            return found
+        broken = broken_images(self.store)  # those that lack a part since
+        rest = tuple(each for each in found if each.kind != "image")
+        return (*rest, *(self._completed(each, progress, notify) for each in broken))
+
+    def compare(self, a: str, b: str) -> ImageDifference:
+        """All that is not the same in two images, and what it is likely to come from."""
+        from .build.causes import find_causes
+        from .image.compare import compare
+
+        with self.store.lease():
+            difference = compare(self.store, self.find(a), self.find(b))
+        return msgspec.structs.replace(difference, causes=find_causes(self.store, difference))
+
+    # Pins
+
+    def pin(self, reference: str) -> PinRecord:
+        """Keep an image from `prune`: where *reference* is a name, whatever image it stands for."""
+        from .image.pinning import pin_image
+
+        entry = self._resolve(reference)
+        name = f"{entry.environment.name}:latest" if entry.environment else reference
+        return pin_image(self.store, name)
+
+    def unpin(self, reference: str) -> bool:
+        """Undo :meth:`pin`; False where there was none."""
+        from .image.pinning import unpin_image
+
+        return unpin_image(self.store, reference)
+
+    def pins(self) -> tuple[PinRecord, ...]:
+        """What is pinned by the user."""
+        from .image.pinning import list_pins
+
+        return list_pins(self.store)
+
+    # Inside
+
+    def _completed(self, damage: Damage, progress: Progress, notify: Callable[[str], None]) -> Damage:
+        """The broken image of *damage*, pulled again where a registry is known to have it."""
+        from .image.check import origins
+
+        for origin in origins(self.store, damage.name):
+            try:
+                pulled = self._shipping.pull(origin, progress=progress, notify=notify)
+            except ContainersError as error:
+                notify(f"{origin}: {error.message}")
+                continue
+            self.store.untag(pulled.reference)  # by its digest: it has names
+            if pulled.image.digest == damage.name:
+                return replace(damage, repaired=True, remedy=f"pulled again from {pulled.source}")
+        names = [entry.name for entry in list_records(self.paths) if entry.image == damage.name]
+        again = f"`jupyter containers build {names[0]}`" if names else "load or build it again"
+        return replace(damage, remedy=f"{again} makes it whole")

@@ -24,7 +24,10 @@ from ..errors import CancelledError, ContainersError, NotFoundError
 from ..paths import Paths
 from .monitor import Event, Monitor
 
-__all__ = ["BuildRecord", "Recorder", "find_build", "follow", "list_builds", "new_build_id", "read_events", "read_log"]
+__all__ = [
+    "BuildRecord", "Forgotten", "Recorder", "find_build", "follow", "forget_builds", "list_builds", "new_build_id",
+    "read_events", "read_log",
+]  # fmt: skip
 
 KEPT = 100
 """Builds whose folders stay; starting one removes the oldest finished ones beyond that."""
@@ -247,6 +250,30 @@ def _is_locked(folder: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """A build whose folder was removed, or would be."""
+
+    id: str
+    size: int
+    """Bytes on disk."""
+
+
+def forget_builds(paths: Paths, *, older_than: float, dry_run: bool = False) -> tuple[Forgotten, ...]:
+    """Remove the folders of builds that began before *older_than* (seconds since the epoch) and have ended."""
+    from ..image.tree import remove_tree
+    from ..image.usage import measure_tree
+
+    gone = []
+    for build in list_builds(paths):
+        folder = _folder(paths, build.id)
+        if build.started_at >= older_than or _is_locked(folder):
+            continue
+        gone.append(Forgotten(build.id, measure_tree(folder).size))
+        if not dry_run:
+            remove_tree(folder)
+    return tuple(gone)
 
 
 def _forget_old(paths: Paths) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import NotFoundError
@@ -104,14 +105,14 @@ class Logs(Command):
 
 class Inspect(Command):
     name = "inspect"
-    summary = "show all that is known of a container or environment"
+    summary = "show all that is known of a container, environment or image"
     description = (
         "Print JSON: the state of each container, what it was created from, where its files are, and of each limit "
-        "by what it is enforced."
+        "by what it is enforced. Of an image: names, layers, and its configuration."
     )
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("name", nargs="+", help="containers, or environments")
+        parser.add_argument("name", nargs="+", help="containers, environments, or images")
         self.add_json(parser)  # accepted for symmetry: it always prints JSON
 
     def run(self, options: argparse.Namespace) -> int:
@@ -139,13 +140,7 @@ def _inspect(environments: Environments, name: str) -> dict[str, object]:
     try:
         container = environments.container(name)
     except NotFoundError:
-        try:
-            return {"kind": "environment", "environment": environments.view(name)}
-        except NotFoundError:
-            raise NotFoundError(
-                f"no container and no environment {name!r}",
-                hint="`jupyter containers ps -a` and `jupyter containers env list` list them",
-            ) from None
+        return _inspect_image(environments, name)
     folder = environments.paths.containers / container.id
     return {
         "kind": "container",
@@ -155,6 +150,24 @@ def _inspect(environments: Environments, name: str) -> dict[str, object]:
         "writable_layer": folder / "upper",
         "log": folder / "log",
     }
+
+
+def _inspect_image(environments: Environments, name: str) -> dict[str, object]:
+    try:
+        view = environments.view(name)
+    except NotFoundError:
+        try:
+            return {"kind": "image", "image": environments.storage.inspect(name)}
+        except NotFoundError:
+            raise NotFoundError(
+                f"no container, no environment and no image {name!r}",
+                hint="`jupyter containers ps -a`, `env list` and `images` list them",
+            ) from None
+    image = None
+    if view.image is not None:
+        with suppress(NotFoundError):  # it was pruned; the view tells
+            image = environments.storage.inspect(view.image)
+    return {"kind": "environment", "environment": view, "image": image}
 
 
 def shorten(text: str, length: int = 30) -> str:

@@ -1,4 +1,4 @@
-"""``images``, ``history``, ``tag``, ``rmi`` and ``prune``."""
+"""``images``, ``history``, ``tag`` and ``rmi``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .base import Command
 from .containers_list import shorten
 from .output import age, print_json, print_table
 
-__all__ = ["HistoryCommand", "Images", "Prune", "Rmi", "Tag"]
+__all__ = ["HistoryCommand", "Images", "Rmi", "Tag"]
 
 
 class Images(Command):
@@ -123,30 +123,4 @@ class Rmi(Command):
             image = environments.storage.remove(name)
             left = environments.store.references().values()
             print(f"untagged {name}" if image.digest in left else f"removed {image.digest}")
-        return 0
-
-
-class Prune(Command):
-    name = "prune"
-    summary = "remove what nothing refers to"
-    description = (
-        "Remove images without a name, layers and cached steps that no image uses, and what interrupted builds left. "
-        "What a container uses stays."
-    )
-
-    def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("-n", "--dry-run", action="store_true", help="tell what would go, remove nothing")
-        self.add_json(parser)
-
-    def run(self, options: argparse.Namespace) -> int:
-        from ..environments import Environments
-        from ..spec.sizes import format_size
-
-        removed = Environments().storage.prune(dry_run=options.dry_run)
-        if options.json:
-            print_json(removed)
-            return 0
-        for item in removed.items:
-            print(item)
-        print(f"{'would free' if options.dry_run else 'freed'} {format_size(removed.size)}")
         return 0

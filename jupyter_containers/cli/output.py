@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from ..errors import ContainersError
+from ..errors import ContainersError, InputError
 
-__all__ = ["age", "print_error", "print_json", "print_table", "printable"]
+__all__ = ["age", "parse_age", "print_error", "print_json", "print_table", "printable"]
 
 
 def printable(text: str) -> str:
@@ -46,3 +46,12 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return f"{max(0, int(seconds))}s"
+
+
+def parse_age(text: str) -> float:
+    """The inverse: seconds of ``90s``, ``24h``, ``30d`` or ``2w``; :class:`InputError`."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isascii() or not number.isdecimal() or len(number) > 9:
+        raise InputError(f"{text!r} is no age", hint="write a number and s, m, h, d or w: 36h, 30d")
+    return float(int(number) * units[unit])

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from ..errors import StoreError, UntrustedContentError
 from .blobs import layer_tar
+from .caches import list_entries
+from .census import statuses
 from .digest import hex_of, sha256_of_stream, short_name
 from .gc import trash
 from .model import ImageConfig, Layer, decode
 from .progress import Progress, quiet
 from .records import ImageRecord, LayerRecord, ReferenceRecord, list_records, read_record
+from .reference import parse_reference
 from .store import Store
 
-__all__ = ["Damage", "verify"]
+__all__ = ["Damage", "broken_images", "origins", "take_out_package", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
     """One thing that is not what it should be."""
 
-    kind: Literal["layer", "document", "image", "reference", "record"]
+    kind: Literal["layer", "document", "image", "reference", "record", "download", "package"]
+    """``package``: one that was prepared for being linked into layers."""
     name: str
     cause: str
     repaired: bool = False
-    """It was taken out: the next build, load or pull makes it anew."""
+    """It was taken out, or is whole again: *remedy* tells."""
+    remedy: str = ""
+    """What was done, or is to be done."""
 
 
 def verify(store: Store, *, repair: bool = False, progress: Progress = quiet) -> tuple[Damage, ...]:
@@ -39,10 +47,17 @@ def verify(store: Store, *, repair: bool = False, progress: Progress = quiet) ->
             *_records(store),
             *_layers(store, progress),
             *_documents(store),
-            *_images(store),
+            *_downloads(store, progress),
+            *broken_images(store),
             *_references(store),
         ]
         return tuple(_taken_out(store, damage) if repair else damage for damage in found)
+
+
+def take_out_package(store: Store, path: Path) -> None:
+    """Take a prepared package, or a download, out of its cache."""
+    with trash(store) as bin_, suppress(FileNotFoundError):
+        path.rename(bin_ / path.name)
 
 
 def _layers(store: Store, progress: Progress) -> list[Damage]:
@@ -91,12 +106,36 @@ def _documents(store: Store) -> list[Damage]:
     return found
 
 
-def _images(store: Store) -> list[Damage]:
+def _downloads(store: Store, progress: Progress) -> list[Damage]:
+    """Files that are called by their hash (:class:`..lock.fetch.Fetcher`)."""
+    files = sorted((store.folder("cache") / "archives" / "sha256").glob("[0-9a-f][0-9a-f]/*"))
+    found = []
+    for number, path in enumerate(files):
+        progress("verifying downloads", number, len(files))
+        with suppress(FileNotFoundError), path.open("rb") as stream:  # pruned meanwhile
+            digest, _ = sha256_of_stream(stream)
+            if digest != f"sha256:{path.name}":
+                found.append(Damage("download", path.name, f"its content's digest is {digest}"))
+    progress("verifying downloads", len(files), len(files))
+    return found
+
+
+def broken_images(store: Store) -> list[Damage]:
+    """Images that are not whole: their config, or a layer, is not there."""
     return [
         Damage("image", record.digest, cause)
         for _, record in list_records(store.folder("images"), ImageRecord)
         if (cause := _image_damage(store, record))
     ]
+
+
+def origins(store: Store, digest: str) -> tuple[str, ...]:
+    """Where the image *digest* can be had again: its names in registries, with its manifest's digest."""
+    record = read_record(store.folder("images") / f"{hex_of(digest)}.json", ImageRecord)
+    if record is None or record.manifest is None:
+        return ()
+    names = [parse_reference(name) for name, image in store.references().items() if image == digest]
+    return tuple(sorted({f"{name.name}@{record.manifest.digest}" for name in names if name.registry}))
 
 
 def _image_damage(store: Store, record: ImageRecord) -> str:
@@ -125,11 +164,32 @@ def _taken_out(store: Store, damage: Damage) -> Damage:
     """Images and references stay as they are: they are whole again when their parts are."""
     if damage.kind in ("image", "reference"):
         return damage
+    paths = _paths(store, damage)
+    # A file that is damaged in a layer is so in the package that it was linked from, and would be linked again.
+    packages = _packages_with(store, paths[0]) if damage.kind == "layer" else []
     with trash(store) as bin_, store.alone():
-        for path in _paths(store, damage):
+        for path in paths:
             if path.exists():
                 path.rename(bin_ / f"{path.parent.name}-{path.name}")
-    return Damage(damage.kind, damage.name, damage.cause, repaired=True)
+        for number, path in enumerate(packages):
+            path.rename(bin_ / f"package-{number}")
+    what = {"download": "it is downloaded when it is needed", "record": ""}.get(
+        damage.kind, "the next build, load or pull makes it anew"
+    )
+    more = f"; {len(packages)} prepared packages that share its files went along" if packages else ""
+    return replace(damage, repaired=True, remedy=f"taken out{f': {what}' if what else ''}{more}")
+
+
+def _packages_with(store: Store, tree: Path) -> list[Path]:
+    """The prepared packages that share a file with *tree*."""
+    inodes = {status.st_ino for status in statuses(os.fsencode(tree)) if status.st_nlink > 1}
+    return [
+        entry.path
+        for entry in list_entries(store)
+        if entry.name.startswith("wheels/")
+        and inodes
+        and any(status.st_ino in inodes for status in statuses(os.fsencode(entry.path)))
+    ]
 
 
 def _paths(store: Store, damage: Damage) -> list[Path]:
@@ -138,6 +198,8 @@ def _paths(store: Store, damage: Damage) -> list[Path]:
         return [store.root / damage.name]
     if damage.kind == "document":
         return [store.blob_path(damage.name)]
+    if damage.kind == "download":
+        return [store.folder("cache") / "archives" / "sha256" / damage.name[:2] / damage.name]
     name = short_name(damage.name)
     layers = store.folder("layers")
     return [store.folder("l") / name, layers / f"{name}.json", layers / f"{name}.recipe"]

@@ -13,7 +13,7 @@ from .facts import Facts, quote_name
 from .layer import Found, Item, describe, read_xattrs, whole_seconds
 from .whiteout import is_opaque, is_whiteout
 
-__all__ = ["Tree", "flatten"]
+__all__ = ["Part", "Tree", "flatten", "merge", "roots"]
 
 
 class Tree(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Tree(msgspec.Struct, frozen=True):
     facts: Facts
 
 
-class _Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True):
     """A folder of one of the trees."""
 
     tree: int
@@ -36,9 +36,8 @@ def flatten(trees: Sequence[Tree]) -> Iterator[Item]:
     *trees*: lowest first. Two names that are one file stay one where both are of one layer. Sockets and devices are
     left out.
     """
-    parts = tuple(_Part(index, os.fsencode(tree.path)) for index, tree in reversed(tuple(enumerate(trees))))
     first_names: dict[tuple[int, int], bytes] = {}
-    stack = [iter(_merged(parts, b""))]
+    stack = [iter(merge(roots(trees), b""))]
     while stack:
         entry = next(stack[-1], None)
         if entry is None:
@@ -50,7 +49,12 @@ def flatten(trees: Sequence[Tree]) -> Iterator[Item]:
             continue
         yield _item(found, trees[tree].facts, (tree, found.status.st_ino), first_names)
         if below:
-            stack.append(iter(_merged(below, found.name + b"/")))
+            stack.append(iter(merge(below, found.name + b"/")))
+
+
+def roots(trees: Sequence[Tree]) -> tuple[Part, ...]:
+    """The parts of the root, topmost first."""
+    return tuple(Part(index, os.fsencode(tree.path)) for index, tree in reversed(tuple(enumerate(trees))))
 
 
 def _item(found: Found, facts: Facts, key: tuple[int, int], first_names: dict[tuple[int, int], bytes]) -> Item:
@@ -67,9 +71,9 @@ def _item(found: Found, facts: Facts, key: tuple[int, int], first_names: dict[tu
     return member, (found.path if member.size else None)
 
 
-def _merged(parts: Sequence[_Part], prefix: bytes) -> Iterator[tuple[Found, int, tuple[_Part, ...]]]:
+def merge(parts: Sequence[Part], prefix: bytes) -> Iterator[tuple[Found, int, tuple[Part, ...]]]:
     """What the folders *parts*, topmost first, show together: each with its tree, and its own parts if a folder."""
-    seen: dict[bytes, list[tuple[_Part, os.stat_result]]] = {}
+    seen: dict[bytes, list[tuple[Part, os.stat_result]]] = {}
     for part in parts:
         with os.scandir(part.path) as entries:
             for entry in entries:
@@ -82,13 +86,13 @@ def _merged(parts: Sequence[_Part], prefix: bytes) -> Iterator[tuple[Found, int,
         yield found, top.tree, _below(name, stack)
 
 
-def _below(name: bytes, stack: Sequence[tuple[_Part, os.stat_result]]) -> tuple[_Part, ...]:
-    parts: list[_Part] = []
+def _below(name: bytes, stack: Sequence[tuple[Part, os.stat_result]]) -> tuple[Part, ...]:
+    parts: list[Part] = []
     for part, status in stack:
         if not stat.S_ISDIR(status.st_mode):
             break
         path = part.path + b"/" + name
-        parts.append(_Part(part.tree, path))
+        parts.append(Part(part.tree, path))
         if is_opaque(path):
             break
     return tuple(parts)

@@ -7,7 +7,8 @@ Kept are
 - with *unused_for*, images without a name, and layers of steps, that were of use within so many seconds.
 
 It marks and takes away with the store's lock held alone, which is short, for taking away is renaming; it deletes
-afterwards. Killed at any point it leaves what the next one collects.
+afterwards. Killed at any point it leaves what the next one collects. What else is to go, named images and things in
+caches, :mod:`.pruning` chooses.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from .caches import CacheEntry, all_caches
 from .digest import short_name
 from .durable import fsync_folder
-from .lease import leased_digests
 from .locks import try_lock
-from .records import AttachedRecord, ImageRecord, LayerRecord, ReferenceRecord, StepRecord, list_records
+from .lookup import reference_file
+from .records import AttachedRecord, LayerRecord, list_records
 from .store import Store
+from .survey import survey
 from .tree import remove_tree
 from .usage import measure_tree
 
@@ -53,25 +57,55 @@ class _Marks:
     items: list[str] = field(default_factory=list)
 
 
-def collect(store: Store, *, unused_for: float = 0.0, dry_run: bool = False) -> Collected:
-    """Remove what nothing refers to; with *dry_run* only tell. Safe beside builds and containers."""
+def collect(
+    store: Store,
+    *,
+    unused_for: float = 0.0,
+    since: float | None = None,
+    given_up: Mapping[str, float] = MappingProxyType({}),
+    cached: Sequence[CacheEntry] = (),
+    dry_run: bool = False,
+) -> Collected:
+    """Remove what nothing refers to; with *dry_run* only tell. Safe beside builds and containers.
+
+    *unused_for*: keep what was of use within so many seconds; *since* gives the time itself. *given_up*: images that
+    go although they have names, unless they are pinned, in use, or were used after the time that is given for each.
+    *cached*: what goes from the caches, unless somebody uses them.
+    """
     size = 0
     with ExitStack() as stack:
         bin_ = None if dry_run else stack.enter_context(trash(store))
         with store.alone():
-            marks = _mark(store, time.time() - unused_for)
+            marks = _mark(store, time.time() - unused_for if since is None else since, given_up)
             stale = list(_stale_folders(store, stack))
             for path in stale:
                 marks.items.append(f"interrupted work {path.name}")
             if dry_run:
-                size = measure_tree(*marks.trees, *stale).own
+                size = measure_tree(*marks.trees, *stale, *(entry.path for entry in cached)).own
             if bin_ is not None:
                 _take_away(store, marks, bin_)
+        marks.items += _empty_caches(store, cached, bin_)
         if bin_ is not None:
             size = measure_tree(*bin_.iterdir(), *stale).own
             for path in stale:
                 remove_tree(path)
     return Collected(tuple(marks.items), size)
+
+
+def _empty_caches(store: Store, cached: Sequence[CacheEntry], bin_: Path | None) -> list[str]:
+    """Rename the entries away (with *bin_* None only tell); what was done, in words."""
+    if not cached:
+        return []
+    with all_caches(store) as alone:
+        if not alone:
+            return ["caches stay: a build or `lock` is at work with them"]
+        gone = []
+        for number, entry in enumerate(cached):
+            with suppress(FileNotFoundError):
+                if bin_ is not None:
+                    entry.path.rename(bin_ / f"cache-{number}")
+                gone.append(f"cache {entry.name}")
+        return gone
 
 
 def sweep(store: Store) -> None:
@@ -98,30 +132,30 @@ def trash(store: Store) -> Iterator[Path]:
         os.close(handle)
 
 
-def _mark(store: Store, since: float) -> _Marks:
+def _mark(store: Store, since: float, given_up: Mapping[str, float]) -> _Marks:
     marks = _Marks()
-    held = leased_digests(store.folder("leases")) | set(store.pins().values())
-    images = list_records(store.folder("images"), ImageRecord)
-    named = {record.image for _, record in list_records(store.folder("refs"), ReferenceRecord)}
-    kept_layers = set(held)
+    found = survey(store, tidy=True)
+    kept_layers = set(found.held)
     kept_blobs: set[str] = set()
-    for path, image in images:
-        if image.digest in named or image.digest in held or path.stat().st_mtime > since:
+    for each in found.images:
+        image = each.record
+        goes = bool(each.references) and each.last_used <= given_up.get(image.digest, 0.0)
+        if each.pinned or each.held or (bool(each.references) and not goes) or (each.last_used > since and not goes):
             kept_layers.update(image.layers)
             kept_blobs.add(image.digest)
             if image.manifest is not None:
                 kept_blobs.add(image.manifest.digest)
-        else:
-            marks.files.append(path)
-            marks.items.append(f"image {image.digest[:19]}")
+            continue
+        marks.files += [each.path, *(reference_file(store.root, name) for name in each.references)]
+        named = f" ({', '.join(each.references)})" if each.references else ""
+        marks.items.append(f"image {image.digest[:19]}{named}")
     for path, attached in list_records(store.folder("attached"), AttachedRecord):
         if attached.image in kept_blobs:
             kept_blobs.update(part.digest for part in attached.parts)
         else:
             marks.files.append(path)
-    steps = list_records(store.folder("steps"), StepRecord)
-    kept_layers.update(step.diff_id for path, step in steps if path.stat().st_mtime > since)
-    marks.files += [path for path, step in steps if step.diff_id not in kept_layers]
+    kept_layers.update(step.record.diff_id for step in found.steps if step.last_used > since)
+    marks.files += [step.path for step in found.steps if step.record.diff_id not in kept_layers]
     _mark_layers(store, kept_layers, marks)
     marks.files += [path for path in store.folder("blobs").glob("[!.]*") if f"sha256:{path.name}" not in kept_blobs]
     for name in ("layers", "blobs", "images", "refs", "pins", "steps", "attached"):
@@ -150,8 +184,9 @@ def _mark_layers(store: Store, kept: set[str], marks: _Marks) -> None:
 
 
 def _take_away(store: Store, marks: _Marks, bin_: Path) -> None:
-    # Images before layers, and records before trees: at no moment is there a record of something that is not there.
-    order = ("images", "refs", "pins", "steps", "attached", "layers", "blobs")
+    # Names before images, images before layers, records before trees: at no moment is there a record of something that
+    # is not there.
+    order = ("refs", "pins", "images", "steps", "attached", "layers", "blobs")
     for path in sorted(marks.files, key=lambda path: order.index(path.parent.name)):
         path.unlink(missing_ok=True)
     for folder in {path.parent for path in marks.files}:

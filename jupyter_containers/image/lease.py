@@ -55,8 +55,8 @@ class Lease:
         os.close(self._handle)
 
 
-def leased_digests(folder: Path) -> set[str]:
-    """What living owners hold. Dead owners' files are removed: call it with the store's lock held alone."""
+def leased_digests(folder: Path, *, tidy: bool = True) -> set[str]:
+    """What living owners hold. With *tidy* dead owners' files are removed: then the store's lock is held alone."""
     held: set[str] = set()
     for path in folder.iterdir():
         try:
@@ -64,8 +64,9 @@ def leased_digests(folder: Path) -> set[str]:
         except FileNotFoundError:
             continue
         try:
-            if try_lock(handle):
-                path.unlink(missing_ok=True)
+            if try_lock(handle, shared=not tidy):
+                if tidy:
+                    path.unlink(missing_ok=True)
             else:
                 # By descriptor: its owner may be letting go at this moment.
                 with os.fdopen(os.dup(handle), "r") as stream:

@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -166,13 +166,6 @@ class Store:
         with full_disk_told(self.root), self.sharing():
             image = resolve(self.root, digest, self.references())
             write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=image)))
-
-    def pin_layer(self, owner: str, diff_id: str) -> None:
-        """Keep a layer alone, as :meth:`pin` keeps an image."""
-        path = self._pin_file(owner)
-        with full_disk_told(self.root), self.sharing():
-            self.layer_record(diff_id)
-            write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=diff_id)))
 
     def pin_layer(self, owner: str, diff_id: str) -> None:
         """Keep a layer alone, as :meth:`pin` keeps an image."""
@@ -419,6 +412,11 @@ class Store:
             image = resolve(self.root, digest, self.references())
             record = ReferenceRecord(reference=name, image=image)
             write_atomically(reference_file(self.root, name), msgspec.json.encode(record))
+
+    def mark_used(self, digest: str) -> None:
+        """Note that something is made from an image now; :mod:`.pruning` goes by it. No error where it is gone."""
+        with suppress(FileNotFoundError):
+            os.utime(self.root / "images" / f"{hex_of(digest)}.json")
 
     def untag(self, reference: str) -> bool:
         """Forget a name; the image stays until it is collected. False where there was none."""
