@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ..image.tree import remove_tree
 from ..spec.sizes import format_size
 from .removal import find_group, hide_container, write_end
 
-__all__ = ["End", "MemoryEnd", "describe_end", "finish"]
+__all__ = ["End", "MemoryEnd", "describe_end", "finish", "remove_rest"]
 
 _WATCHED = 2.0
 """Seconds that those who wait for a container's end have to read it before `--rm` removes it."""
@@ -34,7 +35,7 @@ class MemoryEnd(NamedTuple):
 class End(NamedTuple):
     cause: str
     left: Path | None = None
-    """What is still to be removed of a container that is gone for all others: a large layer takes its time."""
+    """What is still to be removed of a container that is gone for all others, by :func:`remove_rest`."""
 
 
 def describe_end(exit_code: int, *, memory: MemoryEnd | None = None, reason: str = "") -> str:
@@ -73,13 +74,21 @@ def finish(path: Path, exit_code: int, *, reason: str = "", remove: bool = False
     cause = describe_end(exit_code, memory=memory, reason=reason)
     if not remove or (path / "watch").exists():
         write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": exit_code, "cause": cause})
+    if remove:
+        _let_watchers_read(path)
+        return End(cause, hide_container(path, ended=True))
     if group is not None:
         group.remove()
         (path / "group.json").unlink(missing_ok=True)
-    if not remove:
-        return End(cause)
-    _let_watchers_read(path)
-    return End(cause, hide_container(path, ended=True))
+    return End(cause)
+
+
+def remove_rest(left: Path) -> None:
+    """What takes its time and nobody waits for: the control group, and the files of the layer."""
+    group = find_group(left)
+    if group is not None:
+        group.remove()
+    remove_tree(left)
 
 
 def _let_watchers_read(path: Path) -> None:

@@ -18,8 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ..image.tree import remove_tree
-from .ending import finish
+from .ending import finish, remove_rest
 from .identity import kill_process
 from .log import Log
 from .reaping import Reaper
@@ -200,7 +199,7 @@ class Keeper:
             charge.ended.set()
         # Nobody waits for the rest; a process that ends waits for this thread, the reaper sees to it if it is killed.
         if left is not None:
-            remove_tree(left)
+            remove_rest(left)
         if not charge.lasting:
             self.forget(charge.folder.path)
 

@@ -38,12 +38,11 @@ def main(arguments: list[str]) -> int:
 
     from pathlib import Path
 
-    from jupyter_containers.image.tree import remove_tree
-    from jupyter_containers.runtime.ending import finish
+    from jupyter_containers.runtime.ending import finish, remove_rest
 
     end = finish(Path(folder), 128 - exit_code if exit_code < 0 else exit_code, reason=reason, remove=bool(remove))
     if end.left is not None:
-        remove_tree(end.left)
+        remove_rest(end.left)
     return 0
 
 

@@ -160,11 +160,14 @@ def remove_container(path: Path) -> None:
 
 def hide_container(path: Path, *, ended: bool = False) -> Path:
     """Remove all of it but its folder's content, which may be large: the folder that is still to be removed, by a name
-    under which no container is looked for. What runs is killed first, unless it is known to have *ended*."""
-    if not ended:
-        end_processes(path)
+    under which no container is looked for. What runs is killed first, unless it is known to have *ended*: then the
+    control group is left as well."""
     config = _read(path / "config.json")
-    _remove_around(path, config)
+    if ended:
+        _remove_sockets(config)
+    else:
+        end_processes(path)
+        _remove_around(path, config)
     if is_lasting(bool(config.get("remove")), str(config.get("kind"))):
         from ..image.store import Store  # late: not for the reaper's or a monitor's usual work
 
@@ -196,6 +199,10 @@ def _remove_around(path: Path, config: Mapping[str, Any]) -> None:
     if group is not None:
         group.remove()
         (path / "group.json").unlink(missing_ok=True)
+    _remove_sockets(config)
+
+
+def _remove_sockets(config: Mapping[str, Any]) -> None:
     for folder in config.get("scratch", ()):
         _remove_scratch(Path(folder))
 

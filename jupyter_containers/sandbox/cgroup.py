@@ -242,13 +242,19 @@ def make_group(name: str, limits: Limits, *, accept: Collection[str] = (), facts
 
 
 def _make(folder: Path, controller: str) -> None:
-    folder.parent.mkdir(exist_ok=True)
     if controller == "unified":
-        enabled = read(folder.parent.parent / "cgroup.subtree_control").split()
-        (folder.parent / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in enabled))
+        folder.parent.mkdir(exist_ok=True)
+        wanted, control = read(folder.parent.parent / "cgroup.subtree_control").split(), "cgroup.subtree_control"
+        # Written only where it changes something: the kernel first waits for all groups that are being removed.
+        if not set(wanted) <= set(read(folder.parent / control).split()):
+            (folder.parent / control).write_text(" ".join(f"+{each}" for each in wanted))
     elif controller == "cpuset":
         raise AssertionError("no limit uses cpuset, whose groups need cpus and mems first")
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:  # the first one of this host
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
 
 
 def _set(limit: str, means: str, value: float, folders: Mapping[str, Path]) -> None:
