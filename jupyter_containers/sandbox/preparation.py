@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def read_only_folders(
                 continue
             if is_whiteout(status):
                 break
-            if place.is_symlink() or not place.is_dir():
+            if not stat.S_ISDIR(status.st_mode):
                 reason = "it is not a plain directory in the image"
                 break
             parts.append(place)
