@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import UntrustedContentError
@@ -90,10 +90,11 @@ def compile_trees(
     store: Path,
     reporter: Reporter,
     cancel: threading.Event | None,
+    env: Mapping[str, str] | None = None,
 ) -> None:
     """Add byte code to every tree in the folder *source*. Files that don't compile are left without.
 
-    *layers*, lowest first, is the image so far: *interpreter* is in it.
+    *layers*, lowest first, is the image so far: *interpreter* is in it, and *env* is what it needs to run.
     """
     output = staging / "bytecode"
     output.mkdir()
@@ -101,6 +102,7 @@ def compile_trees(
         (interpreter.path, "-I", "-S", "-c", COMPILER, _SOURCE, _OUTPUT, interpreter.environment, str(usable_cores())),
         root=Overlay(tuple(layers)),
         store=store,
+        env=env,
         binds=(Bind(source, _SOURCE), Bind(output, _OUTPUT, writable=True)),
     )
     progress = reporter.progress("compiling")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,7 @@ __all__ = ["Injection", "ensure_injection", "find_injection"]
 
 _FORMAT = 1
 """Raised when the same inputs give another layer."""
+_LIBRARY_PATH = "LD_LIBRARY_PATH"
 _SKELETON = ("dev", "etc", "proc", "run", "sys", "tmp")
 """Folders that a sandbox mounts things on, and that an image made from scratch may lack."""
 
@@ -60,6 +62,8 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[Layer, ...] = ()
     """Of the image, as many as its interpreter is in; none for an interpreter of ours."""
     lock: InterpreterLock | None = None
+    libraries: str = ""
+    """Where the image's own variable has the loader look for libraries: the interpreter's may lie there."""
 
     def injection(self, layer: Layer, probe: Probe) -> Injection:
         note = "" if self.lock is None else f"{probe.reason}: cells run on a Python {self.python.version} of their own"
@@ -151,8 +155,10 @@ def _order(image: Image, probe: Probe, lock: InterpreterLock | None) -> _Order:
     layers = _with_interpreter(image, python.path)
     # Byte code is compiled by the image's own interpreter, so it is shared by images only as far as that one is the
     # same: an image could spoil it for all others otherwise.
-    parts += [python.path, python.version, platform_of(python, architecture), *(layer.diff_id for layer in layers)]
-    return _Order(id=_id(parts), python=python, layers=layers)
+    libraries = image.config.execution.environment.get(_LIBRARY_PATH, "")
+    parts += [python.path, python.version, platform_of(python, architecture), libraries]
+    parts += [layer.diff_id for layer in layers]
+    return _Order(id=_id(parts), python=python, layers=layers, libraries=libraries)
 
 
 def _with_interpreter(image: Image, path: str) -> tuple[Layer, ...]:
@@ -195,10 +201,11 @@ def _make(
         # The interpreter by the path that it has there: of ours, the one that Debian's tree has.
         compiler = python.path if order.lock is None else f"/usr/bin/python{python.version}"
         interpreter = Interpreter(version=python.version, path=compiler, environment=MOUNT)
-        _compile(tree.parent, work / "first", interpreter, layers, image, store, reporter, cancel)
+        env = {_LIBRARY_PATH: order.libraries} if order.libraries else {}
+        _compile(tree.parent, work / "first", interpreter, layers, image, store, reporter, cancel, env)
         if order.lock is not None:
             own = msgspec.structs.replace(interpreter, environment=f"{MOUNT}/{PYTHON}")
-            _compile(tree, work / "second", own, layers, image, store, reporter, cancel)
+            _compile(tree, work / "second", own, layers, image, store, reporter, cancel, env)
             _give_pip(tree)
         for program in INSIDE.glob("*.py"):
             (tree / program.name).write_bytes(program.read_bytes())
@@ -209,7 +216,7 @@ def _make(
 
 def _compile(
     source: Path, staging: Path, interpreter: Interpreter, layers: tuple[Path, ...], image: Image, store: Store,
-    reporter: Reporter, cancel: threading.Event,
+    reporter: Reporter, cancel: threading.Event, env: Mapping[str, str],
 ) -> None:  # fmt: skip
     """Byte code for what is in *source*. Where the layers with the interpreter are too few for it to run, in all."""
 
@@ -217,7 +224,7 @@ def _compile(
         (staging / folder).mkdir()
         compile_trees(
             source, staging=staging / folder, interpreter=interpreter, layers=stack, store=store.root,
-            reporter=reporter, cancel=cancel,
+            reporter=reporter, cancel=cancel, env=env,
         )  # fmt: skip
 
     whole = (layers[0], *image.layer_paths)
