@@ -74,7 +74,10 @@ class Prune(Command):
         from ..storage import LOGS_KEPT
 
         until = parse_age(options.until) if options.until else 0.0
-        keep = parse_size(options.keep_bytes) if options.keep_bytes else None
+        try:
+            keep = parse_size(options.keep_bytes) if options.keep_bytes else None
+        except ValueError as error:
+            raise InputError(f"--keep-bytes: {error}") from error
         if keep is not None and options.all:
             raise InputError(
                 "--all and --keep-bytes: --keep-bytes takes of all, as much as is needed", hint="leave out one"

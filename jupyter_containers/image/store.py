@@ -412,6 +412,7 @@ class Store:
             image = resolve(self.root, digest, self.references())
             record = ReferenceRecord(reference=name, image=image)
             write_atomically(reference_file(self.root, name), msgspec.json.encode(record))
+            self.mark_used(image)
 
     def mark_used(self, digest: str) -> None:
         """Note that something is made from an image now; :mod:`.pruning` goes by it. No error where it is gone."""
