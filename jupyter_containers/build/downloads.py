@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from ..image.store import Store
 from ..lock.apt import fetch_debs
 from ..lock.fetch import Download, Fetcher
 from ..lock.pip import Artifact
+from .inputs import open_input
 from .monitor import Progress
 from .plan import AptStep, BaseStep, PythonStep, Step
 from .report import Reporter, check_cancelled
@@ -72,25 +72,26 @@ class Downloads:
         remote = [item for item in artifacts if "://" in item.url_or_path]
         items = [Download((item.url_or_path,), item.sha256, item.size) for item in remote]
         paths = self._fetcher.fetch_many(items, what="Python packages", progress=progress)
-        local = {item: _check(self._folder / item.url_or_path, item) for item in artifacts if item not in remote}
+        local = {item: self._take_in(item) for item in artifacts if item not in remote}
         return {**dict(zip(remote, paths, strict=True)), **local}
+
+    def _take_in(self, item: Artifact) -> Path:
+        """A copy of a file of the spec's folder, which others may be writing to."""
+        file = self._folder / item.url_or_path
+        try:
+            with open_input(self._folder, item.url_or_path) as stream:
+                return self._fetcher.take_in(stream, item.sha256)
+        except HashMismatchError as error:
+            raise HashMismatchError(
+                f"{file} is not what was locked: {error.message}",
+                hint="run `jupyter containers lock` to take the file as it is now",
+            ) from error
+        except (OSError, ValueError) as error:
+            cause = getattr(error, "strerror", None) or error
+            raise ArchiveError(f"cannot read {file}, which the lock names: {cause}") from error
 
 
 MissingArtifacts = Callable[[PythonStep, Store], Sequence[Artifact]]
-
-
-def _check(file: Path, item: Artifact) -> Path:
-    try:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise ArchiveError(f"cannot read {file}, which the lock names: {error.strerror}") from error
-    if digest != item.sha256:
-        raise HashMismatchError(
-            f"{file} is not what was locked: its sha256 is {digest}, and the lock has {item.sha256}",
-            hint="run `jupyter containers lock` to take the file as it is now",
-        )
-    return file
 
 
 def _wait(future: Future[_T], cancel: threading.Event) -> _T:

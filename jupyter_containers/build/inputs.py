@@ -16,7 +16,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,9 +26,10 @@ import msgspec
 from ..errors import BuildError, Problem, SpecError
 from ..lock.model import ArtifactHash, Lock
 from ..sandbox.sources import open_linkless
-from ..spec.model import LoadedSpec
+from ..spec.model import DOCKERFILE, LoadedSpec
 
 if TYPE_CHECKING:
+    from .dockerfile.taken import Taken
     from .report import Reporter
 
 __all__ = [
@@ -42,7 +43,9 @@ __all__ = [
     "input_paths",
     "list_entries",
     "local_packages",
+    "open_input",
     "source_path",
+    "taken_by_dockerfile",
 ]
 
 LEFT_OUT = frozenset({".git", "__pycache__", ".ipynb_checkpoints"})
@@ -95,7 +98,8 @@ class _Known(msgspec.Struct, frozen=True, array_like=True):
 
 
 def hash_inputs(loaded: LoadedSpec, lock: Lock, memory: Path) -> tuple[ArtifactHash, ...]:
-    """The inputs of *loaded*, sorted by path: sources of ``build.copy``, local Python packages and archives of some.
+    """The inputs of *loaded*, sorted by path: sources of ``build.copy``, local Python packages and archives of some,
+    and a Dockerfile with what it takes in, as one, by the name of the spec's origin.
 
     *memory* is a folder for what is remembered between builds. :class:`SpecError` for inputs that can't be read or
     lie outside of the spec's folder, all of them together.
@@ -106,8 +110,9 @@ def hash_inputs(loaded: LoadedSpec, lock: Lock, memory: Path) -> tuple[ArtifactH
 
 def input_paths(loaded: LoadedSpec, lock: Lock) -> tuple[str, ...]:
     """Paths of the inputs as the spec and the lock have them."""
+    docker = [loaded.spec.origin] if loaded.spec.build.dockerfile else []
     copies = (copy.source for copy in loaded.spec.build.copy)
-    return tuple(dict.fromkeys([*copies, *local_packages(lock), *_local_archives(lock)]))
+    return tuple(dict.fromkeys([*docker, *copies, *local_packages(lock), *_local_archives(lock)]))
 
 
 def hash_paths(loaded: LoadedSpec, paths: Sequence[str], memory: Path) -> dict[str, str]:
@@ -151,11 +156,22 @@ def _local_archives(lock: Lock) -> tuple[str, ...]:
 
 def source_path(loaded: LoadedSpec, path: str) -> Path:
     """Where an input lies: inside the spec's folder once every link is followed, else :class:`ValueError`."""
-    folder = loaded.folder.resolve()
+    return _inside(loaded.folder, path)
+
+
+def _inside(folder: Path, path: str) -> Path:
+    folder = folder.resolve()
     real = (folder / path).resolve(strict=True)
     if not real.is_relative_to(folder):
         raise ValueError(f"leads to {real}, outside of the spec's folder")
     return real
+
+
+def open_input(folder: Path, path: str) -> BufferedReader:
+    """A file of the spec's *folder*, open for reading. :class:`OSError`, :class:`ValueError` as for
+    :func:`source_path`."""
+    entries = list_entries(_inside(folder, path))  # its end would close what the entry is opened from
+    return next(entries).open()
 
 
 def list_entries(source: Path, *, without: Path | None = None) -> Iterator[Entry]:
@@ -256,20 +272,53 @@ def changed(path: str, reporter: Reporter) -> BuildError:
 
 
 def _hash(loaded: LoadedSpec, path: str, known: Mapping[str, _Known], fresh: dict[str, _Known]) -> str:
+    if path.startswith(DOCKERFILE):
+        return _hash_dockerfile(loaded, known, fresh)
     source = source_path(loaded, path)
     total = InputHash()
     # The lock holds this hash: it can't be part of it.
     for entry in list_entries(source, without=loaded.lock_file):
         file = source / entry.path if entry.path else source
-        total.add(entry, _hash_file(entry, str(file), known, fresh) if stat.S_ISREG(entry.mode) else "")
+        is_file = stat.S_ISREG(entry.mode)
+        total.add(entry, _hash_file(entry.status, entry.open, str(file), known, fresh) if is_file else "")
     return total.hexdigest()
 
 
-def _hash_file(entry: Entry, file: str, known: Mapping[str, _Known], fresh: dict[str, _Known]) -> str:
-    status = entry.status
+def taken_by_dockerfile(loaded: LoadedSpec) -> tuple[Taken, ...]:
+    """What the spec's Dockerfile takes in: see :func:`.dockerfile.taken.list_taken`."""
+    from .dockerfile.taken import list_taken  # late: few specs have one
+
+    build = loaded.spec.build
+    return list_taken(
+        loaded, dockerfile=source_path(loaded, build.dockerfile), context=source_path(loaded, build.context),
+        without=LEFT_OUT,
+    )  # fmt: skip
+
+
+def _hash_dockerfile(loaded: LoadedSpec, known: Mapping[str, _Known], fresh: dict[str, _Known]) -> str:
+    total = hashlib.sha256()
+    for taken in taken_by_dockerfile(loaded):
+        content = hashlib.sha256(os.fsencode(taken.target)).hexdigest()
+        kind, mode = "l", 0
+        if stat.S_ISREG(taken.mode):
+            content = _hash_file(taken.file.lstat(), taken.open, str(taken.file), known, fresh)
+            kind, mode = "f", stat.S_IMODE(taken.mode)
+        elif stat.S_ISDIR(taken.mode):
+            kind, mode = "d", stat.S_IMODE(taken.mode)
+        total.update(os.fsencode(f"{kind} {mode:o} {content} {taken.path}\0"))
+    return total.hexdigest()
+
+
+def _hash_file(
+    status: os.stat_result,
+    opened: Callable[[], BufferedReader],
+    file: str,
+    known: Mapping[str, _Known],
+    fresh: dict[str, _Known],
+) -> str:
     found = known.get(file)
     if found is None or (found.size, found.modified, found.changed, found.inode) != _identity(status):
-        with entry.open() as stream:
+        with opened() as stream:
             status = os.fstat(stream.fileno())
             found = _Known(*_identity(status), hashlib.file_digest(stream, "sha256").hexdigest())
     # A file that was changed a moment ago may be changed again within the clock's grain: not worth remembering.

@@ -14,6 +14,7 @@ import csv
 import hashlib
 import io
 import os
+import posixpath
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from ..lock.pip import uv_path
 from .bytecode import compile_trees
 from .emulation import usable_cores
 from .report import Reporter, check_cancelled
+from .wheelcheck import check_wheel
 
 __all__ = ["Wheel", "finish", "platform_of", "prepare", "prepared_path"]
 
@@ -38,6 +40,8 @@ _PLATFORMS = {"amd64": "x86_64-manylinux_2_40", "arm64": "aarch64-manylinux_2_40
 """For uv's check of the file name's tags; which glibc the image has was looked at when the lock was made."""
 
 _LONGEST_SCRIPT = 4 << 20
+_PACKAGES = "lib/python3/site-packages"
+"""Where paths in a RECORD start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Wheel:
     filename: str
     sha256: str
     file: Path
-    """In the download cache, under whatever name."""
+    """Where nobody but us can write: in the download cache, under whatever name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +129,13 @@ def platform_of(architecture: str) -> str:
 
 
 def _install(wheel: Wheel, tree: Path, staging: Path, target: Target, reporter: Reporter) -> None:
+    check_wheel(wheel.file, wheel.filename, disk=staging)
     # uv knows a wheel by its file name; alone in a folder, there is nothing to choose.
     folder = staging / "links" / wheel.sha256
     folder.mkdir(parents=True)
     try:
         os.link(wheel.file, folder / wheel.filename)
-    except OSError:  # a local wheel, on another file system
+    except OSError:  # the cache is on another file system
         shutil.copyfile(wheel.file, folder / wheel.filename)
     command = [
         str(uv_path()), "pip", "install", "--quiet", "--no-config", "--no-index", "--find-links", str(folder),
@@ -153,7 +158,11 @@ def _install(wheel: Wheel, tree: Path, staging: Path, target: Target, reporter: 
 
 
 def finish(tree: Path, interpreter: Interpreter) -> None:
-    """Make what uv installed under this host's interpreter fit the image's: folder, scripts, RECORD."""
+    """Make what uv installed under this host's interpreter fit the image's: folder, scripts, RECORD.
+
+    :class:`UntrustedContentError` for a link in it, which would lead to the host's files.
+    """
+    _check_links(tree)
     (tree / ".lock").unlink(missing_ok=True)
     library = tree / "lib"
     installed, wanted = library / f"python{sys.version_info[0]}.{sys.version_info[1]}", f"python{interpreter.version}"
@@ -186,6 +195,13 @@ def finish(tree: Path, interpreter: Interpreter) -> None:
         _replace(record, fix_record(record.read_bytes(), changed), 0o644)
 
 
+def _check_links(tree: Path) -> None:
+    for folder, folders, files in os.walk(tree):
+        for name in (*folders, *files):
+            if (link := Path(folder, name)).is_symlink() and link != tree / "lib64":
+                raise UntrustedContentError(f"the wheel has a link, {link.relative_to(tree)}, to {link.readlink()}")
+
+
 def fix_script(content: bytes, host: str, python: str) -> bytes:
     """A console script whose first lines start the interpreter *host*, so that they start *python*."""
     path = os.fsencode(host)
@@ -212,6 +228,8 @@ def fix_record(record: bytes, changed: dict[str, bytes | None]) -> bytes:
                 continue
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
             row = [row[0], f"sha256={digest}", str(len(content))]
+        if posixpath.normpath(posixpath.join(_PACKAGES, row[0])).startswith(("/", "..")):
+            continue  # outside of the environment: an uninstall there would remove it
         rows.append(row)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))

@@ -11,13 +11,15 @@ A :class:`Fetcher` has connections (:mod:`.transport`) and a cache::
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -89,6 +91,27 @@ class Fetcher:
         """The object of that hash if the cache has it."""
         path = self._object(sha256)
         return path if path.is_file() else None
+
+    def take_in(self, stream: BinaryIO, sha256: str) -> Path:
+        """Keep a copy of what *stream* has as the object of that hash; :class:`HashMismatchError`."""
+        found = self.cached(sha256)
+        if found is not None:
+            return found
+        target = self._object(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as copy:
+                total = hashlib.sha256()
+                while chunk := stream.read(_CHUNK):
+                    total.update(chunk)
+                    copy.write(chunk)
+            if total.hexdigest() != sha256:
+                raise HashMismatchError(f"its sha256 is {total.hexdigest()}, and {sha256} was wanted")
+            Path(name).replace(target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        return target
 
     def fetch(
         self, urls: Sequence[str], sha256: str, size: int | None = None, *, progress: Progress = no_progress
