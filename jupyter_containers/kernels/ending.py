@@ -17,6 +17,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 HINTS = (
     # pattern in the output or the cause, next step
     (r"No module named '?ipykernel", "add `ipykernel` to the spec's `packages.pip`"),
+    (r"cannot open shared object file", "the image lacks a library that its own program needs: add the package of it"),
     (
         r"No such file or directory|not found|execvp",
         "the kernel's `argv` names a program that is not in the image: check `kernel.argv` of the spec",
