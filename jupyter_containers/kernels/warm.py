@@ -6,30 +6,31 @@ is there. ``python -m ipykernel_launcher`` is what a fresh kernel runs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 __all__ = ["become", "prepare"]
 
-_MODULES = (
-    *("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.heartbeat", "ipykernel.iostream"),
-    *("IPython", "IPython.core.completer", "IPython.core.history", "IPython.core.magics", "jedi", "stack_data"),
-    *("jupyter_client.session", "zmq.eventloop.zmqstream", "tornado.platform.asyncio", "matplotlib_inline.config"),
-    *("sqlite3", "comm", "concurrent.futures.thread", "multiprocessing", "asyncio", "logging.config", "pdb"),
-)
-"""What a kernel imports until its first reply; those that a version lacks are left out."""
+_BACKEND = "module://matplotlib_inline.backend_inline"
 
 
 def prepare(words: Sequence[str]) -> None:
-    """Import what every kernel does, and the modules that *words* name (``[kernel] preload``)."""
-    for name in _MODULES:
-        try:
-            import_module(name)
-        except ImportError:
-            continue
-    for name in words:
+    """Import what every kernel does, and the modules that *words* name (``[kernel] preload``).
+
+    Importing is all that is done here: a kernel that has been started would leave sockets and threads.
+    """
+    # As ipykernel does before the first cell: matplotlib reads it when it is imported, which *words* may ask for.
+    os.environ.setdefault("MPLBACKEND", _BACKEND)
+    for name in ("ipykernel.kernelapp", *words):
         import_module(name)
+    for name in _rehearse():
+        if name not in sys.modules:
+            try:  # noqa: SIM105
+                import_module(name)
+            except ImportError:
+                pass  # made up by another module, or not to be imported twice
 
 
 def become(argv: list[str]) -> None:
@@ -40,6 +41,46 @@ def become(argv: list[str]) -> None:
     sys.argv = [kernelapp.__file__.replace("kernelapp.py", "").rstrip("/") + "_launcher.py", *argv[3:]]
     sys.path[:] = [entry for entry in sys.path if entry]  # ipykernel_launcher takes the working directory off, too
     kernelapp.launch_new_instance()
+
+
+def _rehearse() -> list[str]:
+    """The modules that a kernel has imported by its first reply: a child becomes one, and tells."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        try:
+            _play()
+            names = [name for name, module in list(sys.modules.items()) if module is not None]
+            os.write(write, "\n".join(names).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read, "rb") as file:
+        names = file.read().decode().split("\n")
+    os.waitpid(child, 0)
+    return [name for name in names if name and name != "__main__"]
+
+
+def _play() -> None:
+    """A kernel from its start to its first replies, with nobody who hears it."""
+    import asyncio
+    import tempfile
+
+    from ipykernel.kernelapp import IPKernelApp
+
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        app = IPKernelApp(transport="ipc", ip=f"{folder}/k", connection_dir=folder)
+        app.initialize(["-f", f"{folder}/connection.json", "--HistoryManager.hist_file=:memory:"])
+
+        async def act() -> None:
+            await app.kernel.do_execute("1 + 1", False)
+            await app.kernel.do_execute("raise ValueError", False)
+
+        asyncio.new_event_loop().run_until_complete(act())
 
 
 def _reseed() -> None:

@@ -103,4 +103,4 @@ def _choose_spawner(
         return spawn
     from .warm import choose_spawner  # late: most starts are none of a fork
 
-    return choose_spawner(config, image, paths, store, streams=streams)
+    return choose_spawner(config, image, paths, store, streams=streams, start=start_owned)

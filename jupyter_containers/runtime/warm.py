@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -97,15 +97,24 @@ def close_servers() -> None:
 
 
 def choose_spawner(
-    config: ContainerConfig, image: Image, paths: Paths, store: Store, *, streams: tuple[Stdio, Stdio, Stdio]
+    config: ContainerConfig,
+    image: Image,
+    paths: Paths,
+    store: Store,
+    *,
+    streams: tuple[Stdio, Stdio, Stdio],
+    start: Callable[..., Charge],
 ) -> Spawner:
-    """What starts a container with ``config.warm``: a fork where one can be had now, else a fresh start."""
+    """What starts a container with ``config.warm``: a fork where one can be had now, else a fresh start.
+
+    *start*: :func:`.owned.start_owned`, for the fork server itself.
+    """
     assert config.warm is not None
     if streams[0] is not None or config.tty:
         return _Fresh("it has a standard input of its own")
     key = _Key(str(paths.home), image.digest, msgspec.structs.replace(config.warm, wait=False),
                _lasting(config.env), config.user, config.network)  # fmt: skip
-    kept = _find(key, config, image, paths, store)
+    kept = _find(key, config, image, paths, store, start)
     if config.warm.wait:
         kept.settled.wait()
     if not kept.settled.is_set():
@@ -155,7 +164,9 @@ class _Fork:
         return fork
 
 
-def _find(key: _Key, config: ContainerConfig, image: Image, paths: Paths, store: Store) -> _Kept:
+def _find(
+    key: _Key, config: ContainerConfig, image: Image, paths: Paths, store: Store, start: Callable[..., Charge]
+) -> _Kept:
     """The server of *key*; a new one is being started in a thread."""
     with _guard:
         kept = _servers.get(key)
@@ -167,7 +178,7 @@ def _find(key: _Key, config: ContainerConfig, image: Image, paths: Paths, store:
     for each in leaving:
         each.close()
     threading.Thread(
-        target=_start, args=(kept, config, image, paths, store), name="container-fork-server", daemon=True
+        target=_start, args=(kept, config, image, paths, store, start), name="container-fork-server", daemon=True
     ).start()
     return kept
 
@@ -183,9 +194,9 @@ def _pick_leaving() -> list[_Kept]:
     return [kept for _, kept in leaving]
 
 
-def _start(kept: _Kept, config: ContainerConfig, image: Image, paths: Paths, store: Store) -> None:
-    from .owned import start_owned  # it knows this module, too
-
+def _start(
+    kept: _Kept, config: ContainerConfig, image: Image, paths: Paths, store: Store, start: Callable[..., Charge]
+) -> None:
     warm = config.warm
     assert warm is not None
     own = ContainerConfig(
@@ -194,7 +205,7 @@ def _start(kept: _Kept, config: ContainerConfig, image: Image, paths: Paths, sto
     )  # fmt: skip
     try:
         folder = create_folder(paths.containers, own)
-        kept.charge = start_owned(
+        kept.charge = start(
             folder, folder.config(), image, paths=paths, store=store, stdin=None, stdout=None, stderr=None,
             spawner=_Server(kept, warm),
         )  # fmt: skip

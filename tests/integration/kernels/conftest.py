@@ -100,16 +100,20 @@ class Session:
             self.manager.shutdown_kernel(now=True)
 
 
-@pytest.fixture
-def start(environment, folder) -> Iterator[Callable[..., Session]]:
-    """Start a kernel of the environment with these options, as its kernelspec would have them."""
+@pytest.fixture(params=["fresh", "fork"])
+def start(request, environment, folder) -> Iterator[Callable[..., Session]]:
+    """Start a kernel of the environment with these options, as its kernelspec would have them.
+
+    All that is asked of a kernel is asked of both kinds: started afresh, and forked from a process that is ready.
+    """
     made: list[Session] = []
 
     def make(**options) -> Session:
-        kernelspec.install(environment, **options)
+        kernelspec.install(environment, warm="wait" if request.param == "fork" else "off", **options)
         manager = KernelManager(kernel_name=f"jc-{environment}")
         manager.start_kernel(cwd=str(folder))
         made.append(Session(manager))
+        assert made[-1].container.state().start == ("fork" if request.param == "fork" else "")
         return made[-1]
 
     yield make

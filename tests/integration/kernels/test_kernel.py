@@ -165,7 +165,7 @@ def test_lack_of_memory_is_told(start, caplog):
 
 def test_a_limit_too_small_to_start_is_told_with_its_cause(start):
     with pytest.raises((KernelError, LimitError)) as error:
-        start(memory="10M")
+        start(memory="3M")
     if isinstance(error.value, LimitError):
         pytest.skip("this host can't limit memory")
     assert "out of memory" in str(error.value) and "resources.memory" in error.value.hint

@@ -5,17 +5,22 @@ from __future__ import annotations
 import jupyter_kernel_test
 import pytest
 
+from jupyter_containers.kernels import kernelspec
+
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def in_a_folder(environment, tmp_path_factory):
+@pytest.fixture(scope="class", autouse=True)
+def in_a_folder(request, environment, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("suite"))
+        kernelspec.install(environment, warm=request.cls.warm)
         yield
+        kernelspec.install(environment)
 
 
 class TestContainerKernel(jupyter_kernel_test.KernelTests):
+    warm = "off"
     kernel_name = "jc-kernels"
     language_name = "python"
     file_extension = ".py"
@@ -39,3 +44,12 @@ class TestContainerKernel(jupyter_kernel_test.KernelTests):
     supported_history_operations = ("tail", "search")  # as in ipykernel's own tests
     code_inspect_sample = "zip"
     code_clear_output = "from IPython.display import clear_output; clear_output()"
+
+
+class TestForkedKernel(TestContainerKernel):
+    """A kernel that was forked can't be told from a fresh one."""
+
+    warm = "wait"
+
+    def test_it_is_a_fork(self):
+        assert self.km.provisioner.container.state().start == "fork"
