@@ -18,6 +18,7 @@ from .model import ImageConfig, Layer, decode
 from .progress import Progress, quiet
 from .records import ImageRecord, LayerRecord, ReferenceRecord, list_records, read_record
 from .reference import parse_reference
+from .sharing import list_file
 from .store import Store
 
 __all__ = ["Damage", "broken_images", "origins", "take_out_package", "verify"]
@@ -202,4 +203,4 @@ def _paths(store: Store, damage: Damage) -> list[Path]:
         return [store.folder("cache") / "archives" / "sha256" / damage.name[:2] / damage.name]
     name = short_name(damage.name)
     layers = store.folder("layers")
-    return [store.folder("l") / name, layers / f"{name}.json", layers / f"{name}.recipe"]
+    return [store.folder("l") / name, layers / f"{name}.json", layers / f"{name}.recipe", list_file(layers, name)]

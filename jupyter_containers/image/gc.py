@@ -178,7 +178,7 @@ def _mark_layers(store: Store, kept: set[str], marks: _Marks) -> None:
             marks.trees.append(path)
             if path.name not in going:
                 marks.items.append(f"layer {path.name}, whose commit was interrupted")
-    for path in store.folder("layers").glob("*.recipe"):
+    for path in (*store.folder("layers").glob("*.recipe"), *store.folder("layers").glob("*.files")):
         if path.stem in going or (path.stem not in names and not path.with_suffix(".json").exists()):
             marks.files.append(path)
 

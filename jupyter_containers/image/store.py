@@ -40,6 +40,7 @@ from .records import (
     read_record,
 )
 from .reference import parse_reference
+from .sharing import list_file, make_list, share_files
 from .tree import remove_tree
 
 __all__ = ["EPOCH", "Staging", "Store"]
@@ -248,6 +249,7 @@ class Store:
         present = self.find_layer(record.diff_id)
         if present is not None:
             return present
+        share_files(tree, self.root)
         # Everything below the name before the name: see durable.py for why not file by file.
         sync_file_system(tree)
         target = self.root / "l" / record.id
@@ -262,6 +264,7 @@ class Store:
             fsync_folder(target.parent)
             if recipe is not None:
                 recipe.replace(self.root / "layers" / f"{record.id}.recipe")
+            list_file(self.root / "layers", record.id).write_bytes(make_list(target))
             write_atomically(self._layer_file(record.diff_id), msgspec.json.encode(record))
             self._used(record.diff_id)
         return self._value(record)

@@ -1,0 +1,165 @@
+"""Files that several layers have are one file on disk: a new layer's are linked to those that are there already.
+
+Two files are one where the path in the layer, the bytes, the mode on disk, the time and the owner are the same, and
+neither has attributes. The path as well: in one image, of layers one above the other, a path shows one file, so no two
+names in a container ever turn out to be the same file (``cp a b`` would refuse). Layers are never written to; a
+container that changes a file gets a copy of its own (overlayfs copies up, and with ``index=off`` one name only).
+
+Done before a layer is published, so no layer in use is ever touched. Which layer may have a file is known from its
+*list*: a sorted array of 64-bit keys beside its record, ``layers/<id>.files``. That two files have the same bytes is
+found by comparing them, not by a hash: what is damaged spreads no further.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from array import array
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from .layer import whole_seconds
+
+__all__ = ["list_file", "make_list", "share_files"]
+
+_PIECE = 1 << 20
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MOST_LAYERS = 500
+"""Of which the lists are read: the newest."""
+
+
+class _Entry(NamedTuple):
+    name: bytes
+    """Path in the layer."""
+    status: os.stat_result
+
+
+def list_file(layers: Path, layer: str) -> Path:
+    """Where the list of the layer is, in the folder of records."""
+    return layers / f"{layer}.files"
+
+
+def make_list(tree: Path) -> bytes:
+    """The list of a layer's files."""
+    return array("Q", sorted(_key(entry) for entry in _files(os.fsencode(tree), os.fsencode(tree)))).tobytes()
+
+
+def share_files(tree: Path, store: Path) -> int:
+    """Link what the not yet published *tree* has in common with the layers of the store in *store*; how many files.
+
+    *tree* is of the same mount. Its folders keep their times. Files with several names in it, or in a cache, are left
+    as they are, and empty ones.
+    """
+    top = os.fsencode(tree)
+    wanted = {_key(entry): entry for entry in _files(top, top)}
+    if not wanted:
+        return 0
+    shared = 0
+    touched: dict[bytes, os.stat_result] = {}
+    for path in _lists(store / "layers"):
+        layer = os.fsencode(store / "l" / path.stem)
+        for key in _common(path, wanted):
+            entry = wanted[key]
+            with suppress(OSError):  # collected meanwhile, or a file system's bound on the names of one file
+                if _link(layer + b"/" + entry.name, top, entry, touched):
+                    shared += 1
+                    del wanted[key]
+    for folder, status in touched.items():
+        os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return shared
+
+
+def _files(top: bytes, folder: bytes) -> Iterator[_Entry]:
+    """Regular files with content and one name."""
+    stack = [folder]
+    while stack:
+        with os.scandir(stack.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    status = entry.stat(follow_symlinks=False)
+                    if status.st_size:
+                        yield _Entry(entry.path[len(top) + 1 :], status)
+
+
+def _key(entry: _Entry) -> int:
+    status = entry.status
+    text = b"%b\0%d %o %d" % (entry.name, status.st_size, status.st_mode, whole_seconds(status))
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+
+
+def _lists(layers: Path) -> list[Path]:
+    found = []
+    for path in layers.glob("[!.]*.files"):
+        with suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found, reverse=True)[:_MOST_LAYERS]]
+
+
+def _common(path: Path, wanted: dict[int, _Entry]) -> list[int]:
+    keys = array("Q")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    keys.frombytes(data[: len(data) // 8 * 8])
+    return [key for key in keys if key in wanted]
+
+
+def _link(source: bytes, top: bytes, entry: _Entry, touched: dict[bytes, os.stat_result]) -> bool:
+    target = top + b"/" + entry.name
+    one = os.open(source, _FILE)
+    try:
+        if not _fits(os.fstat(one), entry.status) or os.listxattr(one) or os.listxattr(target):
+            return False
+        if not _have_same_bytes(one, target):
+            return False
+        folder = os.path.dirname(target)  # noqa: PTH120  bytes
+        if folder not in touched:
+            touched[folder] = os.stat(folder)  # noqa: PTH116
+        _replace(one, target, os.path.dirname(top))  # noqa: PTH120
+        return True
+    finally:
+        os.close(one)
+
+
+def _replace(source: int, target: bytes, aside: bytes) -> None:
+    """Let *target* be another name of the open file *source*: the very one that was compared, whatever has its name
+    by now. In between it lies in the folder *aside*, not in the tree, for whatever moment we are killed at."""
+    beside = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    name = b"shared-" + os.urandom(8).hex().encode()
+    try:
+        # With a folder's descriptor Python calls linkat(2), which can follow /proc's link to an open file.
+        os.link(f"/proc/self/fd/{source}", name, dst_dir_fd=beside, follow_symlinks=True)
+        try:
+            os.rename(name, target, src_dir_fd=beside)
+        except BaseException:
+            os.unlink(name, dir_fd=beside)
+            raise
+    finally:
+        os.close(beside)
+
+
+def _fits(found: os.stat_result, wanted: os.stat_result) -> bool:
+    return (
+        stat.S_ISREG(found.st_mode)
+        and found.st_ino != wanted.st_ino
+        and found.st_dev == wanted.st_dev
+        and (found.st_mode, found.st_uid, found.st_gid, found.st_size, whole_seconds(found))
+        == (wanted.st_mode, wanted.st_uid, wanted.st_gid, wanted.st_size, whole_seconds(wanted))
+    )
+
+
+def _have_same_bytes(one: int, path: bytes) -> bool:
+    other = os.open(path, _FILE)
+    try:
+        while piece := os.read(one, _PIECE):
+            if os.read(other, len(piece)) != piece:
+                return False
+        return not os.read(other, 1)
+    finally:
+        os.close(other)
