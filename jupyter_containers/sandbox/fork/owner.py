@@ -172,17 +172,16 @@ class Forked:
 
     @classmethod
     def begin(cls, channel: Socket, group: Group | None, status: Path | None) -> Forked:
-        """Wait for its processes, put them into *group*, and let the command go on."""
+        """Wait for its processes, and put the first into *group* before there is another."""
         deadline = time.monotonic() + _PATIENCE
         first = _hear(channel, b"1", deadline)
         process = cls(first, channel)
         try:
             _join(group, first)
-            process.command_pid = _hear(channel, b"2", deadline)
-            _join(group, process.command_pid)
+            channel.send(b"go")
             if status is not None:
                 status.write_text(f'{{"child-pid": {first}}}\n')
-            channel.send(b"go")
+            process.command_pid = _hear(channel, b"2", deadline)
         except BaseException:
             process.kill()
             process.close()

@@ -6,8 +6,8 @@ becomes, in order: a process in new namespaces (which ends at once, so that the 
 process of the new pid namespace, which only waits, and the command.
 
 Messages of a fork to who asked for it, each with its sender's pid as the kernel of the host knows it (unix(7),
-SCM_CREDENTIALS): ``1`` by the first process, ``2`` by the command, which then waits for an answer; ``=CODE`` at the
-end, ``!text`` where it can't go on.
+SCM_CREDENTIALS): ``1`` by the first process, which waits for an answer before it makes the command, and ``2`` by the
+command; ``=CODE`` at the end, ``!text`` where it can't go on.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ def _be(fds: list[int], become: Callable[[list[str]], None]) -> None:
 
 def _be_first(channel: Socket, streams: list[int], mounts: list[int], orders: Orders) -> None:
     """The first process makes the sandbox, and waits in it for the command to end. Returns in the command."""
+    channel.send(b"1")
     inside.make_root(orders["steps"], mounts)
     for fd in mounts:
         os.close(fd)
@@ -120,7 +121,8 @@ def _be_first(channel: Socket, streams: list[int], mounts: list[int], orders: Or
     os.closerange(channel.fileno() + 1, 1 << 16)
     os.umask(0o022)
     inside.drop_rights(orders["filter"])
-    channel.send(b"1")
+    if not channel.recv(16):  # its owner puts it, meanwhile, where it and its children are counted, and says so
+        os._exit(125)
     child = os.fork()
     if child == 0:
         return
@@ -138,8 +140,6 @@ def _run(channel: Socket, orders: Orders, become: Callable[[list[str]], None]) -
     for which, value in orders["rlimits"]:
         resource.setrlimit(which, (value, value))
     channel.send(b"2")
-    if not channel.recv(16):  # its owner puts it where it is counted and limited, and says so
-        return 125
     channel.close()
     os.environ.clear()
     os.environ.update(orders["env"])
