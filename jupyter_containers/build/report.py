@@ -92,7 +92,7 @@ class Reporter:
     def failure(self, command: str, exit_code: int, *, note: str = "") -> ContainersError:
         """The error for a *command* of this step that ended with *exit_code* (as shells have it)."""
         ending = f"was ended by signal {exit_code - 128}" if exit_code > 128 else f"failed with exit status {exit_code}"
-        hint = explain(self.tail, exit_code)
+        hint = explain(self.tail, exit_code) or "correct it, and build again: the steps before it are kept"
         shown = command if len(command) <= 200 else command[:200] + " …"
         message = f"step {self.title!r}: `{shown}` {note or ending}"
         if self.tail:

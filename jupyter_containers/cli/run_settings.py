@@ -39,7 +39,7 @@ def read_defaults(resolved: Resolved) -> dict[str, Any]:
     from ..spec.load import load_spec
 
     loaded = load_spec(Path(entry.spec_file))
-    check_granted(entry, loaded)
+    check_granted(entry, loaded, building=False)  # what would be built is not what runs
     spec = loaded.spec
     found: dict[str, Any] = {name: getattr(spec.resources, name) for name in LIMITS}
     found["network"] = spec.network

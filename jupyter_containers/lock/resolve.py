@@ -79,7 +79,11 @@ def resolve(
 
     with Fetcher(archive_cache(paths), settings, stopped=stop) as fetcher:
         work = _Resolution(loaded, paths, fetcher, previous, upgrade, wanted, tell, warn or _ignore)
-        return wait_for(work.run, stop=stop, cancel=cancel)
+        try:
+            return wait_for(work.run, stop=stop, cancel=cancel)
+        except ResolutionError as error:
+            place = loaded.file or loaded.folder
+            raise ResolutionError(f"{place}: {error.message}", hint=error.hint) from error
 
 
 class _Resolution:

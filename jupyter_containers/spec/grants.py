@@ -47,10 +47,10 @@ def describe_grant(granted: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def check_granted(entry: Record, loaded: LoadedSpec) -> None:
+def check_granted(entry: Record, loaded: LoadedSpec, *, building: bool = True) -> None:
     """:class:`InputError` where *loaded* takes something of the host that it did not take when *entry* was built.
 
-    A record from before grants were kept agrees to everything.
+    Without *building* only what a container of the image that is there would take is looked at. A record from before grants were kept agrees to everything.
     """
     if entry.granted is None:
         return
@@ -66,7 +66,8 @@ def check_granted(entry: Record, loaded: LoadedSpec) -> None:
     ]
     if wanted.gpus > known.gpus:
         asked.append(("resources.gpus", f"{wanted.gpus} GPUs"))
-    asked += [("build.run", f"the step {line!r}, which has network") for line in wanted.run if line not in known.run]
+    runs = wanted.run if building else ()
+    asked += [("build.run", f"the step {line!r}, which has network") for line in runs if line not in known.run]
     if asked:
         file = str(loaded.file or loaded.folder)
         raise InputError(
