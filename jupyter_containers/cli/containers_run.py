@@ -83,6 +83,8 @@ class Run(Command):
         asked = {name: getattr(options, name) for name in (*LIMITS, "network") if getattr(options, name) is not None}
         accepted = tuple(options.accept_unenforced)
         environments = Environments()
+        if not options.detach:
+            environments.runtime.expect_start()
         environments.reap()
         # Before a build that may take minutes.
         resolved = resolve_or_build(

@@ -235,6 +235,9 @@ class Container(Protocol):
 class Runtime(Protocol):
     name: str
 
+    def expect_start(self) -> None:
+        """A container will be started soon: what can be done ahead is done, beside what the caller does. Optional."""
+
     def create(self, config: ContainerConfig) -> Container:
         """Make the container's folder; nothing runs yet. NotFoundError for the image, ConflictError for the name."""
 

@@ -17,10 +17,12 @@ import msgspec
 from ..errors import InputError, NotFoundError
 from ..image.store import Store
 from ..paths import Paths
+from ..sandbox import launcher
 from .base import ContainerConfig, ContainerState
 from .container import BundledContainer
 from .ending import remove_rest
 from .folder import Folder, create_folder, find_folder, list_folders
+from .keeper import Keeper
 from .removal import is_lasting, pin_name, settle_container
 from .translate import check_mounts
 
@@ -41,6 +43,11 @@ class BundledRuntime:
     def __init__(self, paths: Paths, store: Store) -> None:
         self.paths = paths
         self.store = store
+
+    def expect_start(self) -> None:
+        # Two processes that take 15 ms to start: meanwhile the caller imports and reads what it needs.
+        launcher.ahead()
+        Keeper.current().reaper(self.paths.containers).ahead()
 
     def create(self, config: ContainerConfig) -> BundledContainer:
         """As of :class:`.base.Runtime`; also :class:`InputError` for mounts that are not possible."""

@@ -220,6 +220,9 @@ class FakeRuntime:
         if refused:
             raise LimitError(f"this host can't enforce {', '.join(refused)}")
 
+    def expect_start(self) -> None:
+        pass
+
     def reap(self) -> tuple[str, ...]:
         return ()
 

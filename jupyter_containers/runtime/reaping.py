@@ -31,6 +31,12 @@ class Reaper:
         self._process: subprocess.Popen[bytes] | None = None
         self._guard = threading.Lock()
 
+    def ahead(self) -> None:
+        """Start it, for a container that will be started soon."""
+        with self._guard:
+            if self._process is None:
+                self._start()
+
     def add(self, container_id: str) -> None:
         """From now on the container does not outlive this process. Call it before anything is made."""
         with self._guard:

@@ -188,8 +188,9 @@ os.register_at_fork(after_in_child=lambda: _launcher.forget())
 
 
 def ahead() -> None:
-    """Start the launcher, for a sandbox that will be started soon. Returns at once."""
-    _launcher.start()
+    """Start the launcher where one is needed, for a sandbox that will be started soon. Returns at once."""
+    if idmap.is_needed():
+        _launcher.start()
 
 
 def stop() -> None:
