@@ -28,10 +28,11 @@ __all__ = ["NEWEST", "OLDEST", "ImagePython", "Probe", "known_probe", "probe_ima
 OLDEST, NEWEST = (3, 9), (3, 14)
 """What requirements.txt is locked for."""
 
-_FORMAT = 1
+_FORMAT = 2
 _SECONDS = 60.0
 _LONGEST_ANSWER = 16 << 10
-_NAMES = ("python3", "python")
+_NAMES = ("python3", "python", *(f"python{OLDEST[0]}.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)))
+"""Debian's python3.14 has no other name where it is not the default."""
 _KERNEL = r"[0-9][0-9A-Za-z.+!-]{0,63}"
 
 _QUESTION = r"""
