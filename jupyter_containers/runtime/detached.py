@@ -15,7 +15,9 @@ from pathlib import Path
 
 from .. import errors
 from ..errors import BuildError, ContainerError, ContainersError
+from ..image.durable import full_disk_told
 from ..paths import Paths
+from ..sandbox import launcher
 from .base import Stdio
 from .folder import Folder
 from .reaping import package_paths
@@ -62,11 +64,13 @@ def main(arguments: list[object]) -> None:
     """The monitor's first stage; never returns."""
     if os.fork():
         os._exit(0)
+    launcher.ahead()
     home, runtime, container_id, tell, *streams = arguments
     assert isinstance(tell, int)
     folder = Folder(Paths(Path(str(home)), Path(str(runtime))).containers / str(container_id))
     try:
-        command = _start(folder, Path(str(home)), [int(str(handle)) for handle in streams])
+        with full_disk_told(folder.path):
+            command = _start(folder, Path(str(home)), [int(str(handle)) for handle in streams])
     except ContainersError as error:
         output, code = getattr(error, "output", ""), getattr(error, "exit_code", None)
         said = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
@@ -77,6 +81,7 @@ def main(arguments: list[object]) -> None:
         _say(tell, {"error": "ContainersError", "message": message, "hint": "", "output": "", "exit_code": None})
         raise
     _say(tell, {"ok": True})
+    launcher.stop()  # it would be a zombie for as long as the container lives
     null = os.open(os.devnull, os.O_RDWR)
     for handle in (0, 1, 2):
         os.dup2(null, handle)
