@@ -57,43 +57,35 @@ class _Root:
 
     def attach(self, index: int, target: str, folder: bool) -> None:
         place = _in_root(target)
-        if folder:
-            os.makedirs(place, exist_ok=True)  # noqa: PTH103
-        else:
-            _make_file(place)
+        (_make_folder if folder else _make_file)(place)
         kernel.move_mount(self._mounts[index], place)
 
     def proc(self) -> None:
-        kernel.mount("proc", _in_root("/proc"), "proc", _CLOSED)
+        kernel.mount("proc", _make_folder(_in_root("/proc")), "proc", _CLOSED)
 
     def devices(self, names: Sequence[str], links: dict[str, str]) -> None:
-        place = _in_root("/dev")
+        place = _make_folder(_in_root("/dev"))
         kernel.mount("tmpfs", place, "tmpfs", kernel.MS["nosuid"] | kernel.MS["noexec"], "mode=0755")
         for name in names:
             _make_file(f"{place}/{name}")
             kernel.mount(f"/dev/{name}", f"{place}/{name}", None, kernel.MS["bind"])
-        for name in ("pts", "shm"):
-            os.mkdir(f"{place}/{name}")  # noqa: PTH102
-        kernel.mount("devpts", f"{place}/pts", "devpts", kernel.MS["nosuid"] | kernel.MS["noexec"],
+        kernel.mount("devpts", _make_folder(f"{place}/pts"), "devpts", kernel.MS["nosuid"] | kernel.MS["noexec"],
                      "newinstance,ptmxmode=0666,mode=0620")  # fmt: skip
-        kernel.mount("tmpfs", f"{place}/shm", "tmpfs", _QUIET, "mode=1777")
+        kernel.mount("tmpfs", _make_folder(f"{place}/shm"), "tmpfs", _QUIET, "mode=1777")
         for name, target in links.items():
             os.symlink(target, f"{place}/{name}")  # noqa: PTH211
 
     def tmpfs(self, target: str, size: int | None, mode: int) -> None:
-        place = _in_root(target)
-        os.makedirs(place, exist_ok=True)  # noqa: PTH103
+        place = _make_folder(_in_root(target))
         options = f"mode={mode:04o}" + (f",size={size}" if size is not None else "")
         kernel.mount("tmpfs", place, "tmpfs", _QUIET, options)
 
     def queues(self, target: str) -> None:
-        os.mkdir(_in_root(target))  # noqa: PTH102
-        kernel.mount("mqueue", _in_root(target), "mqueue", _CLOSED)
+        kernel.mount("mqueue", _make_folder(_in_root(target)), "mqueue", _CLOSED)
 
     def show(self, path: str) -> None:
         """A folder of the fork server's own, read-only."""
-        place = _in_root(path)
-        os.makedirs(place)  # noqa: PTH103
+        place = _make_folder(_in_root(path))
         kernel.mount(path, place, None, kernel.MS["bind"])
         _make_read_only(place, _CLOSED)
 
@@ -121,8 +113,13 @@ def _in_root(path: str) -> str:
     return _PLACE + path.rstrip("/")
 
 
+def _make_folder(place: str) -> str:
+    os.makedirs(place, exist_ok=True)  # noqa: PTH103
+    return place
+
+
 def _make_file(place: str) -> None:
-    os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103,PTH120
+    _make_folder(os.path.dirname(place))  # noqa: PTH120
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT, 0o644))
 
 

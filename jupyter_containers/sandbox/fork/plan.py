@@ -41,6 +41,9 @@ def make_plan(sandbox: Sandbox, host: Host, *, staged: Sandbox | None = None) ->
     """
     staged = staged or sandbox
     root = staged.root
+    if sandbox.uid == 0:
+        # user_namespaces(7): mapping the parent namespace's 0 takes CAP_SETFCAP there, which a fork server has not.
+        raise HostError("a container whose user is root inside can't be forked")
     if not root.layers or root.upper is None or root.work is None:
         raise HostError("only a container with layers and a writable layer of its own can be forked")
     sources: list[Source] = []

@@ -142,7 +142,7 @@ def _run(channel: Socket, orders: Orders, become: Callable[[list[str]], None]) -
     channel.send(b"2")
     channel.close()
     os.environ.clear()
-    os.environ.update(orders["env"])
+    os.environ.update({"PWD": orders["cwd"], **orders["env"]})  # bwrap sets it, too
     gc.enable()
     try:
         become(orders["argv"])
