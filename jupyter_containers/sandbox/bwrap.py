@@ -23,7 +23,11 @@ _MASKED = (
     *("/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats"),
     *("/proc/sched_debug", "/proc/interrupts", "/proc/kmsg"),
 )
-_MASKED_FOLDERS = ("/proc/acpi", "/proc/asound", "/proc/scsi")
+FIRST = "/proc/1"
+"""Of the first process, which is bwrap's, and the host's file that it runs (``exe``) with it. Who owns that file could
+write to it through there, where the kernel lets a program that runs be written to (Linux 6.11 and the first 6.12 do;
+others answer ETXTBSY). Cf. CVE-2019-5736 of runc."""
+_MASKED_FOLDERS = ("/proc/acpi", "/proc/asound", "/proc/scsi", FIRST)
 _READ_ONLY = ("/proc/sys",)
 """Of Docker's list the one part that the container's user could write: settings of its own namespaces belong to
 their first user. The others (bus, fs, irq, sysrq-trigger) belong to the host's root, who is never in there."""
@@ -161,7 +165,8 @@ def _system(sandbox: Sandbox, host: Host) -> list[str]:
     for path in host.masked:
         result += ["--dev-bind", "/dev/null", path]
     for path in host.masked_folders:
-        result += ["--perms", "0555", "--tmpfs", path]
+        if not (path == FIRST and sandbox.pid_1):  # else it is the command's own /proc/self
+            result += ["--perms", "0555", "--tmpfs", path]
     result += ["--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108  in the sandbox
     if host.message_queues:
         result += ["--mqueue", "/dev/mqueue"]

@@ -58,6 +58,16 @@ _CONDITIONAL = (
 )
 """Looked at by their arguments, in both filters."""
 
+_FIRST = 1
+_NOT_THE_FIRST = (
+    Rule("ptrace", _REFUSE, ((Compare(1, "equal", _FIRST),),)),
+    Rule("process_vm_readv", _REFUSE, ((Compare(0, "equal", _FIRST),),)),
+    Rule("process_vm_writev", _REFUSE, ((Compare(0, "equal", _FIRST),),)),
+    Rule("pidfd_open", _REFUSE, ((Compare(0, "equal", _FIRST),),)),
+)
+"""The first process of a sandbox runs a program of the host's and is of the same user as all others, who could trace
+it. Its folder in /proc is covered (:data:`.bwrap.FIRST`); these are the ways that need no path."""
+
 _NO_SET_ID = (
     Rule("openat", _REFUSE, ((Compare(2, "any", _CREATES), Compare(3, "any", _SET_ID)),)),
     Rule("open", _REFUSE, ((Compare(1, "any", _CREATES), Compare(2, "any", _SET_ID)),)),
@@ -135,6 +145,7 @@ _ABSENT = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_setup")
 def sections(name: FilterName, architecture: str) -> tuple[Section, ...]:
     """The rules of a filter for a machine: its own interface, and for builds the 32-bit one of the same table."""
     common = (
+        *_NOT_THE_FIRST,
         *(Rule(call, _UNKNOWN) for call in _ABSENT),
         *(Rule(call, _REFUSE) for group in _REFUSED.values() for call in group),
     )

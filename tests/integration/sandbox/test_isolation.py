@@ -136,7 +136,7 @@ result = {
     "mount": named("mount", b"x", b"/tmp", b"tmpfs", 0, None),
     "umount": named("umount2", b"/usr", 2),
     "unshare": named("unshare", 0x10000000),
-    "setns": named("setns", os.open("/proc/1/ns/user", os.O_RDONLY), 0),
+    "setns": named("setns", os.open("/proc/self/ns/user", os.O_RDONLY), 0),
     "pivot_root": call(155 if X else 41, b"/tmp", b"/tmp"),
     "open_tree": call(428, -100, b"/", 1),
     "bpf": call(321 if X else 280, 0, None, 0),
@@ -305,3 +305,49 @@ def test_a_checked_source_is_mounted_or_nothing_is(make: Callable[..., Any], tmp
         swapped.unlink()
         (tmp_path / "aside").rename(swapped)
     assert b"".join(said) == b"mine"
+
+
+def test_the_first_process_is_out_of_reach(python: Callable[..., Any]) -> None:
+    """It runs a program of the host, as the user that all others are: who holds it could write to that program."""
+    found = python("""
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+def call(*args):
+    ctypes.set_errno(0)
+    result = libc.syscall(*(ctypes.c_long(each) for each in args))
+    return os.strerror(ctypes.get_errno()) if result < 0 else "done"
+numbers = {"x86_64": (101, 310, 311), "aarch64": (117, 270, 271)}[os.uname().machine]
+ATTACH, SEIZE = 16, 0x4206
+space = ctypes.create_string_buffer(64)
+vector = ctypes.create_string_buffer(struct.pack("QQ", ctypes.addressof(space), 8))
+high = 1 << 32
+result = {
+    "attach": call(numbers[0], ATTACH, 1, 0, 0),
+    "attach, by a number whose upper half the kernel drops": call(numbers[0], ATTACH, high + 1, 0, 0),
+    "seize": call(numbers[0], SEIZE, 1, 0, 0),
+    "read": call(numbers[1], 1, ctypes.addressof(vector), 1, ctypes.addressof(vector), 1, 0),
+    "write": call(numbers[2], 1, ctypes.addressof(vector), 1, ctypes.addressof(vector), 1, 0),
+    "pidfd": call(434, 1, 0),
+    "parent": os.getppid(),
+    "folder": os.listdir("/proc/1"),
+    "seen": sorted(int(name) for name in os.listdir("/proc") if name.isdigit()),
+}
+for name in ("exe", "mem", "root", "fd", "task/1/exe"):
+    for flags in (os.O_RDONLY, os.O_WRONLY):
+        try:
+            os.open("/proc/1/" + name, flags)
+            result[f"{name} {flags}"] = "open"
+        except OSError as error:
+            result[f"{name} {flags}"] = error.strerror
+child = os.fork()
+if child == 0:
+    os.read(os.pipe()[0], 1)
+result["another process"] = call(numbers[0], ATTACH, child, 0, 0)
+os.kill(child, 9)
+""")
+    assert found.pop("parent") == 1
+    assert found.pop("seen")[:2] == [1, 2]
+    assert found.pop("folder") == []
+    assert found.pop("another process") == "done"  # a debugger works
+    assert set(found.values()) <= {"Operation not permitted", "No such file or directory"}, found

@@ -257,7 +257,7 @@ class TestEnter:
         assert sorted(entered.stdout.splitlines()) == sorted(b"".join(inside).splitlines())
 
     def test_every_namespace_is_joined(self, make: Make) -> None:
-        script = "for n in user mnt pid ipc uts net cgroup; do readlink /proc/self/ns/$n; readlink /proc/1/ns/$n; done"
+        script = "for n in user mnt pid ipc uts net cgroup; do readlink /proc/self/ns/$n; readlink /proc/2/ns/$n; done"
         with spawn(make("sleep 60")) as process:
             argv = arguments(process.child_pid, ["sh", "-c", script], env={"PATH": "/usr/bin:/bin"})
             lines = subprocess.run(argv, capture_output=True, timeout=30, check=True).stdout.split()
