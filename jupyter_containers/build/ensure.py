@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import CancelledError, LockError, NotFoundError, SpecError
+from ..image.durable import full_disk_told
 from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
@@ -82,7 +83,7 @@ def ensure_built(
         paths, build_id=build_id or history.new_build_id(), name=loaded.spec.name,
         spec_file=spec_location(loaded, None), monitor=monitor,
     )  # fmt: skip
-    with recorder:
+    with full_disk_told(paths.home), recorder:
         try:
             built = _build(
                 loaded,

@@ -145,10 +145,17 @@ class Recorder:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(mode=0o700)
-        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._events = self.log.open("ab", buffering=0)
-        self._write()
+        try:
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._events = self.log.open("ab", buffering=0)
+            self._write()
+        except BaseException:
+            self._close()
+            for file in self.folder.iterdir():
+                file.unlink()
+            self.folder.rmdir()
+            raise
         return self
 
     def __exit__(
@@ -160,10 +167,15 @@ class Recorder:
             hint = error.hint if isinstance(error, ContainersError) else ""
             message = "the build was cancelled" if isinstance(error, KeyboardInterrupt) else message
             message = "whoever read the build's output has gone" if isinstance(error, BrokenPipeError) else message
-            self._end("cancelled" if stopped else "failed", error=message, hint=hint)
-        assert self._events is not None
-        self._events.close()
-        os.close(self._lock)
+            with suppress(OSError):  # a full disk: what is raised tells it, and a build without an end is told as such
+                self._end("cancelled" if stopped else "failed", error=message, hint=hint)
+        self._close()
+
+    def _close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+        if self._lock >= 0:
+            os.close(self._lock)
 
     def __call__(self, event: Event) -> None:
         with self._guard:

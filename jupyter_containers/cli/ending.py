@@ -45,8 +45,9 @@ def _run(command: Callable[[], int]) -> int:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise  # a defect: what may go wrong with files is told where it happens
         _discard_output()
-        print(f"error: cannot write: {error.strerror}", file=sys.stderr)
-        print("hint: make room on the disk, or where standard output goes to", file=sys.stderr)
+        what = f" {error.filename}" if error.filename else ""
+        where = "on its disk (`jupyter containers prune`)" if what else "where standard output goes to"
+        print(f"error: cannot write{what}: {error.strerror}\nhint: make room {where}", file=sys.stderr)
         return EXIT_ERROR
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import InputError, NotFoundError
+from ..image.durable import full_disk_told
 from ..image.store import Store
 from ..paths import Paths
 from ..sandbox import launcher
@@ -58,7 +59,8 @@ class BundledRuntime:
                 raise InputError(f"scratch folder {text} is not below {self.paths.runtime}")
         image = self.store.image(config.image, named=False)
         self.store.mark_used(image.digest)
-        made = create_folder(self.paths.containers, msgspec.structs.replace(config, image=image.digest))
+        with full_disk_told(self.paths.home):
+            made = create_folder(self.paths.containers, msgspec.structs.replace(config, image=image.digest))
         container = BundledContainer(made, self.paths, self.store, image)
         if is_lasting(config.remove, config.kind):
             try:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import ConflictError, ContainerError, NotFoundError
+from ..image.durable import full_disk_told
 from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
@@ -60,18 +61,19 @@ class BundledContainer:
         if self._folder.is_running(self._folder.kept()):
             raise ConflictError(f"container {self.config.name} runs already")
         self._charge, self._ended, self.cause = None, None, ""
-        # late, the two: all that starts a sandbox comes with them, and most commands start none
-        if self.config.die_with_parent:
-            from .owned import start_owned
+        with full_disk_told(self._paths.home):
+            # late, the two: all that starts a sandbox comes with them, and most commands start none
+            if self.config.die_with_parent:
+                from .owned import start_owned
 
-            self._charge = start_owned(
-                self._folder, self.config, paths=self._paths, store=self._store, image=self._image(),
-                stdin=stdin, stdout=stdout, stderr=stderr,
-            )  # fmt: skip
-        else:
-            from .detached import start_detached
+                self._charge = start_owned(
+                    self._folder, self.config, paths=self._paths, store=self._store, image=self._image(),
+                    stdin=stdin, stdout=stdout, stderr=stderr,
+                )  # fmt: skip
+            else:
+                from .detached import start_detached
 
-            start_detached(self._folder, self._paths, stdin=stdin, stdout=stdout, stderr=stderr)
+                start_detached(self._folder, self._paths, stdin=stdin, stdout=stdout, stderr=stderr)
 
     def poll(self) -> int | None:
         if self._charge is not None:

@@ -214,14 +214,20 @@ def create_folder(containers: Path, config: ContainerConfig) -> Folder:
                 hint=f"choose another --name, or remove it: `jupyter containers rm {name}`",
             )
         new = containers / f".new-{container_id}"
-        for folder in (new, new / "upper", new / "work"):
-            folder.mkdir(mode=0o755 if folder.name == "upper" else 0o700)
-        (new / "config.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(config, name=name)))
-        kept = Kept(created_at=time.time(), scope=scope(), keeper=Identity.of(os.getpid()))
-        (new / "state.json").write_bytes(msgspec.json.encode(kept))
-        (names / name).unlink(missing_ok=True)  # a name whose container has gone
-        (names / name).symlink_to(container_id)
-        return Folder(new.rename(containers / container_id))
+        try:
+            for folder in (new, new / "upper", new / "work"):
+                folder.mkdir(mode=0o755 if folder.name == "upper" else 0o700)
+            (new / "config.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(config, name=name)))
+            kept = Kept(created_at=time.time(), scope=scope(), keeper=Identity.of(os.getpid()))
+            (new / "state.json").write_bytes(msgspec.json.encode(kept))
+            (names / name).unlink(missing_ok=True)  # a name whose container has gone
+            (names / name).symlink_to(container_id)
+            return Folder(new.rename(containers / container_id))
+        except OSError:  # a full disk
+            from ..image.tree import remove_tree  # late: for what seldom happens
+
+            remove_tree(new)
+            raise
     finally:
         os.close(handle)
 

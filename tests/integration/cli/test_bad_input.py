@@ -27,7 +27,10 @@ NOBODY = "http://127.0.0.1:9"
         ("name = 'x'\n[resources]\nmemroy = '1G'\n", [":3: resources.memroy: unknown key. Did you mean `memory`?"]),
         ("name = 'x'\n[packages\n", [":2: not valid TOML: ", "See https://toml.io"]),
         ("name = 'X Y'\n", [":1: name: 'X Y'", "Write 'x-y'"]),
-        ("packages.pip = ['six==1.16.0', 'six==1.17.0']\n", [":1: packages.pip[1]: six is wanted as 1.17.0 here and as 1.16.0", "Keep one of them"]),
+        (
+            "packages.pip = ['six==1.16.0', 'six==1.17.0']\n",
+            [":1: packages.pip[1]: six is wanted as 1.17.0 here and as 1.16.0", "Keep one of them"],
+        ),
         (
             "[build]\ncopy = [{ source = 'a', target = '/etc/passwd' }]\n",
             [":2: build.copy[0].target: '/etc/passwd' is absolute", "Write 'etc/passwd'"],
