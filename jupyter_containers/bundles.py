@@ -274,7 +274,7 @@ def _check_architecture(one: Enclosed, path: Path) -> None:
 def _ask(loaded: LoadedSpec, trust: Trust) -> None:
     from .spec.grants import describe_grant, grant_of
 
-    wanted = describe_grant(grant_of(loaded.spec))
+    wanted = describe_grant(grant_of(loaded))
     if wanted and not trust(loaded.spec.name, wanted):
         raise InputError(
             f"{loaded.spec.name} is not opened: its spec takes more of this host than a sandbox, and nobody agreed",

@@ -12,6 +12,7 @@ from ..image.model import Image, Layer
 from ..image.store import Store
 from ..lock.bases import digest_file
 from ..lock.fit import base_file
+from ..lock.images import find_pinned
 from ..lock.model import Base
 from ..spec.model import LoadedSpec
 from . import rootfs
@@ -26,11 +27,16 @@ __all__ = ["find_image", "has_user", "make_base", "root_layers"]
 
 
 def find_image(loaded: LoadedSpec, base: Base, store: Store, reporter: Reporter) -> Image | None:
-    """The image that is started from, loaded where the store has it no more; None for a base that is not an image.
+    """The image that is started from, loaded or pulled where the store has it no more; None for a base that is no
+    image, and for a Dockerfile's.
 
     :class:`HashMismatchError` where the file has another image than the lock, :class:`NotFoundError` for an
     environment whose image is gone.
     """
+    if base.kind == "image":
+        (pinned,) = base.images
+        progress = reporter.progress("downloading", "bytes")
+        return find_pinned(store, pinned, progress=progress, notify=reporter.say)
     if base.kind not in {"oci", "environment"}:
         return None
     try:

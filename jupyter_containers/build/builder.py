@@ -6,7 +6,10 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from ..errors import BuildError, ContainerError
+from ..image.caches import use_caches
 from ..image.model import ExecutionConfig, History, Image, ImageConfig, Layer
 from ..image.store import Store
 from ..lock.fetch import Fetcher
@@ -68,9 +71,19 @@ def build(
     with (
         told_endings(cancel, paths.store),
         store.lease(),
+        use_caches(paths.store),
         Downloads(Fetcher(archive_cache(paths), settings), loaded.folder) as downloads,
     ):
-        base = find_image(loaded, lock.base, store, Reporter(monitor, title=f"base {lock.base.source}", log=log))
+        told = Reporter(monitor, title=f"base {lock.base.source}", log=log)
+        base = find_image(loaded, lock.base, store, told)
+        if lock.base.kind == "dockerfile":
+            from .dockerfile.base import build_base  # late: few specs have one
+
+            base, _ = build_base(
+                loaded, store, paths=paths, settings=settings, monitor=monitor, pins=lock.base.images,
+                no_cache=no_cache, cancel=cancel, log=log,
+            )  # fmt: skip
+            lock = _as_built(lock, base, told)
         if base is not None and _adds_nothing(loaded, lock):
             store.tag(loaded.spec.name, base.digest)  # as it is: its digest, its user and its settings stay
             return store.image(base.digest)
@@ -90,10 +103,21 @@ def build(
         return store.image(image.digest)
 
 
+def _as_built(lock: Lock, base: Image, reporter: Reporter) -> Lock:
+    """*lock* with the image that its Dockerfile gave here: what its RUN lines fetch is not pinned by any lock."""
+    if base.digest != lock.base.digest:
+        reporter.say(
+            f"note: {lock.base.source} gives the image {base.digest[:19]} here, and gave {lock.base.digest[:19]} when "
+            "it was locked: what it fetches has changed since, or it tells the time"
+        )
+    return msgspec.structs.replace(lock, base=msgspec.structs.replace(lock.base, digest=base.digest))
+
+
 def _adds_nothing(loaded: LoadedSpec, lock: Lock) -> bool:
     """Whether the spec only names an image of somebody else's, to be run as it is."""
     spec = loaded.spec
-    asks = (spec.build != Build(), spec.labels, spec.packages.apt, lock.python)
+    on_top = Build(copy=spec.build.copy, run=spec.build.run, env=spec.build.env)
+    asks = (on_top != Build(), spec.labels, spec.packages.apt, lock.python)
     return takes_image_as_it_is(spec, adopted=loaded.pylock is not None) and not any(asks)
 
 
@@ -168,7 +192,7 @@ def _config(loaded: LoadedSpec, state: State, architecture: str) -> ImageConfig:
     labels = {
         **(base.labels or {}),
         "org.opencontainers.image.title": spec.display_name or spec.name,
-        "org.opencontainers.image.base.name": spec.base,
+        "org.opencontainers.image.base.name": spec.origin,
         **spec.labels,
     }
     execution = ExecutionConfig(

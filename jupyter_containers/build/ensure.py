@@ -107,7 +107,7 @@ def _find_ready(loaded: LoadedSpec, paths: Paths) -> Built | None:
         if not is_of(entry, loaded) or entry.image is None or find_outdated(loaded, entry, paths):
             return None
         image = Store(paths.store).image(entry.image)
-        granted = grant_of(loaded.spec)
+        granted = grant_of(loaded)
         if entry.granted != granted:  # mounts and network change nothing of the image
             entry = msgspec.structs.replace(entry, granted=granted)
             record(paths, entry)
@@ -169,8 +169,8 @@ def _find_lock(
 ) -> Lock:
     """The lock beside the spec where it fits, else a new one."""
     from ..lock.file import read_lock
-    from ..lock.resolve import check_lock, resolve
     from .emulation import host_architecture
+    from .locking import find_reasons, make_lock
     from .report import Reporter
 
     file, architecture = loaded.lock_file, host_architecture()
@@ -178,7 +178,7 @@ def _find_lock(
     if previous is None:
         reasons: tuple[str, ...] = (f"{file.name} does not exist",)
     else:
-        reasons = check_lock(loaded, previous, paths=paths)
+        reasons = find_reasons(loaded, previous, paths=paths)
         known = set(previous.base.packages) or {architecture}
         if architecture not in known:
             reasons = (*reasons, f"it has no packages for {architecture}")
@@ -192,9 +192,10 @@ def _find_lock(
     recorder(Event(kind="phase", phase="resolving", text="; ".join(reasons) or "upgrading"))
     reporter = Reporter(recorder)
     architectures = sorted({architecture, *(previous.base.packages if previous else ())})
-    return resolve(
+    return make_lock(
         loaded, paths=paths, settings=settings, previous=previous, upgrade=upgrade, architectures=architectures,
-        progress=reporter.progress("resolving", "bytes"), warn=reporter.say, cancel=cancel,
+        progress=reporter.progress("resolving", "bytes"), warn=reporter.say, monitor=recorder, cancel=cancel,
+        log=str(recorder.log),
     )  # fmt: skip
 
 

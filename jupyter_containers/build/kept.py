@@ -70,7 +70,7 @@ def settle(loaded: LoadedSpec, lock: Lock, image: Image, paths: Paths, *, locati
     entry = Record(
         name=spec.name, display_name=spec.display_name or spec.name, language=spec.kernel.language,
         spec_file=location, renamed=loaded.renamed, image=image.digest, spec_digest=mark, built_at=time.time(),
-        granted=grant_of(spec),
+        granted=grant_of(loaded),
     )  # fmt: skip
     keep(Store(paths.store), image.digest, dump_spec(spec), content)
     remember(paths, spec.name, mark, input_paths(loaded, lock))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,17 @@ from ..spec.dump import dump_spec
 from ..spec.files import NATIVE
 from ..spec.inputs import find_missing_inputs
 from ..spec.load import load_spec
-from ..spec.model import LoadedSpec
+from ..spec.model import DOCKERFILE, LoadedSpec
 from ..spec.reading import Folder
-from .inputs import LEFT_OUT, HashedReader, InputHash, hash_inputs, list_entries, source_path
+from .inputs import (
+    LEFT_OUT,
+    HashedReader,
+    InputHash,
+    hash_inputs,
+    list_entries,
+    source_path,
+    taken_by_dockerfile,
+)
 from .kept import LOCK_NAME
 
 __all__ = ["check_received", "make_portable"]
@@ -42,11 +51,16 @@ def make_portable(loaded: LoadedSpec, lock: Lock, folder: Path, *, memory: Path)
     lock says: the folder was written to since.
     """
     for item in lock.inputs:
-        if _copy(loaded, item.path, folder) != item.sha256:
-            raise InputError(f"{item.path} was changed since the environment was built", hint="do it again")
+        if item.path.startswith(DOCKERFILE):
+            _copy_taken(loaded, folder)
+        elif _copy(loaded, item.path, folder) != item.sha256:
+            raise _changed(item.path)
     text = _own_text(loaded, folder) or _written_text(loaded, lock, folder)
     here = load_spec(folder)
     inputs = hash_inputs(here, lock, memory)
+    for item in lock.inputs:
+        if item.path.startswith(DOCKERFILE) and item not in inputs:
+            raise _changed(item.path.removeprefix(DOCKERFILE))
     fitting = msgspec.structs.replace(lock, spec_digest=spec_digest(here), inputs=inputs)
     return text, dump_lock(fitting).encode()
 
@@ -107,6 +121,32 @@ def _copy(loaded: LoadedSpec, path: str, folder: Path) -> str:
     return total.hexdigest()
 
 
+def _copy_taken(loaded: LoadedSpec, folder: Path) -> None:
+    """Copy what the Dockerfile takes in; whether it is what was locked shows when it is hashed there."""
+    try:
+        for taken in taken_by_dockerfile(loaded):
+            target = folder / taken.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if stat.S_ISDIR(taken.mode):
+                target.mkdir(exist_ok=True)
+                target.chmod(stat.S_IMODE(taken.mode) & 0o777 | 0o700)
+                continue
+            target.unlink(missing_ok=True)
+            if stat.S_ISLNK(taken.mode):
+                target.symlink_to(taken.target)
+                continue
+            with taken.open() as stream, target.open("xb") as copy:
+                shutil.copyfileobj(stream, copy)
+            target.chmod(stat.S_IMODE(taken.mode) & 0o777)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise InputError(f"{loaded.spec.build.dockerfile} can't go along: {cause}") from error
+
+
+def _changed(path: str) -> InputError:
+    return InputError(f"{path} was changed since the environment was built", hint="do it again")
+
+
 def _own_text(loaded: LoadedSpec, folder: Path) -> str:
     """The user's text, where it is a native spec that says the same without the files beside it; else empty."""
     file = loaded.file
@@ -165,8 +205,10 @@ def _rename(folder: Path, name: str) -> None:
 
 def _strays(loaded: LoadedSpec, lock: Lock) -> Iterator[Problem]:
     """Files that are no part of the environment: what lies in a folder is trusted by others (a ``.git`` by git)."""
-    wanted = {NATIVE, LOCK_NAME, *(item.path for item in lock.inputs)}
-    above = {str(parent) for path in wanted for parent in Path(path).parents}
+    named = [item.path for item in lock.inputs if not item.path.startswith(DOCKERFILE)]
+    exact = {taken.path for taken in taken_by_dockerfile(loaded)} if loaded.spec.build.dockerfile else set()
+    wanted = {NATIVE, LOCK_NAME, *named}
+    above = {str(parent) for path in (*wanted, *exact) for parent in Path(path).parents} | exact
     for top, folders, files in os.walk(loaded.folder):
         below = Path(top).relative_to(loaded.folder)
         for name in sorted([*folders, *files]):

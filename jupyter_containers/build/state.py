@@ -19,9 +19,8 @@ from ..image.store import Store
 from ..lock.counting import PackageCounts, count_packages
 from ..paths import Paths
 from ..spec.catalog import Record, find_record
-from ..spec.files import is_standard
 from ..spec.load import load_spec
-from ..spec.model import LoadedSpec
+from ..spec.model import DOCKERFILE, LoadedSpec
 from .inputs import hash_paths
 from .version import FORMAT
 
@@ -29,6 +28,10 @@ __all__ = [
     "Examined", "Status", "examine", "find_outdated", "fingerprint", "input_memory", "is_of", "remember",
     "spec_location",
 ]  # fmt: skip
+
+
+_PINNED = ("debian:", "image:", DOCKERFILE)
+"""Bases of which the lock, or an input, says all there is to say."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,16 +94,18 @@ def _read_from(loaded: LoadedSpec, entry: Record, paths: Paths) -> tuple[tuple[P
     named = [*(item.file for item in loaded.used), *(item.file for item in loaded.ignored)]
     files = [Path(entry.spec_file), loaded.folder, loaded.lock_file, _ready_file(paths, entry.name), *named]
     files += dict.fromkeys(file.parent for file in named)  # a file that comes or goes shows there
-    base = loaded.spec.base
+    base = loaded.spec.origin
     if base.startswith("env:"):
         files.append(paths.environments / f"{base.partition(':')[2]}.json")
-    elif not base.startswith("debian:"):
+    elif not base.startswith(_PINNED):
         from ..lock.fit import base_file  # late: seldom needed
 
         files.append(base_file(loaded, base))
     ready = _read_ready(paths, entry.name)
     inputs = [loaded.folder / path for path in (ready.inputs if ready else ())]
-    return (*dict.fromkeys(files), *inputs), any(path.is_dir() for path in inputs)
+    return (*dict.fromkeys(files), *inputs), (
+        bool(loaded.spec.build.dockerfile) or any(path.is_dir() for path in inputs)
+    )
 
 
 def find_outdated(loaded: LoadedSpec, entry: Record, paths: Paths) -> str:
@@ -123,7 +128,7 @@ def spec_location(loaded: LoadedSpec, present: Record | None) -> str:
         return present.spec_file
     # A folder may be made of several files of other tools (apt.txt beside requirements.txt).
     file = loaded.file
-    return str(file if file is not None and not is_standard(file.name) else loaded.folder)
+    return str(file if file is not None and loaded.alone else loaded.folder)
 
 
 def is_of(entry: Record, loaded: LoadedSpec) -> bool:
@@ -133,7 +138,7 @@ def is_of(entry: Record, loaded: LoadedSpec) -> bool:
     path = Path(entry.spec_file)
     if loaded.file is not None and path == loaded.file:
         return True
-    return path == loaded.folder and (loaded.file is None or is_standard(loaded.file.name))
+    return path == loaded.folder and not loaded.alone
 
 
 def fingerprint(loaded: LoadedSpec, lock: bytes, inputs: dict[str, str], paths: Paths) -> str:
@@ -150,8 +155,8 @@ def fingerprint(loaded: LoadedSpec, lock: bytes, inputs: dict[str, str], paths: 
 
 def _base_mark(loaded: LoadedSpec, paths: Paths) -> str:
     """Changes when a base that is not an archive's may have changed; whether it has is for the lock to say."""
-    base = loaded.spec.base
-    if base.startswith("debian:"):
+    base = loaded.spec.origin
+    if base.startswith(_PINNED):
         return ""
     if base.startswith("env:"):
         try:

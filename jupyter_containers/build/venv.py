@@ -41,8 +41,9 @@ def make_environment(folder: Path, interpreter: Interpreter) -> None:
         (folder / "lib64").symlink_to("lib")
     configuration = folder / "pyvenv.cfg"
     remove_tree(configuration)
+    seen = "true" if interpreter.system_packages else "false"
     configuration.write_text(
-        f"home = {os.path.dirname(interpreter.path)}\ninclude-system-site-packages = false\n"
+        f"home = {os.path.dirname(interpreter.path)}\ninclude-system-site-packages = {seen}\n"
         f"version = {interpreter.full_version or interpreter.version}\nexecutable = {interpreter.path}\n"
     )
 

@@ -30,13 +30,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--build-arg", action="append", default=[], metavar="NAME[=VALUE]", help="set an ARG")
     group.add_argument("--target", default="", metavar="STAGE", help="build this stage, and what it needs")
     group.add_argument("--secret", action="append", default=[], metavar="id=…,src=…", help="for RUN --mount")
+    group.add_argument("--pull", action="store_true", help="ask registries also for images that are here already")
     group.add_argument("--platform", default="", metavar="OS/ARCH", help="build for another platform")
 
 
 def is_asked_for(options: argparse.Namespace) -> bool:
     """Whether the options are those of a Dockerfile's build."""
-    given = (options.file, options.tag, options.build_arg, options.target, options.secret, options.platform)
-    return any(given)
+    names = ("file", "tag", "build_arg", "target", "secret", "platform", "pull")
+    return any(getattr(options, name) for name in names)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -82,7 +83,7 @@ def read_request(options: argparse.Namespace) -> Request:
         context=Path(options.path), file=Path(options.file) if options.file and not piped else None,
         text=sys.stdin.read() if piped else None, tags=tuple(options.tag), target=options.target,
         arguments=dict(_arguments(options.build_arg)), secrets=dict(map(_secret, options.secret)),
-        platform=options.platform, no_cache=options.no_cache,
+        platform=options.platform, no_cache=options.no_cache, fresh=options.pull,
     )  # fmt: skip
 
 

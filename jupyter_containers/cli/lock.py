@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .base import Command
+from .output import printable
 
 if TYPE_CHECKING:
     from ..spec.model import LoadedSpec
@@ -45,8 +46,9 @@ class LockCommand(Command):
         )  # fmt: skip
 
     def run(self, options: argparse.Namespace) -> int:
+        from ..build.locking import find_reasons
         from ..lock.file import read_lock
-        from ..lock.resolve import check_lock
+        from ..paths import Paths
         from ..spec.load import load_spec
 
         loaded = load_spec(options.path)
@@ -55,7 +57,7 @@ class LockCommand(Command):
         if not loaded.lock_file.exists():
             print(f"{loaded.lock_file}: not there", file=sys.stderr)
             return 1
-        reasons = check_lock(loaded, read_lock(loaded.lock_file))
+        reasons = find_reasons(loaded, read_lock(loaded.lock_file), paths=Paths.current())
         for reason in reasons:
             print(f"{loaded.lock_file}: {reason}", file=sys.stderr)
         if not reasons:
@@ -65,19 +67,21 @@ class LockCommand(Command):
     @staticmethod
     def _resolve(loaded: LoadedSpec, options: argparse.Namespace) -> int:
         from ..build.ensure import with_inputs
+        from ..build.locking import make_lock
+        from ..build.report import Reporter
         from ..lock.file import read_lock, write_lock
-        from ..lock.resolve import resolve
         from ..lock.settings import Settings
         from ..paths import Paths
-        from .progress import Transfer
+        from .progress import BuildProgress
 
         paths = Paths.current()
         previous = read_lock(loaded.lock_file) if loaded.lock_file.exists() else None
         upgrade = False if options.upgrade is None else frozenset(options.upgrade) or True
-        with Transfer() as progress:
-            lock = resolve(
+        with BuildProgress() as monitor:
+            lock = make_lock(
                 loaded, paths=paths, settings=Settings.current(), previous=previous, upgrade=upgrade,
-                architectures=options.architecture, progress=progress, warn=progress.say,
+                architectures=options.architecture, progress=Reporter(monitor).progress("resolving", "bytes"),
+                warn=lambda text: monitor.say(printable(text)), monitor=monitor,
             )  # fmt: skip
         lock = with_inputs(loaded, lock, paths)
         changed = write_lock(loaded.lock_file, lock)

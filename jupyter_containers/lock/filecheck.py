@@ -13,12 +13,13 @@ __all__ = ["Place", "find_wrong"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PINNED = re.compile(r"[A-Za-z0-9._:/\[\]-]+@sha256:[0-9a-f]{64}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
 _VERSION = re.compile(r"[A-Za-z0-9.+~:-]+")
 _PYTHON = re.compile(r"3\.[0-9]{1,3}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-_KINDS = frozenset({"debian", "oci", "environment", "scratch"})
+_KINDS = frozenset({"debian", "oci", "environment", "scratch", "image", "dockerfile"})
 
 Place = tuple[str | int, ...]
 """A key in the document."""
@@ -36,6 +37,7 @@ def find_wrong(lock: Lock) -> Iterator[tuple[Place, str]]:
         yield ("base", "date"), f"{lock.base.date!r} is not of the form 2026-11-21T09:15:44Z"
     if lock.base.kind != "debian" and not _DIGEST.fullmatch(lock.base.digest):
         yield ("base", "digest"), "is not sha256: and 64 hex digits"
+    yield from _wrong_images(lock)
     for table, groups in (("base", lock.base.packages), ("apt", lock.apt)):
         for architecture, packages in groups.items():
             place = ("base", "packages", architecture) if table == "base" else ("apt", architecture)
@@ -50,6 +52,17 @@ def find_wrong(lock: Lock) -> Iterator[tuple[Place, str]]:
             yield ("inputs", number), f"{item.path}: its sha256 is not 64 hex digits"
     if lock.python is not None:
         yield from _wrong_python(lock)
+
+
+def _wrong_images(lock: Lock) -> Iterator[tuple[Place, str]]:
+    if lock.base.kind == "image" and len(lock.base.images) != 1:
+        yield ("base", "images"), "has to be the one image"
+    for number, image in enumerate(lock.base.images):
+        if not _DIGEST.fullmatch(image.digest):
+            yield ("base", "images", number), f"{image.name}: its digest is not sha256: and 64 hex digits"
+        # It is fetched by this: another image than the one that was locked would be told, a tag could be anything.
+        if image.reference and not _PINNED.fullmatch(image.reference):
+            yield ("base", "images", number), f"{image.name}: {image.reference!r} is no name with a digest"
 
 
 def _wrong_package(package: DebianPackage, architecture: str, names: set[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import msgspec
 
 from ..errors import NotFoundError, SpecError
 from ..paths import Paths
+from ..spec.dockerfile import dockerfile_digest
 from ..spec.model import LoadedSpec
 from ..spec.requirement import distribution_name, local_path
 from .model import Lock
@@ -39,8 +40,8 @@ def check_lock(loaded: LoadedSpec, lock: Lock, *, paths: Paths | None = None) ->
     """
     reasons: list[str] = []
     spec = loaded.spec
-    if lock.base.source != spec.base:
-        reasons.append(f"the base is {spec.base}, the lock has {lock.base.source}")
+    if lock.base.source != spec.origin:
+        reasons.append(f"the base is {spec.origin}, the lock has {lock.base.source}")
     architecture = host_architecture()
     if lock.base.kind == "debian" and architecture not in lock.base.packages:
         reasons.append(f"it has no packages for {architecture}, only for {', '.join(lock.base.packages)}")
@@ -69,7 +70,7 @@ def spec_digest(loaded: LoadedSpec) -> str:
     spec = loaded.spec
     packages = spec.packages
     parts: dict[str, Any] = {
-        "base": spec.base,
+        "base": spec.origin,
         "python": spec.python,
         "wants": [wants_python(spec, adopted=loaded.pylock is not None), *kernel_packages(spec)],
         "apt": sorted(packages.apt),
@@ -78,6 +79,8 @@ def spec_digest(loaded: LoadedSpec) -> str:
         "index": [packages.index_url, *packages.extra_index_urls],
         "local": {item: _local_digest(loaded.folder / path) for item in packages.pip if (path := local_path(item))},
     }
+    if spec.build.dockerfile:
+        parts["dockerfile"] = dockerfile_digest(loaded)
     if loaded.pylock is not None:
         parts["adopted"] = [_file_digest(loaded.pylock), sorted(packages.groups), sorted(packages.extras)]
     return f"sha256:{hashlib.sha256(msgspec.json.encode(parts, order='sorted')).hexdigest()}"

@@ -72,6 +72,8 @@ class Interpreter(_Value, frozen=True, kw_only=True):
     """``2.41``: of the base's C library, which decides what manylinux wheels fit; empty where it is not known."""
     environment: str = "/opt/venv"
     """The virtual environment's folder in the image."""
+    system_packages: bool = False
+    """The interpreter's own packages are seen as well, below those of the environment: what a Dockerfile installed."""
 
 
 class PythonPackages(_Value, frozen=True, kw_only=True):

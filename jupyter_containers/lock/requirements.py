@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ResolutionError, SpecError
-from ..spec.model import EnvironmentSpec, LoadedSpec
+from ..spec.model import DOCKERFILE, EnvironmentSpec, LoadedSpec
 from ..spec.requirement import HASH, distribution_name, local_path, normalise_name
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "wants_python",
 ]
 
-_IMAGES = ("oci-archive:", "oci:")
+_IMAGES = ("oci-archive:", "oci:", "image:", DOCKERFILE)
 """Bases that were made elsewhere, and say how they are run."""
 
 
@@ -47,7 +47,7 @@ def takes_image_as_it_is(spec: EnvironmentSpec, *, adopted: bool = False) -> boo
     *adopted*: the spec takes in a foreign lock of Python packages.
     """
     plain = not (adopted or spec.packages.pip or spec.kernel.argv) and spec.python in {None, "none"}
-    return plain and spec.kernel.language == "python" and spec.base.startswith(_IMAGES)
+    return plain and spec.kernel.language == "python" and spec.origin.startswith(_IMAGES)
 
 
 def kernel_packages(spec: EnvironmentSpec) -> tuple[str, ...]:

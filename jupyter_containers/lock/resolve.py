@@ -6,16 +6,17 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from ..errors import CancelledError, NotFoundError, ReferenceError, ResolutionError
+from ..image.caches import use_caches
 from ..paths import Paths
 from ..spec.model import LoadedSpec
 from ..spec.requirement import normalise_name
 from .fit import base_file, check_lock, host_architecture, spec_digest
-from .model import Base, Interpreter, Lock, PythonPackages
+from .model import Base, Interpreter, Lock, PinnedImage, PythonPackages
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .bases import Contents
     from .fetch import Fetcher, Progress
 
-__all__ = ["archive_cache", "check_lock", "host_architecture", "resolve", "spec_digest", "uv_cache"]
+__all__ = ["FromDockerfile", "archive_cache", "check_lock", "host_architecture", "resolve", "spec_digest", "uv_cache"]
 
 _LIKELY_PYTHON = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
 """What uv may start with while the index, which decides, is on its way."""
@@ -50,13 +51,18 @@ def resolve(
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
     cancel: threading.Event | None = None,
+    from_dockerfile: FromDockerfile | None = None,
+    anew: bool = False,
 ) -> Lock:
     """The lock of a spec.
 
     *previous*: the versions of an earlier lock are kept where they still fit and are still to be had; where the lock
     fits the spec as it is, it is returned without a question to the network. *upgrade*: names that are to move up,
     or True for all. *architectures* (Debian names; default: this machine's) are added to those of *previous*.
-    *warn* is told what deserves a look but stops nothing. Once *cancel* is set it ends at once, whatever it waits for.
+    *warn* is told what deserves a look but stops nothing. *anew*: the caller knows that *previous* does not fit.
+    *from_dockerfile* builds the spec's Dockerfile: it is given the images that are to stay what they were, and gives
+    the digest of the image, which is in the store and leased, and the images that it took in. Once *cancel* is set it
+    ends at once, whatever it waits for.
 
     Raises :class:`CancelledError`, :class:`ResolutionError`, :class:`UnreachableError`, :class:`SignatureError`,
     :class:`SpecError`.
@@ -65,7 +71,7 @@ def resolve(
     from .interruption import wait_for
 
     wanted = tuple(dict.fromkeys([*_architectures(previous), *(architectures or (host_architecture(),))]))
-    if previous is not None and not upgrade:
+    if previous is not None and not (upgrade or anew):
         covered = set(wanted) <= set(_architectures(previous)) or previous.base.kind != "debian"
         if covered and not check_lock(loaded, previous, paths=paths):
             return previous
@@ -77,13 +83,16 @@ def resolve(
             raise CancelledError("the resolution was stopped")
         (progress or no_progress)(what, done, total)
 
-    with Fetcher(archive_cache(paths), settings, stopped=stop) as fetcher:
-        work = _Resolution(loaded, paths, fetcher, previous, upgrade, wanted, tell, warn or _ignore)
+    with use_caches(paths.store), Fetcher(archive_cache(paths), settings, stopped=stop) as fetcher:
+        work = _Resolution(loaded, paths, fetcher, previous, upgrade, wanted, tell, warn or _ignore, from_dockerfile)
         try:
             return wait_for(work.run, stop=stop, cancel=cancel)
         except ResolutionError as error:
             place = loaded.file or loaded.folder
             raise ResolutionError(f"{place}: {error.message}", hint=error.hint) from error
+
+
+FromDockerfile: TypeAlias = Callable[[Sequence[PinnedImage]], tuple[str, tuple[PinnedImage, ...]]]
 
 
 class _Resolution:
@@ -99,7 +108,9 @@ class _Resolution:
         architectures: tuple[str, ...],
         progress: Progress,
         warn: Warn,
+        from_dockerfile: FromDockerfile | None,
     ) -> None:
+        self.from_dockerfile = from_dockerfile
         self.loaded, self.paths, self.fetcher, self.previous = loaded, paths, fetcher, previous
         self.upgrade, self.architectures, self.progress, self.warn = upgrade, architectures, progress, warn
         self.spec = loaded.spec
@@ -107,19 +118,23 @@ class _Resolution:
     def run(self) -> Lock:
         from .pip import wants_python
 
-        kind, _, source = self.spec.base.partition(":")
+        kind, _, source = self.spec.origin.partition(":")
         wants = wants_python(self.spec, adopted=self.loaded.pylock is not None)
         if kind == "debian":
             return self._on_debian(source, wants)
         if kind in {"oci-archive", "oci"}:
-            return self._on_image(*self._load_image(), wants)
+            return self._on_image("oci", *self._load_image(), wants)
+        if kind == "image":
+            return self._on_named_image(source, wants)
+        if kind == "dockerfile":
+            return self._on_dockerfile(wants)
         if kind == "env":
             return self._on_environment(source, wants)
         if self.spec.base.startswith("scratch+"):
             return self._on_archive(wants)
         raise ResolutionError(
             f"base {self.spec.base!r} is of no known kind",
-            hint="write debian:SUITE, oci-archive:PATH, oci:PATH, env:NAME or scratch+PATH",
+            hint="write debian:SUITE, image:NAME, oci-archive:PATH, oci:PATH, env:NAME or scratch+PATH",
         )
 
     def _on_debian(self, suite: str, wants: bool) -> Lock:
@@ -140,10 +155,44 @@ class _Resolution:
                 python = self._python(debian.interpreter, early.result() if early is not None and usable else None)
         return self._lock(debian.base, debian.apt, python)
 
-    def _on_image(self, digest: str, contents: Contents, architecture: str, wants: bool) -> Lock:
+    def _on_image(
+        self, kind: str, digest: str, contents: Contents, architecture: str, wants: bool,
+        images: tuple[PinnedImage, ...] = (),
+    ) -> Lock:  # fmt: skip
         self.architectures = (architecture,)
-        base = Base(kind="oci", source=self.spec.base, suite=contents.suite, digest=digest)
+        base = Base(kind=kind, source=self.spec.origin, suite=contents.suite, digest=digest, images=images)
         return self._on_contents(base, contents, wants)
+
+    def _on_named_image(self, name: str, wants: bool) -> Lock:
+        from ..image.store import Store
+        from .images import find_or_pull, find_pinned, pin_image
+
+        store, pins = Store(self.paths.store), self._pins()
+        with store.lease():
+            if pins:
+                (pinned,) = pins
+                image = find_pinned(store, pinned, progress=self.progress, notify=self.warn)
+            else:
+                image = find_or_pull(
+                    store, name, fresh=bool(self.upgrade), progress=self.progress, notify=self.warn
+                )  # fmt: skip
+                pinned = pin_image(image, name)
+            return self._on_image("image", *self._look(image.digest), wants, images=(pinned,))
+
+    def _on_dockerfile(self, wants: bool) -> Lock:
+        if self.from_dockerfile is None:
+            raise ResolutionError(
+                f"{self.spec.build.dockerfile} has to be built to be locked", hint="`jupyter containers build` does so"
+            )
+        digest, images = self.from_dockerfile(self._pins())
+        return self._on_image("dockerfile", *self._look(digest), wants, images=images)
+
+    def _pins(self) -> tuple[PinnedImage, ...]:
+        """The images that stay what they were."""
+        if self.previous is None or self.upgrade is True or self.previous.base.source != self.spec.origin:
+            return ()
+        moved = self.upgrade or frozenset()
+        return tuple(image for image in self.previous.base.images if image.name not in moved)
 
     def _on_contents(self, base: Base, contents: Contents, wants: bool, kept: Sequence[str] = ()) -> Lock:
         from .bases import pick_interpreter
@@ -153,7 +202,7 @@ class _Resolution:
         if self.spec.packages.apt:
             if not contents.suite or not contents.installed:
                 raise ResolutionError(
-                    f"packages.apt: {self.spec.base} is {contents.name}, and packages are resolved for Debian only",
+                    f"packages.apt: {self.spec.origin} is {contents.name}, and packages are resolved for Debian only",
                     hint="install them with a `build.run` line, or take debian:trixie as base",
                 )
             archive, date, added = add_packages(
@@ -164,7 +213,9 @@ class _Resolution:
             base = msgspec.structs.replace(base, archive=archive, date=date)
         python = None
         if wants:
-            interpreter = pick_interpreter(contents, self.spec.python, source=self.spec.base)
+            interpreter = pick_interpreter(contents, self.spec.python, source=self.spec.origin)
+            if base.kind in {"image", "dockerfile"}:
+                interpreter = msgspec.structs.replace(interpreter, system_packages=True)
             python = self._python(interpreter, None, kept)
         return self._lock(base, packages, python)
 
@@ -291,6 +342,7 @@ def _check_upgrade(loaded: LoadedSpec, previous: Lock | None, upgrade: bool | fr
         for group in table.values()
         for package in group
     }
+    known |= {image.name for image in previous.base.images}
     if previous.python is not None:
         known |= {package["name"] for package in previous.python.pylock.get("packages", ())}
     unknown = sorted(name for name in upgrade if name not in known and normalise_name(name) not in known)

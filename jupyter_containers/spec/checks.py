@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..errors import ReferenceError
 from .model import HOME
 from .names import LONGEST, is_name, make_name
 from .requirement import Wrong, check_constraint, check_requirement
@@ -37,7 +38,7 @@ _SYSTEM_FOLDERS = ("/", "/home", "/opt", "/var")
 
 
 def check_base(text: str) -> str:
-    """``debian:<suite>``, ``oci-archive:PATH``, ``oci:PATH``, ``env:NAME`` or ``scratch+PATH``."""
+    """``debian:<suite>``, ``image:REFERENCE``, ``oci-archive:PATH``, ``oci:PATH``, ``env:NAME`` or ``scratch+PATH``."""
     kind, separator, rest = text.partition("+" if text.startswith("scratch+") else ":")
     if separator and kind == "debian":
         if not re.fullmatch(_SUITE, rest):
@@ -45,6 +46,8 @@ def check_base(text: str) -> str:
     elif separator and kind in {"oci-archive", "oci", "scratch"}:
         if not rest.strip() or "\0" in rest:
             raise Wrong(f"{text!r} names no file", f"Write `{kind}{separator}PATH`")
+    elif separator and kind == "image":
+        _check_image(rest)
     elif separator and kind == "env":
         if not is_name(rest):
             raise Wrong(f"{rest!r} is not an environment name", f"Write `env:{make_name(rest)}`")
@@ -52,8 +55,8 @@ def check_base(text: str) -> str:
         raise Wrong(f"{text!r} is not complete", "Write `debian:trixie`, or `scratch+PATH` with a root archive's path")
     else:
         raise Wrong(
-            f"{text!r} is not a base; images of a registry are not read",
-            "Use `debian:<suite>`, `env:NAME`, or save the image to a file and write `oci-archive:PATH`",
+            f"{text!r} is not a base",
+            f"Write `image:{text}` for an image of a registry, or `debian:<suite>`, `env:NAME`, `oci-archive:PATH`",
         )
     return text
 
@@ -72,6 +75,15 @@ def check_mount_target(text: str) -> str:
 def is_inside(path: str, folder: str) -> bool:
     """Whether the normalised *path* is *folder* or below it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _check_image(text: str) -> None:
+    from ..image.reference import parse_reference  # late: most specs name no image
+
+    try:
+        parse_reference(text)
+    except ReferenceError as error:
+        raise Wrong(error.message, error.hint) from None
 
 
 def _check_name(text: str) -> str:
@@ -198,6 +210,14 @@ def _check_copy_target(text: str) -> str:
     return HOME if path == "." else f"{HOME}/{path}"
 
 
+def _check_dockerfile(text: str) -> str:
+    return _relative(text, "its path", "the spec's folder")
+
+
+def _check_context(text: str) -> str:
+    return _relative(text, "a build context", "the spec's folder")
+
+
 def _check_mount_source(text: str) -> str:
     if not text.strip() or "\0" in text:
         raise Wrong(f"{text!r} is not a path", "Write a path of the host: absolute, `~/…` or relative to the spec")
@@ -230,8 +250,10 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "base": check_base,
     "constraint": check_constraint,
     "copy-source": _check_copy_source,
+    "context": _check_context,
     "copy-target": _check_copy_target,
     "count": _check_count,
+    "dockerfile": _check_dockerfile,
     "cpus": _check_cpus,
     "env-name": _check_env_name,
     "env-value": _check_text,

@@ -7,7 +7,7 @@ take longer than reading a native spec, which every start of a container does.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError
 from .assembly import Assembly
@@ -16,7 +16,9 @@ from .walk import Key
 if TYPE_CHECKING:
     from .project import Project
 
-__all__ = ["CONDA", "NATIVE", "PYLOCK", "SCRIPTS", "expand", "ignore_rest", "is_standard"]
+__all__ = [
+    "CONDA", "DEVCONTAINERS", "DOCKERFILES", "NATIVE", "PYLOCK", "SCRIPTS", "expand", "ignore_rest", "is_standard",
+]  # fmt: skip
 
 NATIVE = "jupyter-container.toml"
 CONDA = ("environment.yml", "environment.yaml")
@@ -25,7 +27,6 @@ PYLOCK = r"pylock(\.[^.]+)?\.toml"
 SCRIPTS = ("apt.txt", "postBuild", "start")
 """repo2docker's files beside the one of the Python packages, in the order in which they are read."""
 _UNREAD = {
-    "Dockerfile": "Dockerfiles are not read",
     "Pipfile": "pipenv's files are not read; `pipenv requirements > requirements.txt` writes one that is",
     "Pipfile.lock": "pipenv's files are not read",
     "poetry.lock": "poetry's lock is not read; `poetry export` writes a requirements.txt",
@@ -41,7 +42,13 @@ _UNREAD = {
     "REQUIRE": "Julia requirements are not read",
 }
 _INCLUDES = ("-r", "--requirement", "-c", "--constraint")
-_READ = frozenset({*CONDA, *SCRIPTS, NATIVE, "pyproject.toml", "uv.lock", "requirements.txt", "runtime.txt"})
+DOCKERFILES = ("Dockerfile", "Containerfile")
+DEVCONTAINERS = (".devcontainer/devcontainer.json", ".devcontainer.json")
+"""Where one is looked for in a folder, in this order."""
+_READ = frozenset(
+    {*CONDA, *SCRIPTS, *DOCKERFILES, NATIVE, "pyproject.toml", "uv.lock", "requirements.txt", "runtime.txt",
+     "devcontainer.json", ".devcontainer.json"}
+)  # fmt: skip
 
 
 def is_standard(name: str) -> bool:
@@ -50,7 +57,8 @@ def is_standard(name: str) -> bool:
 
 
 def expand(assembly: Assembly, name: str, project: Project | None = None) -> None:
-    """Put in what a native document only names: ``-r FILE`` lines, dependency groups, extras."""
+    """Put in what a native document only names: a devcontainer.json, ``-r FILE`` lines, dependency groups, extras."""
+    _expand_devcontainer(assembly)
     packages = assembly.document.get("packages")
     if not isinstance(packages, dict):
         return
@@ -66,6 +74,31 @@ def expand(assembly: Assembly, name: str, project: Project | None = None) -> Non
                 add_requirement(assembly, item, place, file=name)
             else:
                 assembly.add(key, item, place)
+    _expand_project(assembly, packages, project)
+
+
+def _expand_devcontainer(assembly: Assembly) -> None:
+    """Put in what the devcontainer.json says that ``build.devcontainer`` names."""
+    build = assembly.document.get("build")
+    if not isinstance(build, dict) or "devcontainer" not in build:
+        return
+    from .checks import CHECKS, Wrong
+    from .devcontainer import read_devcontainer
+
+    place = assembly.locate(("build", "devcontainer"))
+    name = build.pop("devcontainer")
+    try:
+        if not isinstance(name, str):
+            raise Wrong("has to be text")
+        read_devcontainer(assembly, CHECKS["dockerfile"](name))
+    except Wrong as wrong:
+        assembly.report(place, wrong.cause, wrong.remedy)
+    except SpecError as error:
+        assembly.problems += error.problems
+
+
+def _expand_project(assembly: Assembly, packages: dict[str, Any], project: Project | None) -> None:
+    """Dependency groups and extras."""
     for field in ("groups", "extras"):
         wanted = packages.get(field)
         for at, item in enumerate(wanted if isinstance(wanted, list) else []):
@@ -98,6 +131,9 @@ def ignore_rest(assembly: Assembly, reason: str) -> None:
                 assembly.ignore(path, _UNREAD[name])
             elif is_standard(name):
                 assembly.ignore(path, _own_reason(assembly, path) or reason)
+    for path in DEVCONTAINERS[:1]:
+        if assembly.folder.has(path) and assembly.folder.file(path) not in told:
+            assembly.ignore(path, reason)
 
 
 def _own_reason(assembly: Assembly, path: str) -> str | None:

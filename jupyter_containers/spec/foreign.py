@@ -12,7 +12,9 @@ from pathlib import Path
 from ..errors import Problem, SpecError
 from .assembly import Assembly
 from .conda import read_environment
-from .files import CONDA, NATIVE, PYLOCK, SCRIPTS, expand, ignore_rest
+from .devcontainer import is_devcontainer, read_devcontainer
+from .dockerfile import is_dockerfile, read_dockerfile
+from .files import CONDA, DEVCONTAINERS, DOCKERFILES, NATIVE, PYLOCK, SCRIPTS, expand, ignore_rest
 from .project import TABLE, Project
 from .reading import LOCK_LIMIT
 from .repo2docker import read_apt, read_post_build, read_runtime, read_start
@@ -43,6 +45,10 @@ def read_file(assembly: Assembly, name: str) -> None:
         read_runtime(assembly, name)
     elif suffix in {".txt", ".in"}:
         read_requirements(assembly, name)
+    elif is_dockerfile(name):
+        read_dockerfile(assembly, name)
+    elif is_devcontainer(name):
+        read_devcontainer(assembly, name)
     else:
         remedy = f"Give a folder, or a file such as {NATIVE}, pyproject.toml, requirements.txt or a notebook"
         problem = Problem(file=assembly.folder.shown(name), cause="is of no format that is read", remedy=remedy)
@@ -60,6 +66,12 @@ def read_foreign(assembly: Assembly) -> str:
     names = [f"{below}{name}" for name in folder.names(below or ".")]
     present = {name.removeprefix(below): name for name in names}
 
+    image = next((present[name] for name in DOCKERFILES if name in present), None)
+    if image is not None and below:
+        # As repo2docker has it: what lies there is meant for the notebooks, and a Dockerfile is all of it.
+        read_dockerfile(assembly, image)
+        ignore_rest(assembly, f"{image} comes first")
+        return image
     if "runtime.txt" in present and not any(name in present for name in CONDA):
         read_runtime(assembly, present["runtime.txt"])
     winner = _read_python(assembly, present, below)
@@ -74,10 +86,24 @@ def read_foreign(assembly: Assembly) -> str:
             winner = winner or present[name]
     if "runtime.txt" in present:
         winner = winner or present["runtime.txt"]
+    if winner is None and not below:
+        winner = _read_container(assembly, image)
     ignore_rest(assembly, f"{below} is read instead" if below else f"{winner} comes first")
     if winner is None:
         raise _nothing_found(assembly)
     return winner
+
+
+def _read_container(assembly: Assembly, image: str | None) -> str | None:
+    """A folder with nothing but a devcontainer.json, or a Dockerfile. Beside other tools' files both mostly belong to
+    something else than notebooks: an editor, a service."""
+    for name in DEVCONTAINERS:
+        if assembly.folder.has(name):
+            read_devcontainer(assembly, name)
+            return name
+    if image is not None:
+        read_dockerfile(assembly, image)
+    return image
 
 
 def _read_python(assembly: Assembly, present: dict[str, str], below: str) -> str | None:

@@ -11,7 +11,8 @@ import msgspec
 
 from ..errors import InputError, Problem
 from .catalog import Record
-from .model import EnvironmentSpec, LoadedSpec, Mount
+from .dockerfile import dockerfile_digest
+from .model import LoadedSpec, Mount
 
 __all__ = ["Grant", "check_granted", "describe_grant", "grant_of"]
 
@@ -23,11 +24,15 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     mounts: tuple[Mount, ...] = ()
     gpus: int = 0
     run: tuple[str, ...] = ()
+    dockerfile: str = ""
+    """The hash of its text and of what it is built with; empty where there is none."""
 
 
-def grant_of(spec: EnvironmentSpec) -> str:
-    """The spec's :class:`Grant` as the text that a record keeps."""
-    grant = Grant(spec.network, spec.mounts, spec.resources.gpus or 0, spec.build.run)
+def grant_of(loaded: LoadedSpec) -> str:
+    """The spec's :class:`Grant` as the text that a record keeps. :class:`SpecError` for a Dockerfile that can't be
+    read."""
+    spec = loaded.spec
+    grant = Grant(spec.network, spec.mounts, spec.resources.gpus or 0, spec.build.run, dockerfile_digest(loaded))
     return msgspec.json.encode(grant).decode()
 
 
@@ -43,6 +48,8 @@ def describe_grant(granted: str) -> tuple[str, ...]:
     ]
     if grant.gpus:
         lines.append(f"GPUs: {grant.gpus}")
+    if grant.dockerfile:
+        lines.append("a Dockerfile: what it runs has the network")
     lines += [f"a step of its build, which has the network: {line}" for line in grant.run]
     return tuple(lines)
 
@@ -55,7 +62,7 @@ def check_granted(entry: Record, loaded: LoadedSpec, *, building: bool = True) -
     if entry.granted is None:
         return
     known = msgspec.json.decode(entry.granted, type=Grant)
-    wanted = msgspec.json.decode(grant_of(loaded.spec), type=Grant)
+    wanted = msgspec.json.decode(grant_of(loaded), type=Grant)
     asked: list[tuple[str, str]] = []
     if wanted.network != known.network and wanted.network != "none":
         asked.append(("network", f"network = {wanted.network!r}"))
@@ -67,6 +74,8 @@ def check_granted(entry: Record, loaded: LoadedSpec, *, building: bool = True) -
     if wanted.gpus > known.gpus:
         asked.append(("resources.gpus", f"{wanted.gpus} GPUs"))
     runs = wanted.run if building else ()
+    if wanted.dockerfile not in {known.dockerfile, ""}:
+        asked.append(("build.dockerfile", f"{loaded.spec.build.dockerfile} as it is now, whose steps have network"))
     asked += [("build.run", f"the step {line!r}, which has network") for line in runs if line not in known.run]
     if asked:
         file = str(loaded.file or loaded.folder)

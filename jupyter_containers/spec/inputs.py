@@ -34,7 +34,9 @@ def find_missing_mounts(loaded: LoadedSpec) -> tuple[Problem, ...]:
 
 
 def find_missing_inputs(loaded: LoadedSpec) -> tuple[Problem, ...]:
-    """A problem for each copy and each local Python package whose file does not exist in the spec's folder."""
+    """A problem for each copy, local Python package and Dockerfile that does not exist in the spec's folder."""
+    build = loaded.spec.build
+    docker = [("build.dockerfile", build.dockerfile), ("build.context", build.context)] if build.dockerfile else []
     copies = [(f"build.copy[{at}].source", item.source) for at, item in enumerate(loaded.spec.build.copy)]
     packages = [
         (f"packages.pip[{at}]", path)
@@ -48,6 +50,6 @@ def find_missing_inputs(loaded: LoadedSpec) -> tuple[Problem, ...]:
             cause=f"{path!r} does not exist",
             remedy=f"Make it, or correct the path; it starts at {loaded.folder}",
         )
-        for key, path in (*copies, *packages)
+        for key, path in (*docker, *copies, *packages)
         if not (loaded.folder / path).exists()
     )

@@ -8,13 +8,15 @@ from pathlib import Path
 from ..errors import Problem, SpecError
 from .assembly import Assembly
 from .detect import read_folder, read_native
-from .files import NATIVE, is_standard
+from .files import DEVCONTAINERS, DOCKERFILES, NATIVE, is_standard
 from .model import LoadedSpec
 from .reading import Folder
 
 __all__ = ["load_spec", "load_text"]
 
 _SCRIPTS = frozenset({".ipynb", ".py"})
+_ONLY_WITHOUT_OTHERS = frozenset({*DOCKERFILES, *DEVCONTAINERS, "devcontainer.json"})
+"""Files that are a folder's spec only where it has no other tools' files."""
 
 
 def load_spec(path: Path) -> LoadedSpec:
@@ -26,8 +28,9 @@ def load_spec(path: Path) -> LoadedSpec:
     if path.is_dir():
         return _load_folder(Folder(path))
     if not os.path.lexists(path):
-        raise SpecError("no spec", problems=[Problem(file=str(path), cause="does not exist")])
-    return _load_file(Folder(path.parent), path)
+        raise SpecError("no spec", problems=[Problem(str(path), "does not exist", "Name a folder or a file that is there")])
+    folder = _workspace(path)
+    return _load_file(Folder(folder), str(path.relative_to(folder)))
 
 
 def load_text(text: str, folder: Path, name: str = NATIVE) -> LoadedSpec:
@@ -37,23 +40,54 @@ def load_text(text: str, folder: Path, name: str = NATIVE) -> LoadedSpec:
     it, any other alone, as :func:`load_spec` does it.
     """
     place = Folder(folder, given=Path(), texts={name: text})
-    return _load_folder(place) if is_standard(name) else _load_file(place, place.file(name))
+    return _load_folder(place) if is_standard(name) else _load_file(place, name)
 
 
-def _load_file(folder: Folder, path: Path) -> LoadedSpec:
+def _workspace(path: Path) -> Path:
+    """The folder that the file *path* is a spec of."""
+    folder = path.parent
+    if path.name == "devcontainer.json":
+        # `.devcontainer/devcontainer.json`, or one of several: `.devcontainer/NAME/devcontainer.json`.
+        for above in (folder, folder.parent):
+            if above.name == ".devcontainer":
+                return above.parent
+    return folder
+
+
+def _load_file(folder: Folder, name: str) -> LoadedSpec:
+    path = folder.file(name)
     if path.suffix in _SCRIPTS:
         from .script import find_block, read_script
 
-        block = find_block(folder, path.name)
+        block = find_block(folder, name)
         if block is None:
             return _load_folder_of(path)
         assembly = Assembly(folder)
-        read_script(assembly, path.name, block)
-        return assembly.finish(path.name, name=path.stem, alone=True)
+        read_script(assembly, name, block)
+        return assembly.finish(name, name=path.stem, alone=True)
     assembly = Assembly(folder)
-    _read_file(assembly, path.name)
-    alone = not is_standard(path.name)
-    return assembly.finish(path.name, name=path.name.partition(".")[0] if alone else folder.path.name, alone=alone)
+    _read_file(assembly, name)
+    alone = not is_standard(path.name) or (path.name in _ONLY_WITHOUT_OTHERS and not _wins(folder, name))
+    return assembly.finish(name, name=_own_name(folder, name) if alone else folder.path.name, alone=alone)
+
+
+def _wins(folder: Folder, name: str) -> bool:
+    """Whether *name* is the file that its folder's spec is made of."""
+    try:
+        return read_folder(Assembly(folder)) == name
+    except SpecError:
+        return False
+
+
+def _own_name(folder: Folder, name: str) -> str:
+    """For an environment of the file *name* alone."""
+    base = name.rpartition("/")[2]
+    first, _, rest = base.partition(".")
+    if base == "devcontainer.json" and name.count("/") == 2:
+        return name.split("/")[1]
+    if base in _ONLY_WITHOUT_OTHERS:
+        return folder.path.name
+    return rest if first in DOCKERFILES else first
 
 
 def _load_folder(folder: Folder) -> LoadedSpec:

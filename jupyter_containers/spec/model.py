@@ -17,6 +17,7 @@ from .names import LONGEST, NAME
 from .sizes import SIZE
 
 __all__ = [
+    "DOCKERFILE",
     "HOME",
     "Build",
     "Copy",
@@ -30,6 +31,8 @@ __all__ = [
     "Used",
 ]
 
+DOCKERFILE = "dockerfile:"
+"""Begins the origin of a spec that is built on a Dockerfile, and the name of the input that this is."""
 HOME = "/home/jovyan"
 """The kernel user's home in every image; ``build.copy`` targets of a file start here."""
 
@@ -49,6 +52,9 @@ Constraint = Annotated[str, _rule("constraint", examples=["numpy<2"])]
 Group = Annotated[str, _rule("group", pattern="^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
 Url = Annotated[str, _rule("url", pattern="^https?://", format="uri")]
 Module = Annotated[str, _rule("module", pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+
+_BASES = r"debian:|image:|oci-archive:|oci:|env:|scratch\+"
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -84,8 +90,18 @@ class Copy(_Value, frozen=True, kw_only=True):
 
 
 class Build(_Value, frozen=True, kw_only=True):
-    """What is done to the image after the packages are installed."""
+    """What the image is made from, where that is a Dockerfile, and what is done to it once the packages are in."""
 
+    dockerfile: Annotated[str, _rule("dockerfile", minLength=1, examples=["Dockerfile"])] = ""
+    """A Dockerfile, relative to the spec's folder and inside of it: what it builds takes the place of ``base``."""
+    context: Annotated[str, _rule("context", minLength=1)] = "."
+    """The Dockerfile's build context: a folder, relative to the spec's folder and inside of it."""
+    target: Annotated[str, _rule("text")] = ""
+    """The stage of the Dockerfile to build; empty: the last."""
+    args: dict[EnvName, EnvValue] = {}
+    """Values of the Dockerfile's ARGs."""
+    devcontainer: Annotated[str, _rule("dockerfile", minLength=1)] = ""
+    """A devcontainer.json, relative to the spec's folder: what it says is added to the spec."""
     copy: tuple[Copy, ...] = ()
     """Files and folders of the spec's folder to put into the image, before ``run``."""
     run: tuple[Line, ...] = ()
@@ -140,8 +156,9 @@ class EnvironmentSpec(_Value, frozen=True, kw_only=True):
     """``[a-z0-9]+([._-][a-z0-9]+)*``, at most 64 characters (an OCI repository name component)."""
     display_name: Annotated[str, _rule("text")] = ""
     """As shown in a launcher; empty: the name."""
-    base: Annotated[str, _rule("base", pattern="^(debian:|oci-archive:|oci:|env:|scratch\\+).+$")] = "debian:trixie"
-    """``debian:<suite>``, ``oci-archive:PATH``, ``oci:PATH``, ``env:NAME`` or ``scratch+PATH`` (a root archive)."""
+    base: Annotated[str, _rule("base", pattern=f"^({_BASES}).+$")] = "debian:trixie"
+    """``debian:<suite>``, ``image:REFERENCE`` (in the store or a registry), ``oci-archive:PATH``, ``oci:PATH``,
+    ``env:NAME`` or ``scratch+PATH`` (a root archive)."""
     python: Annotated[str, _rule("python", examples=["3.13", ">=3.11", "none"])] | None = None
     """PEP 440 specifier or a version such as ``3.13``; None: the base's own; ``none``: no Python wanted."""
     packages: Packages = Packages()
@@ -154,6 +171,11 @@ class EnvironmentSpec(_Value, frozen=True, kw_only=True):
     """Folders and files of the host that the container sees, beside the notebook's own folder."""
     labels: dict[Line, Annotated[str, _rule("text")]] = {}
     """Free text kept in the image's configuration (OCI annotations)."""
+
+    @property
+    def origin(self) -> str:
+        """What the image starts from: ``dockerfile:PATH``, or the base."""
+        return f"{DOCKERFILE}{self.build.dockerfile}" if self.build.dockerfile else self.base
 
 
 class Used(msgspec.Struct, frozen=True):

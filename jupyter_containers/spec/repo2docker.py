@@ -14,7 +14,7 @@ from .model import HOME
 from .requirements import logical_lines
 from .walk import Place
 
-__all__ = ["read_apt", "read_post_build", "read_runtime", "read_start"]
+__all__ = ["copy_named", "read_apt", "read_post_build", "read_runtime", "read_start"]
 
 _WORD = r"[^\s\"'`;|&<>()$={}\[\]*?]+"
 _INSTALLS_FOLDER = r"(?m)^[^#\n]*\bpip3?\s+install\b[^#\n;&|]*\s\.(?:\[[^\]]*\])?(?:\s|$)"
@@ -50,7 +50,7 @@ def read_post_build(assembly: Assembly, name: str) -> None:
     if text is None:
         return
     place = Place(assembly.folder.shown(name))
-    _copy_named(assembly, name, text, place)
+    copy_named(assembly, name, text, place, itself=True)
     # The working directory and the mode as repo2docker has them.
     make_executable = "" if _is_executable(assembly, name) else f"chmod +x ./{name} && "
     assembly.add(("build", "run"), f"cd {HOME} && {make_executable}HOME={HOME} ./{name}", place)
@@ -64,7 +64,7 @@ def read_start(assembly: Assembly, name: str) -> None:
     place = Place(assembly.folder.shown(name))
     if '"$@"' not in text:
         assembly.report(place, "does not start what it is given", 'End it with: exec "$@"')
-    _copy_named(assembly, name, text, place)
+    copy_named(assembly, name, text, place, itself=True)
     if not _is_executable(assembly, name):
         assembly.add(("build", "run"), f"chmod +x {HOME}/{name}", place)
     kernel = [f"{HOME}/{name}", "python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -85,8 +85,8 @@ def _is_executable(assembly: Assembly, name: str) -> bool:
     return bool(assembly.folder.file(name).stat().st_mode & 0o100)
 
 
-def _copy_named(assembly: Assembly, name: str, text: str, place: Place) -> None:
-    """Copy the script, and what it names of the folder.
+def copy_named(assembly: Assembly, name: str, text: str, place: Place, *, itself: bool = False) -> None:
+    """Copy what the commands in *text*, which stand in the file *name*, name of the folder, and *itself* where it runs.
 
     repo2docker copies the whole repository; then each edit of a notebook would build anew. The whole folder is
     copied only where the script installs it (``pip install .``).
@@ -95,7 +95,7 @@ def _copy_named(assembly: Assembly, name: str, text: str, place: Place) -> None:
         assembly.use(name, "installs the folder: all of it becomes part of the image, and each edit builds anew")
         _copy(assembly, ".", place)
         return
-    names = {name}
+    names = {name} if itself else set()
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
             continue

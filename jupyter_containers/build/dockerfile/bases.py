@@ -9,9 +9,10 @@ from ...errors import InputError, NotFoundError, Problem, ReferenceError
 from ...image.layout import load
 from ...image.model import ExecutionConfig, History, Image
 from ...image.registry_settings import remote_reference
+from ...lock.images import find_pinned, pin_image
 from ..report import Reporter
 from .metadata import DEFAULT_PATH
-from .platform import Platform, parse_platform
+from .platform import Platform, host_platform, parse_platform
 from .scope import Scope
 from .sources import Source
 from .stages import Job, find_stage
@@ -62,6 +63,26 @@ def find_image(text: str, platform: Platform, build: Build, *, line: int, report
 
     :class:`InputError` for what names nothing, with all that was tried.
     """
+    asked = "" if platform == host_platform() else str(platform)
+    pinned = next((one for one in build.pins if (one.name, one.platform) == (text, asked)), None)
+    if pinned is None:
+        image = _find_image(text, platform, build, line=line, reporter=reporter)
+        build.took(pin_image(image, text, platform=asked))
+        return image
+    build.took(pinned)
+    if _ARCHIVE.fullmatch(text) is None:
+        progress = reporter.progress("downloading", "bytes")
+        return find_pinned(build.store, pinned, progress=progress, notify=build.note)
+    image = _find_image(text, platform, build, line=line, reporter=reporter)
+    if image.digest != pinned.digest:
+        cause = f"{text} holds the image {image.digest}, and the lock has {pinned.digest}"
+        problem = Problem(build.dockerfile.file, cause, line=line)
+        hint = "`jupyter containers lock --upgrade` takes it as it is now"
+        raise InputError("an image is not the one that was locked", problems=[problem], hint=hint)
+    return image
+
+
+def _find_image(text: str, platform: Platform, build: Build, *, line: int, reporter: Reporter) -> Image:
     archive = _ARCHIVE.fullmatch(text)
     if archive is not None:
         path, name = _part(build.folder, archive[1])
@@ -74,7 +95,9 @@ def find_image(text: str, platform: Platform, build: Build, *, line: int, report
         problem = Problem(build.dockerfile.file, error.message, line=line)
         raise InputError("an image's name is not well formed", problems=[problem], hint=error.hint) from error
     # A name of our own (an environment, a tag) is no registry's: it is not asked for another platform.
-    if image is not None and (image.config.architecture == platform.architecture or remote not in image.references):
+    again = build.fresh and build.pull is not None and image is not None and remote in image.references
+    fits = image is not None and (image.config.architecture == platform.architecture or remote not in image.references)
+    if image is not None and fits and not again:
         return image
     if build.pull is not None:
         reporter.phase("downloading", remote)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import InputError, OutOfSpaceError, Problem, StoreError
+from ...image.caches import use_caches
 from ...image.model import Image, ImageConfig
 from ...image.reference import parse_reference
 from ...image.store import Store
@@ -35,6 +36,7 @@ from .stages import Job, lay_out
 from .work import Build, Pull, StageState, Step, step_id
 
 if TYPE_CHECKING:
+    from ...lock.model import PinnedImage
     from ...lock.settings import Settings
 
 __all__ = ["Request", "build_dockerfile"]
@@ -59,6 +61,8 @@ class Request:
     """Contents by id."""
     platform: str = ""
     no_cache: bool = False
+    fresh: bool = False
+    """Ask registries also for images that were pulled before (docker's ``--pull``)."""
 
 
 def build_dockerfile(
@@ -71,10 +75,15 @@ def build_dockerfile(
     pull: Pull | None = None,
     cancel: threading.Event | None = None,
     log: str = "",
+    store: Store | None = None,
+    pins: Sequence[PinnedImage] = (),
+    took: Callable[[PinnedImage], None] = lambda pinned: None,
 ) -> Image:
     """The image of a Dockerfile's target, tagged with each of the request's tags.
 
-    *note* is told what is not honoured as it is written. *pull* fetches images that the store has not.
+    *note* is told what is not honoured as it is written. *pull* fetches images that the store has not. *pins*: what
+    names of images are to stand for; *took* is told what they stood for. *store*: one that the caller has a lease of,
+    which then holds the result.
     Raises :class:`InputError` for the Dockerfile, with all its problems; :class:`BuildError` for a step that fails,
     :class:`CancelledError` once *cancel* is set and for Ctrl-C; finished steps stay.
     """
@@ -92,13 +101,13 @@ def build_dockerfile(
     for name in unused_arguments(dockerfile, given):
         told(f"--build-arg {name} is taken up by no ARG")
     monitor(Event(kind="phase", phase="planning"))
-    store = Store(paths.store)
-    with told_endings(cancel, paths.store), store.lease():
+    store = store or Store(paths.store)
+    with told_endings(cancel, paths.store), store.lease(), use_caches(paths.store):
         build = Build(
             dockerfile=dockerfile, folder=request.context.absolute(), context=context, store=store,
             paths=paths, settings=settings, secrets=dict(request.secrets), target=target, pull=pull,
             monitor=monitor, note=told, cancel=cancel, bounds=read_bounds(os.environ),
-            no_cache=request.no_cache, log=log,
+            no_cache=request.no_cache, fresh=request.fresh, log=log, pins=pins, took=took,
         )  # fmt: skip
         _build_stages(jobs, build, scope)
         image = _put_image(build.stages[jobs[-1].stage.index], store)

@@ -10,7 +10,7 @@ from .parser import parse
 from .patterns import Ignore, parse_ignore
 from .sources import LocalSource
 
-__all__ = ["find_dockerfile", "open_context"]
+__all__ = ["find_dockerfile", "find_ignore", "open_context"]
 
 _NAMES = ("Dockerfile", "Containerfile")
 _LARGEST = 1 << 20
@@ -39,11 +39,18 @@ def find_dockerfile(folder: Path) -> Path:
 
 def _ignore(folder: Path, path: Path | None) -> Ignore:
     """The Dockerfile's own ``NAME.dockerignore`` beside it, else the context's .dockerignore."""
+    for file in find_ignore(folder, path):
+        return parse_ignore(_read(file), file.name)
+    return Ignore()
+
+
+def find_ignore(folder: Path, path: Path | None) -> tuple[Path, ...]:
+    """The file that tells what is left out of the context *folder*, where there is one."""
     own = path.with_name(path.name + ".dockerignore") if path is not None else None
     for candidate in (own, folder / ".dockerignore"):
         if candidate is not None and candidate.is_file():
-            return parse_ignore(_read(candidate), candidate.name)
-    return Ignore()
+            return (candidate,)
+    return ()
 
 
 def _read(path: Path) -> str:

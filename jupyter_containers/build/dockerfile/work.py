@@ -26,6 +26,7 @@ from .sources import ImageSource, LocalSource
 from .version import FORMAT
 
 if TYPE_CHECKING:
+    from ...lock.model import PinnedImage
     from ...lock.settings import Settings
 
 __all__ = ["Build", "Pull", "StageState", "Step", "image_source", "step_id", "take_layer"]
@@ -55,7 +56,12 @@ class Build:
     cancel: threading.Event
     bounds: Bounds
     no_cache: bool
+    fresh: bool = False
     log: str = ""
+    pins: Sequence[PinnedImage] = ()
+    """What names of images stand for, whatever they stand for now."""
+    took: Callable[[PinnedImage], None] = lambda pinned: None
+    """Told, from any thread, what the names of images stood for."""
     stages: dict[int, StageState] = field(default_factory=dict)
     """The finished ones."""
 

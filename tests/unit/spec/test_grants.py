@@ -18,7 +18,7 @@ def built(tmp_path):
         (tmp_path / "jupyter-container.toml").write_text(f'name = "lab"\n{text}\n')
         return load_spec(tmp_path)
 
-    granted = grant_of(rewrite('[packages]\npip = ["six"]').spec)
+    granted = grant_of(rewrite('[packages]\npip = ["six"]'))
     return Record(name="lab", display_name="lab", spec_file=str(tmp_path), granted=granted), rewrite
 
 
@@ -37,7 +37,7 @@ def test_a_spec_that_was_rewritten_gets_no_more_of_the_host(built, text, told):
         check_granted(entry, rewrite(text))
     assert "jupyter containers build lab" in error.value.hint
     # what the user agrees to by building is remembered
-    check_granted(msgspec.structs.replace(entry, granted=grant_of(rewrite(text).spec)), rewrite(text))
+    check_granted(msgspec.structs.replace(entry, granted=grant_of(rewrite(text))), rewrite(text))
 
 
 def test_what_stays_in_the_container_needs_no_agreement(built):
@@ -48,7 +48,7 @@ def test_what_stays_in_the_container_needs_no_agreement(built):
 def test_a_mount_that_becomes_writable_is_a_new_one(built):
     entry, rewrite = built
     mount = '[[mounts]]\nsource = "data"\ntarget = "/data"\nmode = "{}"'
-    entry = msgspec.structs.replace(entry, granted=grant_of(rewrite(mount.format("ro")).spec))
+    entry = msgspec.structs.replace(entry, granted=grant_of(rewrite(mount.format("ro"))))
     check_granted(entry, rewrite())  # less is no matter
     with pytest.raises(InputError, match="rw"):
         check_granted(entry, rewrite(mount.format("rw")))
