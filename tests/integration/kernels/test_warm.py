@@ -1,0 +1,145 @@
+"""Forked kernels: what differs from fresh ones, and what happens where there is nothing to fork from."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+from jupyter_containers.image.store import Store
+from jupyter_containers.kernels import kernelspec
+from jupyter_containers.runtime import warm
+from jupyter_containers.runtime.bundled import BundledRuntime
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+
+@pytest.fixture
+def kernel(environment, folder):
+    """Start a kernel with these options; all are gone at the end."""
+    made: list[KernelManager] = []
+
+    def start(**options) -> KernelManager:
+        kernelspec.install(environment, **options)
+        manager = KernelManager(kernel_name=f"jc-{environment}")
+        manager.start_kernel(cwd=str(folder))
+        made.append(manager)
+        return manager
+
+    yield start
+    for manager in made:
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
+    kernelspec.install(environment)
+
+
+def run(manager: KernelManager, code: str) -> str:
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    texts: list[str] = []
+    reply = client.execute_interactive(
+        code, timeout=60, output_hook=lambda message: texts.append(message["content"].get("text", ""))
+    )
+    client.stop_channels()
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return "".join(texts).strip()
+
+
+def how(manager: KernelManager) -> str:
+    return str(manager.provisioner.container.state().start)
+
+
+def test_until_one_is_ready_starts_are_fresh(kernel) -> None:
+    warm.close_servers()
+    first = kernel(warm="on")
+    assert how(first) == "fresh: the process to fork from is not ready yet"
+    deadline = time.monotonic() + 60
+    while how(later := kernel(warm="on")) != "fork":
+        later.shutdown_kernel(now=True)
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert run(first, "print(1)") == run(later, "print(1)") == "1"
+
+
+def test_forks_share_no_chance(kernel) -> None:
+    code = (
+        "import random, uuid, tempfile, numpy, secrets, os\n"
+        "print(random.random(), uuid.uuid4(), tempfile.mktemp(), numpy.random.rand(), secrets.token_hex(8))"
+    )
+    one, other = (run(kernel(warm="wait"), code).split() for _ in range(2))
+    assert len(one) == 5
+    assert not set(one) & set(other)
+
+
+def test_forks_do_not_see_each_other_nor_the_server(kernel, folder) -> None:
+    one, other = kernel(warm="wait"), kernel(warm="wait")
+    assert how(one) == how(other) == "fork"
+    run(one, "open('/tmp/mine', 'w').write('x'); import os; os.environ['MINE'] = '1'")
+    seen = run(other, "import os; print(os.path.exists('/tmp/mine'), 'MINE' in os.environ, sorted(int(p) for p in os.listdir('/proc') if p.isdigit())[:3], os.path.exists('/run/jupyter-containers'))")  # fmt: skip
+    assert seen == "False False [1, 2] False"
+
+
+def test_the_server_is_no_container_of_the_users(kernel, user) -> None:
+    manager = kernel(warm="wait")
+    runtime = BundledRuntime(user, Store(user.store))
+    shown = {state.id: state.kind for state in runtime.list()}
+    assert shown[manager.provisioner.container.id] == "kernel"
+    assert "forkserver" not in shown.values()
+    assert "forkserver" in {state.kind for state in runtime.list(all=True)}
+
+
+def test_a_server_that_ends_takes_its_forks_along_and_the_next_start_is_a_fresh_one(kernel, is_alive) -> None:
+    manager = kernel(warm="wait")
+    pid = manager.provisioner.container.state().pid
+    warm.close_servers()
+    deadline = time.monotonic() + 10
+    while is_alive(pid) or manager.is_alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    again = kernel(warm="on")
+    assert how(again).startswith("fresh: ")
+    assert run(again, "print(1)") == "1"
+
+
+def test_modules_to_preload_are_there_before_the_first_cell(environment, kernel, user, monkeypatch) -> None:
+    from jupyter_containers.kernels import launch
+
+    original = launch._warm
+
+    def with_preload(target, options):
+        found = original(target, options)
+        return found and type(found)(python=found.python, module=found.module, words=("numpy",), wait=found.wait)
+
+    monkeypatch.setattr(launch, "_warm", with_preload)
+    assert run(kernel(warm="wait"), "import sys; print('numpy' in sys.modules)") == "True"
+
+
+def test_a_module_that_cannot_be_preloaded_is_told(kernel, monkeypatch) -> None:
+    from jupyter_containers.kernels import launch
+
+    original = launch._warm
+
+    def with_preload(target, options):
+        found = original(target, options)
+        return found and type(found)(python=found.python, module=found.module, words=("no_such",), wait=found.wait)
+
+    monkeypatch.setattr(launch, "_warm", with_preload)
+    manager = kernel(warm="wait")
+    assert how(manager).startswith("fresh: the fork server could not get ready: ModuleNotFoundError")
+    assert run(manager, "print(1)") == "1"
+
+
+def test_what_is_left_after_all_that_is_nothing(kernel, user) -> None:
+    manager = kernel(warm="wait")
+    path: Path = user.containers / manager.provisioner.container.id
+    assert path.exists()
+    manager.shutdown_kernel(now=True)
+    warm.close_servers()
+    deadline = time.monotonic() + 10
+    while left := [name for name in os.listdir(user.containers) if name.startswith(path.name)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
