@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 __all__ = ["become", "prepare"]
 
@@ -67,13 +68,12 @@ def _play() -> None:
     import asyncio
     import tempfile
 
-    from ipykernel.kernelapp import IPKernelApp
-
+    kernelapp: Any = import_module("ipykernel.kernelapp")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
     with tempfile.TemporaryDirectory() as folder:
-        app = IPKernelApp(transport="ipc", ip=f"{folder}/k", connection_dir=folder)
+        app = kernelapp.IPKernelApp(transport="ipc", ip=f"{folder}/k", connection_dir=folder)
         app.initialize(["-f", f"{folder}/connection.json", "--HistoryManager.hist_file=:memory:"])
 
         async def act() -> None:

@@ -79,7 +79,12 @@ def test_forks_do_not_see_each_other_nor_the_server(kernel, folder) -> None:
     one, other = kernel(warm="wait"), kernel(warm="wait")
     assert how(one) == how(other) == "fork"
     run(one, "open('/tmp/mine', 'w').write('x'); import os; os.environ['MINE'] = '1'")
-    seen = run(other, "import os; print(os.path.exists('/tmp/mine'), 'MINE' in os.environ, sorted(int(p) for p in os.listdir('/proc') if p.isdigit())[:3], os.path.exists('/run/jupyter-containers'))")  # fmt: skip
+    code = """if True:
+        import os
+        processes = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+        print(os.path.exists("/tmp/mine"), "MINE" in os.environ, processes, os.path.exists("/run/jupyter-containers"))
+    """
+    seen = run(other, code)
     assert seen == "False False [1, 2] False"
 
 
