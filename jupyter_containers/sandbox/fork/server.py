@@ -24,6 +24,7 @@ from typing import TypedDict
 from .. import kernel
 from ..passing import Socket, receive, send, taken
 from . import inside
+from .memory import settle
 
 __all__ = ["Orders", "serve"]
 
@@ -59,8 +60,7 @@ def serve(handle: int, prepare: Callable[[], None], become: Callable[[list[str]]
     except BaseException as error:
         send(end, f"!{error!r}"[:3000].encode())
         os._exit(1)
-    gc.collect()
-    gc.freeze()
+    settle()
     gc.disable()  # a collection would write to pages that the forks share; each fork has its own again
     # Without a handler the ended would stay until the next order comes.
     signal.signal(signal.SIGCHLD, lambda number, frame: _reap())
