@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...errors import BuildError, CancelledError, NotFoundError
+from ...errors import ArchiveError, BuildError, CancelledError, NotFoundError, UnreachableError
 from ...image.caches import use_caches
 from ...image.inside import exists_in_root
 from ...image.model import Image, Layer
@@ -31,7 +31,7 @@ from .probe import ImagePython, Probe, known_probe, probe_image
 
 __all__ = ["Injection", "ensure_injection", "find_injection"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the same inputs give another layer."""
 _LIBRARY_PATH = "LD_LIBRARY_PATH"
 _SKELETON = ("dev", "etc", "proc", "run", "sys", "tmp")
@@ -125,21 +125,37 @@ def _ensure(image: Image, paths: Paths, settings: Settings, reporter: Reporter, 
             return Injection(python=probe.python.path)
         check_cancelled(cancel)
         with Fetcher(archive_cache(paths), settings) as fetcher:
-            lock = None
-            if probe.python is None:
-                architecture = image.config.architecture
-                reporter.phase("resolving", f"{probe.reason}: a Python is brought along")
-                lock = find_lock(store, architecture) or resolve_interpreter(store, architecture, fetcher, reporter)
-            order = _order(image, probe, lock)
-            waiting = Waiting(reporter, cancel)
-            with store.lock_step(order.id, waiting=waiting):
-                layer = store.step(order.id)
-                if layer is None:
-                    reporter.started("installing")
-                    layer = _make(order, image, paths, store, fetcher, reporter, cancel)
-                    store.record_step(order.id, layer)
-                    reporter.finished()
-        return order.injection(layer, probe)
+            if probe.python is not None:
+                return _take(image, probe, None, paths, store, fetcher, reporter, cancel)
+            architecture = image.config.architecture
+            reporter.phase("resolving", f"{probe.reason}: a Python is brought along")
+            known = find_lock(store, architecture)
+            if known is not None:
+                try:
+                    return _take(image, probe, known, paths, store, fetcher, reporter, cancel)
+                except UnreachableError:
+                    raise
+                except ArchiveError as error:
+                    # An archive keeps the newest packages only, and ours is lost.
+                    reporter.say(f"{error.message}: looking for newer packages")
+            lock = resolve_interpreter(store, architecture, fetcher, reporter)
+            return _take(image, probe, lock, paths, store, fetcher, reporter, cancel)
+
+
+def _take(
+    image: Image, probe: Probe, lock: InterpreterLock | None, paths: Paths, store: Store, fetcher: Fetcher,
+    reporter: Reporter, cancel: threading.Event,
+) -> Injection:  # fmt: skip
+    """The layer from the store, from another who makes it, or made here."""
+    order = _order(image, probe, lock)
+    with store.lock_step(order.id, waiting=Waiting(reporter, cancel)):
+        layer = store.step(order.id)
+        if layer is None:
+            reporter.started("installing")
+            layer = _make(order, image, paths, store, fetcher, reporter, cancel)
+            store.record_step(order.id, layer)
+            reporter.finished()
+    return order.injection(layer, probe)
 
 
 def _order(image: Image, probe: Probe, lock: InterpreterLock | None) -> _Order:

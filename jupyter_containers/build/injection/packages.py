@@ -6,6 +6,8 @@ the user's configuration, as it does for a spec, and keeps what it has downloade
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from ...lock.model import Interpreter
 from ...lock.settings import Settings
 from ...lock.uv import explanation, failure, own_options, run_uv
 from ...spec.model import Packages
+from ..wheels import fix_record
 from .places import REQUIREMENTS
 from .probe import ImagePython
 
@@ -28,6 +31,7 @@ _GLIBC = (40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 28, 17)
 
 _NOT_PACKAGES = ("bin", "etc", "share", ".lock")
 """Beside the packages: scripts for the interpreter of this host, and files for a `sys.prefix` that this is not."""
+_REMOVED = ("bin/", "etc/", "share/", "../")
 
 
 def platform_of(python: ImagePython, architecture: str) -> str:
@@ -75,6 +79,8 @@ def install_packages(
         )  # fmt: skip
     for name in _NOT_PACKAGES:
         remove_tree(tree / name)
+    for record in tree.glob("*.dist-info/RECORD"):
+        _forget_removed(record)
     if not with_pip:
         for path in [tree / "pip", *tree.glob("pip-*.dist-info")]:
             remove_tree(path)
@@ -82,6 +88,15 @@ def install_packages(
     environment = marker_environment(interpreter, architecture)
     rows = [f"{module}\t{name}\t{versions}\n" for module, name, versions in _names(tree, environment)]
     (tree / "names.txt").write_text("".join(rows), "utf-8")
+
+
+def _forget_removed(record: Path) -> None:
+    """Take the rows of removed files out: those of scripts have hashes of this host's interpreter's path in them."""
+    rows = record.read_bytes()
+    gone = [row[0] for row in csv.reader(io.StringIO(rows.decode("utf-8"))) if row and row[0].startswith(_REMOVED)]
+    if gone:
+        record.unlink()  # it may be a hard link to uv's cache
+        record.write_bytes(fix_record(rows, dict.fromkeys(gone)))
 
 
 def _names(tree: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
