@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +17,7 @@ from .build.monitor import Monitor
 from .errors import CancelledError, ConflictError, ContainersError, NotFoundError
 from .paths import Paths
 from .views import ACTIVE, BuildView, EventPage, build_view, read_page
+from .workers import Workers
 
 if TYPE_CHECKING:
     from .build.ensure import Built
@@ -40,19 +40,24 @@ Builder: TypeAlias = "Callable[..., Built]"
 class _Job:
     """A build that this process was asked for; ``view`` tells of it until it has a record on disk."""
 
-    def __init__(self, view: BuildView, loaded: LoadedSpec, monitor: Monitor, options: dict[str, bool]) -> None:
+    def __init__(
+        self,
+        view: BuildView,
+        loaded: LoadedSpec,
+        monitor: Monitor,
+        options: dict[str, Any],
+        run: Callable[[_Job], None],
+    ) -> None:
         self.view = view
         self.loaded = loaded
         self.monitor = monitor
         self.options = options
         self.cancel = threading.Event()
+        self.task = lambda: run(self)
 
 
 class Builds:
     """Owner of this process's building threads. :meth:`close` it.
-
-    The threads are daemons: a process that ends does not wait for a download that hangs, and the store is whole at any
-    moment.
 
     :param build: builds one loaded spec; called in a thread.
     :param limit: builds at work at once; more wait their turn.
@@ -61,12 +66,10 @@ class Builds:
 
     def __init__(self, paths: Paths, build: Builder, *, limit: int, on_change: Callable[[BuildView], None]) -> None:
         self.paths = paths
-        self.limit = limit
         self._build = build
         self._on_change = on_change
         self._jobs: dict[str, _Job] = {}
-        self._queue: deque[_Job] = deque()
-        self._workers: set[threading.Thread] = set()
+        self._workers = Workers(limit, name="build")
         self._guard = threading.Lock()
 
     @property
@@ -78,9 +81,7 @@ class Builds:
         """Cancel what is at work or waits, and return when it has stopped, at the latest after *patience* seconds."""
         for job in list(self._jobs.values()):
             self._cancel(job)
-        end = time.monotonic() + patience
-        for worker in list(self._workers):
-            worker.join(max(0.0, end - time.monotonic()))
+        self._workers.join(patience=patience)
 
     def start(self, loaded: LoadedSpec, path: Path, *, monitor: Monitor, **options: bool) -> str:
         """Queue a build and return its id. :class:`ConflictError` where this process builds that name already."""
@@ -96,12 +97,8 @@ class Builds:
                     f"{name} is being built already (build {active})", hint=f"follow or cancel the build {active}"
                 )
             self._forget_ended()
-            self._jobs[build_id] = job = _Job(view, loaded, monitor, options)
-            self._queue.append(job)
-            if len(self._workers) < self.limit:
-                worker = threading.Thread(target=self._work, name="build", daemon=True)
-                self._workers.add(worker)
-                worker.start()
+            self._jobs[build_id] = job = _Job(view, loaded, monitor, options, self._run)
+            self._workers.submit(job.task)
         return build_id
 
     def cancel(self, build_id: str) -> BuildView:
@@ -158,16 +155,6 @@ class Builds:
             return msgspec.structs.replace(view, error=job.view.error, hint=job.view.hint)
         return view
 
-    def _work(self) -> None:
-        """A thread of its own: takes builds from the queue until there are none."""
-        while True:
-            with self._guard:
-                if not self._queue:
-                    self._workers.discard(threading.current_thread())
-                    return
-                job = self._queue.popleft()
-            self._run(job)
-
     def _run(self, job: _Job) -> None:
         self._change(job, state="running", started_at=time.time())
         try:
@@ -194,11 +181,7 @@ class Builds:
 
     def _cancel(self, job: _Job) -> None:
         job.cancel.set()
-        with self._guard:
-            waits = job in self._queue
-            if waits:
-                self._queue.remove(job)
-        if waits:
+        if self._workers.withdraw(job.task):
             self._change(job, state="cancelled", ended_at=time.time())
 
     def _change(self, job: _Job, **fields: Any) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from .build.monitor import Event, Monitor, silent
 from .builds import Builder, Builds
 from .directory import Directory
 from .errors import BuildError, ConflictError, ContainersError, InputError, NotFoundError
+from .jobs import Jobs
 from .paths import Paths
 from .spec.catalog import Record, find_record, list_records, record
 from .spec.catalog import forget as forget_record
@@ -41,12 +43,15 @@ if TYPE_CHECKING:
     from .files import Files
     from .image.store import Store
     from .overview import Overview
+    from .packages import Packages
     from .runtime.base import Container, ContainerState, Runtime
     from .sandbox.probe import Finding
     from .shipping import Shipping
     from .spec.model import LoadedSpec
     from .specs import Specs
     from .storage import Storage
+    from .transfers import Transfers
+    from .views import JobView
 
 __all__ = ["Environments"]
 
@@ -63,7 +68,9 @@ class Environments:
     :param max_builds: builds at work at once in this process; more wait their turn.
     :param on_build: called with a build's view, from its thread, when a started build begins and ends.
 
-    It is its own context manager: at the end its builds are cancelled (their finished steps are kept).
+    :param on_job: the same for jobs (:mod:`.jobs`).
+
+    It is its own context manager: at the end its jobs and builds are cancelled (their finished steps are kept).
     """
 
     def __init__(
@@ -75,6 +82,7 @@ class Environments:
         builder: Builder | None = None,
         max_builds: int = 2,
         on_build: Callable[[BuildView], None] = lambda view: None,
+        on_job: Callable[[JobView], None] = lambda view: None,
     ) -> None:
         self.paths = paths or Paths.current()
         self.directory = Directory(self.paths, root)
@@ -83,6 +91,7 @@ class Environments:
         self._store: Store | None = None
         self._guard = threading.Lock()
         self._builds = Builds(self.paths, self._build_loaded, limit=max_builds, on_change=on_build)
+        self.jobs = Jobs(on_change=on_job)
 
     def __enter__(self) -> Environments:
         return self
@@ -91,13 +100,16 @@ class Environments:
         self.close()
 
     def close(self, *, patience: float = 10.0) -> None:
-        """Cancel the builds that were started here and wait until they have stopped, *patience* seconds at most."""
+        """Cancel the builds and jobs that were started here, and wait until they have stopped, *patience* seconds at
+        most."""
+        end = time.monotonic() + patience
         self._builds.close(patience=patience)
+        self.jobs.close(patience=max(0.0, end - time.monotonic()))
 
     @property
     def building(self) -> bool:
-        """Whether a build that was started here waits or is at work."""
-        return self._builds.busy
+        """Whether a build or a job that was started here waits or is at work."""
+        return self._builds.busy or self.jobs.busy
 
     # What it stands on
 
@@ -163,6 +175,20 @@ class Environments:
         return Bundles(
             self.paths, self.store, self.attestations, build=self.build, install=self._install_kernelspec
         )
+
+    @cached_property
+    def transfers(self) -> Transfers:
+        """Images on their way, as jobs."""
+        from .transfers import Transfers
+
+        return Transfers(self.store, self.shipping, self.storage, self.files, self.jobs)
+
+    @cached_property
+    def packages(self) -> Packages:
+        """Python packages: found in the index, and in environments."""
+        from .packages import Packages
+
+        return Packages(self.paths, self.jobs)
 
     @cached_property
     def overview(self) -> Overview:

@@ -50,6 +50,8 @@ class SpecText(msgspec.Struct, frozen=True, kw_only=True):
 
 class CheckedText(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
+    document: dict[str, Any] | None = None
+    """As it is written; None where it is no TOML."""
     spec: dict[str, Any] | None = None
     """The whole spec as a jupyter-container.toml would have it, defaults left out; None where there are problems."""
 
@@ -91,8 +93,9 @@ class Specs:
                     place.mkdir()
                     spec = load_text(text, place).spec
         except InputError as error:
-            return CheckedText(problems=error.problems or (Problem(file=NATIVE, cause=error.message),))
-        return CheckedText(spec=tomllib.loads(dump_spec(spec)))
+            problems = error.problems or (Problem(file=NATIVE, cause=error.message),)
+            return CheckedText(problems=problems, document=_document(text))
+        return CheckedText(document=_document(text), spec=tomllib.loads(dump_spec(spec)))
 
     def draft(self, path: Path | None = None, *, image: str = "", folder: Path | None = None, name: str = "") -> Draft:
         """A first spec from *path* (a folder, a notebook, another tool's file), or from *image* for *folder*."""
@@ -238,6 +241,13 @@ def _why_not(file: Path) -> str:
     if not os.access(file.parent, os.W_OK):
         return f"{file.parent} can't be written"
     return ""
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
 
 
 def _version(text: str) -> str:

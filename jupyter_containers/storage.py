@@ -15,7 +15,7 @@ from .disk_views import CacheDisk, ContainerDisk, DiskView, ImageDetail, ImageDi
 from .errors import ContainersError
 from .paths import Paths
 from .spec.catalog import list_records
-from .views import ImageView, Resolved, StoreSize, image_views
+from .views import HistoryView, ImageView, Resolved, StoreSize, image_views
 
 if TYPE_CHECKING:
     from .image.check import Damage
@@ -88,6 +88,21 @@ class Storage:
                 for layer in image.layers
             ),
         )  # fmt: skip
+
+    def history(self, reference: str) -> tuple[HistoryView, ...]:
+        """What made an image, and what each step left; the lowest layer first."""
+        image = self.find(reference)
+        layers = iter(image.layers)
+        rows = []
+        for entry in image.config.history or ():
+            layer = None if entry.empty_layer else next(layers, None)
+            rows.append(
+                HistoryView(
+                    created=entry.created, created_by=entry.created_by, comment=entry.comment,
+                    diff_id=layer.diff_id if layer else "", size=layer.size if layer else 0,
+                )
+            )  # fmt: skip
+        return tuple(rows)
 
     def remove(self, reference: str) -> Image:
         """Forget an image, or only its name *reference* where it has others; see :meth:`.Shipping.remove`."""

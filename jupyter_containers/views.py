@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -30,7 +30,10 @@ __all__ = [
     "EnvironmentState",
     "EnvironmentView",
     "EventPage",
+    "HistoryView",
     "ImageView",
+    "JobPage",
+    "JobView",
     "LayerView",
     "NumberedEvent",
     "Resolved",
@@ -124,6 +127,57 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     own_size: int = 0
     """Bytes of the layers that no other image in the store has."""
     environments: tuple[str, ...] = ()
+
+
+class HistoryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of an image's making."""
+
+    created: str = ""
+    """A date as of RFC 3339; empty where it is not told."""
+    created_by: str = ""
+    comment: str = ""
+    diff_id: str = ""
+    """Of the layer that it left; empty: it left none."""
+    size: int = 0
+    """Bytes of that layer's files."""
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer, or other long work that is no build."""
+
+    id: str
+    """Sorts by time."""
+    kind: str
+    """``pull``, ``push``, ``load``, ``add``, ``names``, ``open``."""
+    title: str
+    """What it does, in words."""
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    phase: str = ""
+    percent: float | None = None
+    """0 to 100, where its end can be told."""
+    queued_at: float
+    """Seconds since the epoch."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    notes: tuple[str, ...] = ()
+    """What deserves a look and stops nothing."""
+    error: str = ""
+    """Why it failed."""
+    hint: str = ""
+    result: dict[str, Any] | None = None
+    """What came of it, by kind."""
+    alone: str = ""
+    """No other job of the same word runs beside it."""
+    version: int = 0
+    """Raised by every change."""
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, as a step of following it."""
+
+    view: JobView
+    has_news: bool
+    ended: bool
 
 
 class StoreSize(msgspec.Struct, frozen=True, kw_only=True):

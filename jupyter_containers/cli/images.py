@@ -58,15 +58,13 @@ class HistoryCommand(Command):
         from ..spec.sizes import format_size
 
         environments = Environments()
-        image = environments.store.image(environments.resolve(options.image).image)
-        layers = iter(image.layers)
-        rows = []
-        for entry in image.config.history or ():
-            layer = None if entry.empty_layer else next(layers, None)
-            rows.append({
+        rows = [
+            {
                 "created": entry.created or None, "created_by": entry.created_by, "comment": entry.comment,
-                "diff_id": layer.diff_id if layer else None, "size": layer.size if layer else 0,
-            })  # fmt: skip
+                "diff_id": entry.diff_id or None, "size": entry.size,
+            }
+            for entry in environments.storage.history(options.image)
+        ]  # fmt: skip
         rows.reverse()
         if options.json:
             print_json(rows)

@@ -10,13 +10,17 @@ import configparser
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..spec.model import Packages
 
-__all__ = ["PythonIndexes", "find_indexes", "trust_environment"]
+__all__ = ["PYPI", "PythonIndexes", "find_indexes", "index_urls", "trust_environment"]
+
+PYPI = "https://pypi.org/simple"
 
 _UV_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 _UV_KEYS = re.compile(r"^\s*(index-url|extra-index-url|\[\[(pip\.)?index\]\]|index\s*=)", re.MULTILINE)
@@ -47,6 +51,51 @@ def find_indexes(packages: Packages, environ: Mapping[str, str] | None = None) -
     if any(env.get(name) for name in _UV_VARIABLES) or any(_names_index(file) for file in _uv_files(env)):
         return PythonIndexes()
     return _pip_indexes(env)
+
+
+def index_urls(packages: Packages, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The URLs of all those indexes, the default one last, for who asks them without uv."""
+    env = os.environ if environ is None else environ
+    found = find_indexes(packages, env)
+    default, extra = found.default, list(found.extra)
+    if default is None and not extra:
+        default = env.get("UV_DEFAULT_INDEX") or env.get("UV_INDEX_URL")
+        extra = " ".join(env.get(name, "") for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL")).split()
+        for file in _uv_files(env):
+            named, more = _uv_indexes(file)
+            default = default or named
+            extra += more
+    urls = [*extra, default or PYPI]
+    # uv's variables may give an index a name: `internal=https://…`
+    plain = [re.sub(r"^[A-Za-z0-9_-]+=(?=https?://)", "", url).rstrip("/") for url in urls]
+    return tuple(dict.fromkeys(_http(plain)))
+
+
+def _uv_indexes(file: Path) -> tuple[str | None, list[str]]:
+    """The default index and the other ones that uv's configuration *file* names."""
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return None, []  # uv tells of it
+    default: str | None = None
+    extra: list[str] = []
+    for table in (document, document.get("pip", {})):
+        if not isinstance(table, dict):
+            continue
+        if isinstance(table.get("index-url"), str):
+            default = default or table["index-url"]
+        extra += [url for url in _list(table.get("extra-index-url")) if isinstance(url, str)]
+        for item in _list(table.get("index")):
+            if isinstance(item, dict) and isinstance(item.get("url"), str):
+                if item.get("default") is True:
+                    default = default or item["url"]
+                else:
+                    extra.append(item["url"])
+    return default, extra
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def trust_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -97,6 +97,29 @@ class Transport:
             hint=_MIRROR_HINT,
         )
 
+    def read(self, url: str, headers: dict[str, str], *, most: int) -> tuple[int, dict[str, str], bytes]:
+        """Ask once more where the first try fails: status, headers (small letters) and content, decompressed.
+
+        :class:`Gone` for a final no, :class:`UnreachableError` where there is no answer, :class:`ArchiveError` for one
+        of more than *most* bytes.
+        """
+        answer: list[tuple[int, dict[str, str], bytes]] = []
+
+        def ask(url: str) -> None:
+            with self.stream(url, {"Accept-Encoding": "gzip", **headers}) as response:
+                content = bytearray()
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > most:
+                        raise ArchiveError(f"{shown(url)} is larger than {most >> 20} MiB", hint="use another index")
+                answer.append(
+                    (response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(content))
+                )
+
+        if not self.try_mirrors([url], ask, self.stopped):
+            raise Gone(f"{shown(url)} is not there")
+        return answer[0]
+
     @contextlib.contextmanager
     def stream(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
         with self._connect().stream("GET", url, headers=headers) as response:

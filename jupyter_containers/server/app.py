@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from ..environments import Environments
-    from ..views import BuildView
+    from ..views import BuildView, JobView
     from .service import Service
     from .watch import Watch
 
@@ -102,7 +102,7 @@ class ContainersExtension(ExtensionApp):
 
         assert self.serverapp is not None
         root = Path(self.serverapp.root_dir) if self.dynamic_kernels else None
-        return Environments(root=root, max_builds=self.max_builds, on_build=self._report_build)
+        return Environments(root=root, max_builds=self.max_builds, on_build=self._report_build, on_job=self._report_job)
 
     def _report_build(self, view: BuildView) -> None:
         """Called from building threads."""
@@ -111,6 +111,12 @@ class ContainersExtension(ExtensionApp):
         loop = self.service.loop
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(report_build, self._event_logger, view)
+            loop.call_soon_threadsafe(self.watch.nudge)
+
+    def _report_job(self, view: JobView) -> None:
+        """Called from any thread."""
+        loop = self.service.loop
+        if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self.watch.nudge)
 
     async def _reap_leftovers(self) -> None:

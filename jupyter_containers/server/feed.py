@@ -25,7 +25,7 @@ class Page(Protocol):
 
 
 P = TypeVar("P", bound=Page)
-At = TypeVar("At", int, str)
+At = TypeVar("At", bound=int | str)
 
 
 class _Wait(Generic[P]):

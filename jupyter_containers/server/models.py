@@ -105,6 +105,50 @@ class StartBuild(_Request, frozen=True, kw_only=True):
             raise ValueError("give one of `environment` and `path`")
 
 
+class PullImage(_Request, frozen=True, kw_only=True):
+    """``POST images/pull``."""
+
+    reference: str
+
+
+class PushImage(_Request, frozen=True, kw_only=True):
+    """``POST environments/NAME/push``."""
+
+    target: str
+    """``registry.example.org/team/name:tag``."""
+
+
+class PruneStore(_Request, frozen=True, kw_only=True):
+    """``POST prune``."""
+
+    dry_run: bool = False
+    everything: bool = False
+    """Also caches, and images that have a name but neither an environment nor a container."""
+    unused_for: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Keep what was of use within so many seconds."""
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    removed: tuple[str, ...]
+    """A line for each thing, removed or (``dry_run``) to be removed."""
+    freed: int
+    """Bytes on disk."""
+    dry_run: bool
+
+
+class CommitContainer(_Request, frozen=True, kw_only=True):
+    """``POST containers/ID/commit``."""
+
+    name: str
+    """Of the image that is made."""
+    message: str = ""
+
+
+class Terminal(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    """Of a terminal of Jupyter Server's."""
+
+
 class StopContainer(_Request, frozen=True, kw_only=True):
     """``POST containers/ID/stop``."""
 

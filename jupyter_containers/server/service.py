@@ -15,7 +15,7 @@ from .feed import Feed
 if TYPE_CHECKING:
     from ..environments import Environments
     from ..runtime.base import LogPage
-    from ..views import EventPage, StoreSize
+    from ..views import EventPage, JobPage, StoreSize
     from .models import Diagnosis
 
 __all__ = ["Service"]
@@ -43,6 +43,7 @@ class Service:
         """Of builds' events."""
         self.logs: Feed[LogPage, str] = Feed(self._read_log)
         """Of containers' output."""
+        self.jobs: Feed[JobPage, int] = Feed(self._read_job)
         self._open = open_environments
         self._environments: Environments | None = None
         self._guard = threading.Lock()
@@ -92,6 +93,13 @@ class Service:
     async def _read_log(self, container: str, position: str) -> LogPage:
         return await self.call(lambda: self.environments.container(container).read_log(position))
 
+    async def _read_job(self, job: str, version: int) -> JobPage:
+        return await self.call(lambda: self.environments.jobs.page(job, version))
+
+    def spawn(self, function: Callable[[], None]) -> None:
+        """Have *function* run in a thread some time soon; nobody waits for it."""
+        self._slow.submit(function)
+
     async def diagnose(self, *, archives: bool) -> Diagnosis:
         """What the host can do; one check at a time, its answer kept for half a minute."""
         task = self._diagnoses.get(archives)
@@ -121,7 +129,7 @@ class Service:
         if self._closing:
             return
         self._closing = True
-        await asyncio.gather(self.feed.close(), self.logs.close())
+        await asyncio.gather(self.feed.close(), self.logs.close(), self.jobs.close())
         if self._environments is not None:
             await self.call_slow(self._environments.close)
         self._quick.shutdown(wait=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ..errors import ContainersError
-from ..views import ACTIVE
+from ..views import ACTIVE, JobView
 from . import metrics
 from .audience import Audience, Follower, Picture
 from .events import report_container
@@ -81,6 +81,7 @@ class _Seen(msgspec.Struct, frozen=True):
     containers: dict[str, ContainerState]
     look: Look | None
     """None: nobody follows."""
+    jobs: tuple[JobView, ...]
     stats: list[Stats] | None
     """None: not measured this time."""
 
@@ -157,7 +158,7 @@ class Watch:
                 report_container(self._logger, action, state)
         self._before = seen.containers
         if seen.look is not None:
-            self._audience.show(_picture(seen.look))
+            self._audience.show(_picture(seen.look, seen.jobs))
         if seen.stats is not None:
             metrics.set_running(seen.containers.values(), seen.stats)
             if seen.stats:
@@ -168,7 +169,7 @@ class Watch:
         look = environments.overview.look() if followed else None
         states = look.containers if look else {state.id: state for state in environments.containers(all=True)}
         stats = self._measure(environments, states) if measure else None
-        return _Seen(states, look, stats)
+        return _Seen(states, look, environments.jobs.list() if followed else (), stats)
 
     def _measure(self, environments: Environments, states: Mapping[str, ContainerState]) -> list[Stats]:
         self._measured_at = time.monotonic()
@@ -186,13 +187,17 @@ class Watch:
         return stats
 
 
-def _picture(look: Look) -> Picture:
+def _picture(look: Look, jobs: Sequence[JobView]) -> Picture:
     active = {key: view for key, view in look.builds.items() if view.state in ACTIVE}
     ended = ((key, view) for key, view in look.builds.items() if view.state not in ACTIVE)
     builds = {**active, **dict(islice(ended, _NEWEST))}
     return {
-        "environment": look.environments, "container": look.containers, "build": builds, "image": look.images,
-    }  # fmt: skip
+        "environment": look.environments,
+        "container": look.containers,
+        "build": builds,
+        "image": look.images,
+        "job": {view.id: view for view in jobs},
+    }
 
 
 def _usages(stats: list[Stats]) -> list[Usage]:

@@ -22,7 +22,7 @@ from .reading import Folder
 from .requirement import Wrong, check_requirement, distribution_name
 from .script import read_cells
 
-__all__ = ["Found", "distribution", "find_needs", "imported", "installed"]
+__all__ = ["Found", "distribution", "find_needs", "imported", "installed", "known_distributions"]
 
 _MOST_FILES = 500
 _PYTHON_CELLS = frozenset({"time", "timeit", "capture", "prun", "debug", "python", "python3", "memit"})
@@ -89,6 +89,11 @@ def distribution(module: str) -> str:
         if known is not None:
             return known
     return parts[0].replace("_", "-")
+
+
+def known_distributions() -> tuple[str, ...]:
+    """The distributions that the table names."""
+    return tuple(dict.fromkeys(_table().values()))
 
 
 def imported(source: str) -> list[str]:

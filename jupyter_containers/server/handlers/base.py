@@ -16,6 +16,7 @@ from ..models import ErrorReply
 
 if TYPE_CHECKING:
     from ...environments import Environments
+    from ...views import JobView
     from ..service import Service
     from ..watch import Watch
 
@@ -105,6 +106,10 @@ class Handler(APIHandler):
     def path(self, text: str) -> Path:
         """A path of the client's on this host: relative ones start at the server's root folder."""
         return Path(self.settings["server_root_dir"]).expanduser() / text
+
+    def accept(self, job: JobView) -> None:
+        """Finish with a job that was started."""
+        self.reply(job, 202, location=f"jobs/{job.id}")
 
     def reply(self, value: object, status: int = 200, *, location: str = "") -> None:
         """Finish with *value* as JSON."""

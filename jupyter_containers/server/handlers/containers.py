@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import msgspec
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from ...errors import ContainersError
+from ...errors import ConflictError, ContainersError, HostError
 from ...runtime.base import ContainerState, LogPage
 from ..messages import STILL_HERE, message
-from ..models import Output, StopContainer
-from .base import Handler
+from ..models import CommitContainer, Output, StopContainer, Terminal
+from .base import Handler, Refusal
 from .stream import HEARTBEAT, EventStream
 
-__all__ = ["ContainerHandler", "ContainersHandler", "LogEventsHandler", "LogHandler", "StatsHandler", "StopHandler"]
+__all__ = [
+    "CommitHandler", "ContainerHandler", "ContainersHandler", "LogEventsHandler", "LogHandler", "StatsHandler",
+    "StopHandler", "TerminalHandler",
+]  # fmt: skip
+
+_SHELL = "command -v bash >/dev/null && exec bash; exec sh"
+_NO_TERMINALS = "install `jupyter_server_terminals`, and leave `c.ServerApp.terminals_enabled` on"
 
 
 class ContainersHandler(Handler):
@@ -104,3 +113,34 @@ class StopHandler(Handler):
         container = await self.call(lambda environments: environments.container(reference))
         await self.call(lambda _: container.stop(grace=grace), slow=True)
         self.reply(await self.call(lambda _: container.state()))
+
+
+class CommitHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self, reference: str) -> None:
+        """Make an image of it with what it has changed; answers at once, with the job."""
+        wanted = self.body(CommitContainer)
+        view = await self.call(
+            lambda environments: environments.transfers.start_commit(reference, wanted.name, message=wanted.message)
+        )
+        self.accept(view)
+
+
+class TerminalHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self, reference: str) -> None:
+        """Open one of Jupyter Server's terminals with a shell in it; who may not open terminals may not here."""
+        state = await self.call(lambda environments: environments.container(reference).state())
+        if state.status != "running":
+            raise Refusal(ConflictError(f"container {state.name} is not running"))
+        terminals = self.settings.get("terminal_manager")
+        if not self.settings.get("terminals_available") or terminals is None:
+            raise Refusal(HostError("this server has no terminals", hint=_NO_TERMINALS))
+        allowed: Any = self.authorizer.is_authorized(self, self.current_user, "write", "terminals")
+        if not (await allowed if hasattr(allowed, "__await__") else allowed):
+            raise web.HTTPError(403)
+        command = [sys.executable, "-m", "jupyter_containers", "exec", "-it", state.id, "/bin/sh", "-c", _SHELL]
+        made = terminals.create(shell_command=command)
+        self.reply(Terminal(name=made["name"]), 201)

@@ -63,7 +63,9 @@ def follow(extension, jp_fetch):
 
 async def test_snapshot_then_changes(follow, api, spec, runtime, builder):
     stream = follow()
-    assert await stream.next("snapshot") == {"environments": [], "containers": [], "builds": [], "images": []}
+    assert await stream.next("snapshot") == {
+        "environments": [], "containers": [], "builds": [], "images": [], "jobs": [],
+    }  # fmt: skip
     await api("environments", method="POST", body={"path": "demo"})
     change = await stream.change("environment", "demo")
     assert change["item"]["state"] == "not built"

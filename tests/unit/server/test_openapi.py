@@ -17,6 +17,7 @@ from jupyter_containers.build.monitor import Event
 from jupyter_containers.errors import Problem
 from jupyter_containers.lock.compare import LockedPackage, Moved
 from jupyter_containers.lock.counting import PackageCounts
+from jupyter_containers.lock.search import FoundPackage, Package, SearchResult
 from jupyter_containers.runtime.base import ContainerConfig, ContainerState, LimitReport, Stats
 from jupyter_containers.sandbox.probe import Finding
 from jupyter_containers.server import models
@@ -27,7 +28,15 @@ from jupyter_containers.server.watch import Usage
 from jupyter_containers.spec.draft import Draft
 from jupyter_containers.spec.edit import Edit
 from jupyter_containers.specs import CheckedText, LockChanges, SpecText
-from jupyter_containers.views import BuildView, EnvironmentView, ImageView, LayerView, StoreSize
+from jupyter_containers.views import (
+    BuildView,
+    EnvironmentView,
+    HistoryView,
+    ImageView,
+    JobView,
+    LayerView,
+    StoreSize,
+)
 
 DOCUMENT = yaml.safe_load((Path(models.__file__).parent / "openapi.yaml").read_text())
 
@@ -43,7 +52,8 @@ TYPES = (
     EnvironmentView, BuildView, Event, ImageView, LayerView, ContainerState, LimitReport, Stats, Finding, Problem,
     Change, Usage, models.WriteSpec, models.CheckSpec, models.DraftSpec, models.EditSpec, models.EditedSpec, Edit,
     SpecText, CheckedText, LockChanges, LockedPackage, Moved, Draft, models.Output,
-    StoreSize, PackageCounts,
+    StoreSize, PackageCounts, JobView, HistoryView, SearchResult, FoundPackage, Package, models.PullImage,
+    models.PushImage, models.PruneStore, models.Pruned, models.CommitContainer, models.Terminal,
 )  # fmt: skip
 
 
@@ -116,6 +126,13 @@ def test_every_status_of_an_error_is_explained():
     assert {str(status) for status in STATUS.values()} | {"403", "413"} == set(re.findall(r"\b\d{3}\b", text))
 
 
+JOBS = {
+    "pushEnvironment", "saveEnvironment", "searchPackages", "fetchNames", "getPackage", "pullImage", "loadImages",
+    "getHistory", "deleteImage", "getJob", "cancelJob", "followJob", "commitContainer", "openTerminal",
+}  # fmt: skip
+"""What needs an image, an index or terminals: test_jobs_api.py."""
+
+
 async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     """A walk through every operation; each answer is held against the schema of its status."""
     seen = set()
@@ -178,6 +195,11 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     await ask("cancelBuild", f"builds/{build['id']}", method="DELETE")
     await ask("cancelBuild", "builds/none", method="DELETE")
     await ask("listImages", "images")
+    await ask("listJobs", "jobs")
+    await ask("prune", "prune", method="POST", body={"dry_run": True})
+    await ask("getJob", "jobs/none")
+    await ask("pullImage", "images/pull", method="POST", body={"reference": "A B"})
+    await ask("deleteImage", "images/none", method="DELETE")
     for name in ("one", "two"):
         runtime.create(ContainerConfig(image="sha256:0", argv=("x",), name=name, memory=1 << 30)).start()
     await ask("listContainers", "containers", params={"all": "true"})
@@ -198,7 +220,8 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     good = {operation for operation, status in seen if status < 300}
     # Those that this walk can't show have tests of their own: a cancel that succeeds would end the build that is
     # followed here, and the feed has no end.
-    assert OPERATIONS.keys() - good == {"cancelBuild", "followAll"}
+    shown = {"cancelBuild", "followAll", *JOBS}
+    assert OPERATIONS.keys() - good == shown
     assert {400, 404, 409} <= {status for _, status in seen}
 
 
@@ -208,6 +231,10 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
         ("environments", "createEnvironment"),
         ("builds", "startBuild"),
         ("containers/box/stop", "stopContainer"),
+        ("images/pull", "pullImage"),
+        ("prune", "prune"),
+        ("containers/box/commit", "commitContainer"),
+        ("environments/demo/push", "pushEnvironment"),
         ("specs/check", "checkSpec"),
         ("specs/draft", "draftSpec"),
         ("specs/edit", "editSpec"),

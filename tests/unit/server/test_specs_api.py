@@ -89,6 +89,8 @@ async def test_check(api, spec, paths):
         ("jupyter-container.toml", 3, "packages.pip[0]"),
     }
     assert checked["problems"][0]["remedy"] == "Did you mean `python`?"
+    assert checked["document"] == {"pyhton": "3.13", "packages": {"pip": [1]}}
+    assert (await api("specs", "check", method="POST", body={"text": "a = "}))[1]["document"] is None
     _, checked, _ = await api("specs", "check", method="POST", body={"text": "", "folder": "demo"})
     assert (checked["problems"], checked["spec"]) == ([], {"name": "demo"})
     (spec / "more.txt").write_text("scipy\n")

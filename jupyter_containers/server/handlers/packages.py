@@ -1,0 +1,36 @@
+"""``packages``: what the Python index has."""
+
+from __future__ import annotations
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from .base import Handler
+
+__all__ = ["NamesHandler", "PackageHandler", "PackagesHandler"]
+
+
+class PackagesHandler(Handler):
+    _track_activity = False  # typed letter by letter
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Packages whose name is, begins with or holds ``query``."""
+        text = self.get_query_argument("query", "")
+        self.reply(await self.call(lambda environments: environments.packages.search(text), slow=True))
+
+
+class PackageHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        self.reply(await self.call(lambda environments: environments.packages.find(name), slow=True))
+
+
+class NamesHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        """Fetch the list of all names, which has tens of megabytes, so that a search finds any part of a name."""
+        self.accept(await self.call(lambda environments: environments.packages.start_names()))
