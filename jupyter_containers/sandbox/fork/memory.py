@@ -1,11 +1,11 @@
 """Keep the memory of a process shared with its forks: what is alive now is never written to again.
 
 A page that two processes share is copied when one writes to it. CPython writes to an object whenever it is looked at
-(it counts references), unless the object is *immortal* (PEP 683, CPython 3.12): so what is alive before the fork is made
-so.
+(it counts references), unless the object is *immortal* (PEP 683, CPython 3.12): so what is alive before the fork is
+made so.
 
-Sources: PEP 683; Include/internal/pycore_object.h and Include/refcount.h of CPython 3.12 to 3.14 (the count is the lower
-32 bits of an object's first word there).
+Sources: PEP 683; Include/internal/pycore_object.h and Include/refcount.h of CPython 3.12 to 3.14 (the count is the
+lower 32 bits of an object's first word there).
 """
 
 from __future__ import annotations
