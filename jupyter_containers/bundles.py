@@ -204,11 +204,14 @@ class Bundles:
     def _settle(self, folder: Path, lock: Lock, image: Image) -> tuple[str, ...]:
         """Make it known. The kernelspec is a convenience: what keeps it from being installed is told."""
         from .build.kept import settle
+        from .spec.grants import grant_of
         from .spec.load import load_spec
 
         loaded = load_spec(folder)
         self.store.tag(loaded.spec.name, image.digest)
-        settle(loaded, lock, image, self.paths, location=str(folder))
+        content = loaded.lock_file.read_bytes()
+        granted = grant_of(loaded, lock=content)
+        settle(loaded, lock, image, self.paths, location=str(folder), content=content, granted=granted)
         try:
             self._install(loaded.spec.name)
         except ContainersError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -51,11 +51,13 @@ def build(
     cancel: threading.Event | None = None,
     architecture: str = "",
     log: str = "",
+    on_plan: Callable[[Sequence[Step]], None] = lambda steps: None,
 ) -> Image:
     """The image of *lock*, tagged with the environment's name.
 
     Steps that the store has are taken from it (not with *no_cache*); finished ones stay when a later one fails, and
-    when this process dies at any moment. Two builders of one step: one works, the other waits and shares.
+    when this process dies at any moment. Two builders of one step: one works, the other waits and shares. *on_plan*
+    gets the steps before anything is done for them, and may refuse.
 
     Raises :class:`BuildError` (:class:`CancelledError` once *cancel* is set, and for Ctrl-C), :class:`ArchiveError`
     for downloads, :class:`OutOfSpaceError`, :class:`HostError`.
@@ -89,6 +91,7 @@ def build(
             return store.image(base.digest)
         architecture = architecture or (base.config.architecture if base else host_architecture())
         steps = plan(loaded, lock, architecture)
+        on_plan(steps)
         waiting = [step for step in steps if no_cache or store.step(step.id) is None]
         downloads.begin(waiting, store, reporter, missing_artifacts)
         state = State(base=base)

@@ -19,7 +19,7 @@ from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
 from ..spec.catalog import Record, find_record, record
-from ..spec.grants import grant_of
+from ..spec.grants import agree_again, check_granted
 from ..spec.load import load_spec
 from ..spec.model import LoadedSpec
 from . import history
@@ -31,6 +31,7 @@ from .state import find_outdated, input_memory, is_of, spec_location
 if TYPE_CHECKING:
     from ..lock.model import Lock
     from ..lock.settings import Settings
+    from .consent import Consent
 
 __all__ = ["Built", "ensure_built", "with_inputs"]
 
@@ -63,6 +64,7 @@ def ensure_built(
     upgrade: bool | frozenset[str] = False,
     cancel: threading.Event | None = None,
     build_id: str = "",
+    automatic: bool = False,
     name: str = "",
 ) -> Built:
     """The environment of *spec*, locked, built and known by its name.
@@ -71,12 +73,16 @@ def ensure_built(
     *upgrade* takes newest versions: of all packages, or of those named. *build_id*: log under this id, made by
     :func:`~.history.new_build_id`. *name*: know it by this name from now on, and not by the spec's own. With nothing
     changed since the last build nothing is done and no build is logged.
+    A build is the user's word for all that the spec takes of the host, unless it is *automatic*: then what goes beyond
+    the user's last build is an :class:`InputError` (:mod:`.consent`).
 
     Raises what reading, resolving and building raise; the build's folder keeps the error as well.
     """
     loaded = known_as(spec if isinstance(spec, LoadedSpec) else load_spec(spec), paths, name=name)
+    if automatic:
+        check_granted(_own_record(loaded, paths), loaded)
     if not (no_cache or upgrade):
-        present = _find_ready(loaded, paths)
+        present = _find_ready(loaded, paths, automatic=automatic)
         if present is not None:
             return present
     recorder = history.Recorder(
@@ -94,6 +100,7 @@ def ensure_built(
                 no_cache=no_cache,
                 upgrade=upgrade,
                 cancel=cancel,
+                automatic=automatic,
             )
         except KeyboardInterrupt:
             raise CancelledError("the build was cancelled", hint="build again: finished steps are kept") from None
@@ -101,19 +108,29 @@ def ensure_built(
     return built
 
 
-def _find_ready(loaded: LoadedSpec, paths: Paths) -> Built | None:
+def _find_ready(loaded: LoadedSpec, paths: Paths, *, automatic: bool) -> Built | None:
     try:
-        entry = find_record(paths, loaded.spec.name)
-        if not is_of(entry, loaded) or entry.image is None or find_outdated(loaded, entry, paths):
+        entry = _own_record(loaded, paths)
+        if entry is None or entry.image is None or find_outdated(loaded, entry, paths):
             return None
         image = Store(paths.store).image(entry.image)
-        granted = grant_of(loaded)
-        if entry.granted != granted:  # mounts and network change nothing of the image
-            entry = msgspec.structs.replace(entry, granted=granted)
-            record(paths, entry)
+        if not automatic:
+            agreed = agree_again(entry, loaded)
+            if entry.granted != agreed:  # mounts and network change nothing of the image
+                entry = msgspec.structs.replace(entry, granted=agreed)
+                record(paths, entry)
         return Built(loaded, image, entry)
     except (NotFoundError, SpecError):
         return None  # what is wrong is told by the build that follows
+
+
+def _own_record(loaded: LoadedSpec, paths: Paths) -> Record | None:
+    """The record of this very spec; None where there is none, or the name is of another one."""
+    try:
+        entry = find_record(paths, loaded.spec.name)
+    except NotFoundError:
+        return None
+    return entry if is_of(entry, loaded) else None
 
 
 def _build(
@@ -126,29 +143,39 @@ def _build(
     no_cache: bool,
     upgrade: bool | frozenset[str],
     cancel: threading.Event | None,
+    automatic: bool,
 ) -> Built:
     from ..image.gc import sweep
-    from ..lock.file import write_lock
+    from ..lock.file import dump_lock, write_lock
     from ..lock.settings import Settings
     from ..spec.inputs import find_missing_inputs
     from .builder import build
+    from .consent import Consent
     from .kept import settle
 
     sweep(Store(paths.store))  # a build that was killed leaves up to the size of its step
     problems = find_missing_inputs(loaded)
     if problems:
         raise SpecError("the build takes in files that are not there", problems=problems)
+    consent = Consent(loaded, _own_record(loaded, paths), Store(paths.store), automatic=automatic)
+    consent.check_dockerfile()
     location = _check_name(loaded, paths)
     settings = settings or Settings.current()
-    lock = _find_lock(loaded, paths, settings, recorder, locked=locked, upgrade=upgrade, cancel=cancel)
+    lock = _find_lock(
+        loaded, paths, settings, recorder, locked=locked, upgrade=upgrade, cancel=cancel,
+        consent=consent,
+    )  # fmt: skip
     lock = with_inputs(loaded, lock, paths)
-    if not locked:
+    content = dump_lock(lock).encode()
+    if locked:
+        content = loaded.lock_file.read_bytes()
+    else:
         write_lock(loaded.lock_file, lock)
     image = build(
         loaded, lock, paths=paths, settings=settings, monitor=recorder, no_cache=no_cache, cancel=cancel,
-        log=str(recorder.log),
+        log=str(recorder.log), on_plan=consent.check_code,
     )  # fmt: skip
-    entry = settle(loaded, lock, image, paths, location=location)
+    entry = settle(loaded, lock, image, paths, location=location, content=content, granted=consent.agreed(content))
     return Built(loaded, image, entry, recorder.id)
 
 
@@ -166,15 +193,18 @@ def _find_lock(
     locked: bool,
     upgrade: bool | frozenset[str],
     cancel: threading.Event | None,
+    consent: Consent,
 ) -> Lock:
     """The lock beside the spec where it fits, else a new one."""
-    from ..lock.file import read_lock
+    from ..lock.file import parse_lock, read_content
     from .emulation import host_architecture
     from .locking import find_reasons, make_lock
     from .report import Reporter
 
     file, architecture = loaded.lock_file, host_architecture()
-    previous = read_lock(file) if file.exists() else None
+    content = read_content(file)
+    consent.check_lock(content)
+    previous = parse_lock(content, str(file)) if content is not None else None
     if previous is None:
         reasons: tuple[str, ...] = (f"{file.name} does not exist",)
     else:
@@ -189,6 +219,7 @@ def _find_lock(
             f"{file} does not fit the spec: {'; '.join(reasons)}",
             hint="run `jupyter containers lock`, or leave --locked out",
         )
+    consent.check_resolution()
     recorder(Event(kind="phase", phase="resolving", text="; ".join(reasons) or "upgrading"))
     reporter = Reporter(recorder)
     architectures = sorted({architecture, *(previous.base.packages if previous else ())})

@@ -21,7 +21,6 @@ from ..paths import Paths
 from ..spec.catalog import Record, record
 from ..spec.dump import dump_spec
 from ..spec.files import NATIVE
-from ..spec.grants import grant_of
 from ..spec.model import LoadedSpec
 from .inputs import input_paths
 from .state import fingerprint, remember
@@ -59,18 +58,20 @@ class Kept(msgspec.Struct, frozen=True):
         return tomllib.loads(self.spec)
 
 
-def settle(loaded: LoadedSpec, lock: Lock, image: Image, paths: Paths, *, location: str) -> Record:
+def settle(
+    loaded: LoadedSpec, lock: Lock, image: Image, paths: Paths, *, location: str, content: bytes, granted: str
+) -> Record:
     """Make the environment known as one whose *image* is what *lock*, which lies beside the spec, gives.
 
-    *location*: where the spec is read from. :class:`ConflictError` where another spec has the name.
+    *location*: where the spec is read from. *content*: the lock's bytes, as they were written there. *granted*: what
+    the user has agreed to. :class:`ConflictError` where another spec has the name.
     """
-    content = loaded.lock_file.read_bytes()
     mark = fingerprint(loaded, content, {item.path: item.sha256 for item in lock.inputs}, paths)
     spec = loaded.spec
     entry = Record(
         name=spec.name, display_name=spec.display_name or spec.name, language=spec.kernel.language,
         spec_file=location, renamed=loaded.renamed, image=image.digest, spec_digest=mark, built_at=time.time(),
-        granted=grant_of(loaded),
+        granted=granted,
     )  # fmt: skip
     keep(Store(paths.store), image.digest, dump_spec(spec), content)
     remember(paths, spec.name, mark, input_paths(loaded, lock))

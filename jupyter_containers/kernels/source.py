@@ -73,7 +73,7 @@ def _check_language(path: Path, notebook: Any, options: KernelOptions, target: T
     if target is not None:
         name, kernel = target.name, target.kernel
     else:
-        loaded = load_target(options, current_host().paths)
+        loaded = load_target(options, current_host().paths, asked=True)
         name, kernel = (loaded.spec.name, loaded.spec.kernel) if loaded is not None else (options.what, Kernel())
     if wanted.lower() != kernel.language.lower():
         raise InputError(
@@ -116,6 +116,6 @@ def _own(path: Path) -> KernelOptions:
 
 def _prepare(options: KernelOptions, target: Target | None, settings: KernelOptions | None, monitor: Monitor) -> Source:
     if target is None:
-        target = build_target(merge_options(options, settings), current_host(), monitor=monitor)
+        target = build_target(merge_options(options, settings), current_host(), monitor=monitor, asked=True)
     # From here on the image is there and stays the same for every notebook of this run.
     return Source(options=msgspec.structs.replace(options, build="missing"), target=target)

@@ -13,7 +13,7 @@ from ..build.state import find_outdated
 from ..errors import NotFoundError
 from ..paths import Paths
 from ..spec.catalog import Record, find_record, list_records
-from ..spec.grants import check_granted
+from ..spec.grants import check_granted, is_new
 from ..spec.model import Kernel, LoadedSpec
 from .host import Host
 from .injected import KERNEL_LABEL, PYTHON_LABEL, find_injected, inject, needs_injection
@@ -60,33 +60,43 @@ def find_target(options: KernelOptions, paths: Paths, store: Store) -> Target | 
 
 
 def build_target(
-    options: KernelOptions, host: Host, *, monitor: Monitor = silent, cancel: threading.Event | None = None
+    options: KernelOptions,
+    host: Host,
+    *,
+    monitor: Monitor = silent,
+    cancel: threading.Event | None = None,
+    asked: bool = False,
 ) -> Target:
     """Build what *options* name; blocks. Errors are those of :func:`..build.ensure.ensure_built` and of
     :func:`..build.injection.layer.ensure_injection`.
+
+    *asked*: the user has asked for just this (a command, and not a kernel's start), so the first build of a spec is
+    his word for what it takes of the host. What was built before gets no more than it had then, either way.
 
     What would keep the kernel from starting afterwards, whatever the image, is said first.
     """
     from ..build.ensure import ensure_built
     from ..image.short_names import find_image
 
-    loaded = load_target(options, host.paths)
+    loaded = load_target(options, host.paths, asked=asked)
     if loaded is None:
         entry = find_entry(options, host.paths) if options.environment else None
         image = find_image(host.store, options.image or (entry.image if entry is not None else None) or "")
         return inject(image, host, name=options.what, pinned=entry is not None, monitor=monitor, cancel=cancel)
     host.runtime.check_limits(wanted_limits(loaded.spec, options), accept=options.accept_unenforced)
     check_mounts(loaded)
-    built = ensure_built(loaded, paths=host.paths, monitor=monitor, cancel=cancel)
+    first = asked and is_new(find_entry(options, host.paths))
+    built = ensure_built(loaded, paths=host.paths, monitor=monitor, cancel=cancel, automatic=not first)
     name = built.loaded.spec.name
     if needs_injection(built.image, built.loaded):
         return inject(built.image, host, name=name, loaded=built.loaded, pinned=True, monitor=monitor, cancel=cancel)
     return image_target(built.image, name=name, loaded=built.loaded)
 
 
-def load_target(options: KernelOptions, paths: Paths) -> LoadedSpec | None:
+def load_target(options: KernelOptions, paths: Paths, *, asked: bool = False) -> LoadedSpec | None:
     """The spec that a build of what *options* name is made from, None for an image without one; :class:`SpecError`,
-    :class:`NotFoundError`, and :class:`InputError` where it asks for more than it was granted."""
+    :class:`NotFoundError`, and :class:`InputError` where it asks for more than it was granted. *asked* as for
+    :func:`build_target`."""
     from ..spec.load import load_spec
 
     if options.image:
@@ -103,7 +113,7 @@ def load_target(options: KernelOptions, paths: Paths) -> LoadedSpec | None:
             hint=f"put the spec back, or `jupyter containers env remove {entry.name}`",
         )
     loaded = load_spec(source)
-    if entry is not None:
+    if not (asked and is_new(entry)):
         check_granted(entry, loaded)
     return loaded
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from .filecheck import Place, find_wrong
 from .filetext import dump
 from .model import Lock
 
-__all__ = ["VERSION", "dump_lock", "parse_lock", "read_lock", "write_lock"]
+__all__ = ["VERSION", "dump_lock", "parse_lock", "read_content", "read_lock", "write_lock"]
 
 VERSION = 1
 _HEADER = (
@@ -32,13 +33,24 @@ _LARGEST = 64 << 20
 
 def read_lock(path: Path) -> Lock:
     """The lock in *path*. :class:`LockError` with file, line and cause of everything that is wrong in it."""
+    content = read_content(path)
+    if content is None:
+        raise LockError(f"there is no {path}", hint="run `jupyter containers lock`")
+    return parse_lock(content, str(path))
+
+
+def read_content(path: Path) -> bytes | None:
+    """The bytes of a lock's file; None where there is none. :class:`LockError` where they can't be read."""
     try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise LockError(f"there is no {path}", hint="run `jupyter containers lock`") from error
+        # A kernel may have put something else there, a pipe for one, that would never be read to its end.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise LockError(f"{path} is not a regular file", hint="remove it")
+            return stream.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise LockError(f"cannot read {path}: {error.strerror}", hint="correct its owner or mode") from error
-    return parse_lock(content, str(path))
 
 
 def parse_lock(content: bytes, path: str) -> Lock:

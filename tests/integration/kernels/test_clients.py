@@ -166,28 +166,34 @@ def test_the_last_words_of_a_python_that_is_not_there(user, folder):
     assert not os.listdir(user.runtime / "k")
 
 
-def test_a_build_does_not_time_a_kernels_start_out(user, folder):
+def test_a_build_does_not_time_a_kernels_start_out(user, folder, monkeypatch):
     """nbclient gives a kernel ``startup_timeout`` seconds: what is built first does not count."""
     from nbclient import NotebookClient
 
+    from jupyter_containers.build import ensure
     from jupyter_containers.kernels import kernelspec
     from jupyter_containers.spec.catalog import Record, record
 
     name = f"slow-{os.getpid()}"
     spec = user.home / "specs" / name
     spec.mkdir()
-    (spec / "jupyter-container.toml").write_text(
-        f'name = "{name}"\n[packages]\npip = ["six"]\n[build]\nrun = ["sleep 6; echo {name} > /opt/made"]\n'
-    )
+    (spec / "jupyter-container.toml").write_text(f'name = "{name}"\n[packages]\npip = ["six"]\n')
     record(user, Record(name=name, display_name=name, spec_file=str(spec)))
     kernelspec.install(name, paths=user)
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(open('/opt/made').read())")])
+    build = ensure.ensure_built
+
+    def build_slowly(*given, **options):
+        time.sleep(6)
+        return build(*given, **options)
+
+    monkeypatch.setattr(ensure, "ensure_built", build_slowly)
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import six; print('built')")])
     started = time.monotonic()
     NotebookClient(
         made, kernel_name=f"jc-{name}", startup_timeout=5, resources={"metadata": {"path": str(folder)}}
     ).execute()
     assert time.monotonic() - started > 6
-    assert made.cells[0].outputs[0].text == f"{name}\n\n"
+    assert made.cells[0].outputs[0].text == "built\n"
 
 
 def test_ctrl_c_ends_the_kernels_and_keeps_what_was_executed(environment, folder, user):

@@ -22,6 +22,7 @@ from jupyter_containers.paths import Paths
 from jupyter_containers.runtime.base import ContainerConfig, ContainerState, Stats
 from jupyter_containers.runtime.fake import FakeContainer, FakeRuntime
 from jupyter_containers.spec.catalog import Record, record
+from jupyter_containers.spec.grants import grant_of
 from jupyter_containers.spec.load import load_spec
 
 IMAGE = "sha256:" + "1" * 64
@@ -176,6 +177,7 @@ def write_built(paths: Paths, folder: Path, text: str) -> Record:
     mark = fingerprint(loaded, b"", {}, paths)
     entry = Record(
         name="small", display_name="Small", spec_file=str(folder), image=IMAGE, spec_digest=mark, built_at=time.time(),
+        granted=grant_of(loaded),
     )  # fmt: skip
     remember(paths, "small", mark, ())
     record(paths, entry)

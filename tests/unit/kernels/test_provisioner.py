@@ -129,10 +129,10 @@ def test_a_restart_can_keep_the_container(start, processes):
     assert processes.runtime.removed == [before] and not list(processes.paths.runtime.glob("k/*"))
 
 
-def test_a_kept_container_goes_when_the_settings_change(start, processes, folder):
+def test_a_kept_container_goes_when_the_settings_change(start, processes, folder, change_spec):
     manager, client = start(restart="keep")
     before = manager.provisioner.container
-    (folder / "jupyter-container.toml").write_text('name = "small"\nnetwork = "full"\n')
+    change_spec('name = "small"\nnetwork = "full"\n')
     manager.provisioner.build = "missing"
     manager.restart_kernel()
     client.wait_for_ready(timeout=30)
