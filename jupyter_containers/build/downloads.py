@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,8 @@ from .report import Reporter, check_cancelled
 __all__ = ["Downloads"]
 
 _T = TypeVar("_T")
+_GRACE = 1.0
+"""Seconds that transfers are given to end when the build has failed."""
 
 
 class Downloads:
@@ -43,8 +45,9 @@ class Downloads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._fetcher.close()
-        # After an error nobody wants what is still under way: it ends by itself, at the latest by its time-out.
+        # After an error nobody wants what is still under way: it ends soon, or by its time-out where nobody answers.
         self._pool.shutdown(wait=error is None, cancel_futures=True)
+        wait([*self._debs.values(), *self._artifacts.values()], timeout=_GRACE)
 
     def begin(
         self, steps: Sequence[Step], store: Store, reporter: Callable[[Step], Reporter], missing: MissingArtifacts
