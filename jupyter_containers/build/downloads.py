@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from ..errors import ArchiveError, HashMismatchError
 from ..image.store import Store
@@ -47,7 +47,8 @@ class Downloads:
         self._fetcher.close()
         # After an error nobody wants what is still under way: it ends soon, or by its time-out where nobody answers.
         self._pool.shutdown(wait=error is None, cancel_futures=True)
-        wait([*self._debs.values(), *self._artifacts.values()], timeout=_GRACE)
+        begun: list[Future[Any]] = [*self._debs.values(), *self._artifacts.values()]
+        wait(begun, timeout=_GRACE)
 
     def begin(
         self, steps: Sequence[Step], store: Store, reporter: Callable[[Step], Reporter], missing: MissingArtifacts
