@@ -29,6 +29,10 @@ export interface IEnvironment {
   own_size: number | null;
   containers: number;
   packages?: { apt: number; pip: number } | null;
+  /** False: a spec in the server's root folder that nobody has made known yet. */
+  known?: boolean;
+  /** What it takes of the host beyond what the user has agreed to by building it, in words. */
+  asks?: string[];
 }
 
 export type BuildState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';

@@ -10,15 +10,18 @@ export const IContainers = new Token<IContainersModel>(
   'Environments, builds, containers and images of the server, kept up to date.'
 );
 
-/** For whoever starts kernels: brings into sight the build that a kernel waits for. */
+/** For whoever starts kernels: an environment that is not built is built in sight, once the user agrees to it. */
 export interface IBuildsInSight {
-  /** A kernel of this name is about to be started. */
-  expect(kernelName: string): void;
+  /**
+   * A kernel of this name is about to be started; other kernels than environments' are no matter. Resolves when it may
+   * be started: at once where its start may build by itself, else after the user's own build. False: it is not to be.
+   */
+  prepare(kernelName: string): Promise<boolean>;
 }
 
 export const IBuildsInSight = new Token<IBuildsInSight>(
   `${NAMESPACE}:IBuildsInSight`,
-  'Brings into sight the build that a kernel waits for.'
+  'Builds in sight what a kernel needs before it starts.'
 );
 
 /** Commands. Those about a thing take its key as the argument of the kind's name, and ask where it is missing. */

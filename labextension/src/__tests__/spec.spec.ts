@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import schemaFile from '../../../docs/jupyter-container.schema.json';
 import type { Api } from '../api';
 import type { ISpecEdit, SpecDocument } from '../rest';
-import { formLook, formSchema, ISchema } from '../schema';
+import { formLook, formSchema } from '../schema';
 import { changesBetween, SpecSession, withRequirement } from '../spec';
 
 describe('changesBetween', () => {

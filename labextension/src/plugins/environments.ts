@@ -49,7 +49,9 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
       if (!serviceManager.kernelspecs.specs?.kernelspecs[kernelName]) {
         await serviceManager.kernelspecs.refreshSpecs();
       }
-      builds.expect(kernelName);
+      if (!(await builds.prepare(kernelName))) {
+        return undefined;
+      }
       return (await commands.execute('notebook:create-new', {
         kernelName,
         cwd: cwd ?? browser?.model.path ?? ''

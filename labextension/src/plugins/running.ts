@@ -1,6 +1,6 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Dialog, ICommandPalette, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
-import type { Session } from '@jupyterlab/services';
+import type { Kernel, Session } from '@jupyterlab/services';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { notebookIcon, refreshIcon, saveIcon, terminalIcon } from '@jupyterlab/ui-components';
 
@@ -10,6 +10,7 @@ import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
 import type { IContainer } from '../rest';
 import { CommandIDs, IContainers, Labels, NAMESPACE } from '../tokens';
+import { sessionContextOf } from '../sessions';
 import { addCommands, labelled } from './commands';
 
 /** What can be done with a running container, but for its log. */
@@ -67,9 +68,7 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
             buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Restart') })]
           });
           if (answer.button.accept) {
-            const connection = kernels.connectTo({ model: session.kernel });
-            await attempt(trans, () => connection.restart());
-            connection.dispose();
+            await attempt(trans, () => restart(app.shell, kernels, session.kernel!));
           }
         }
       },
@@ -141,3 +140,23 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
     });
   }
 };
+
+/** Restart a kernel by the connection of the tab that shows it, so that the tab knows; else by one of our own. */
+async function restart(
+  shell: JupyterFrontEnd.IShell,
+  kernels: Kernel.IManager,
+  model: Kernel.IModel
+): Promise<void> {
+  for (const widget of shell.widgets('main')) {
+    const context = sessionContextOf(widget);
+    if (context?.session?.kernel?.id === model.id) {
+      return context.restartKernel();
+    }
+  }
+  const connection = kernels.connectTo({ model });
+  try {
+    await connection.restart();
+  } finally {
+    connection.dispose();
+  }
+}

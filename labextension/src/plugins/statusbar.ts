@@ -1,13 +1,12 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import type { ISessionContext } from '@jupyterlab/apputils';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
-import type { Widget } from '@lumino/widgets';
 
 import { findByKernelId } from '../containers';
 import { findByKernel } from '../environments';
 import type { IContainersModel } from '../model';
+import { sessionContextOf } from '../sessions';
 import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
 import { IStatus, StatusItem } from '../widgets/status';
 
@@ -58,8 +57,3 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
     });
   }
 };
-
-/** The session of a notebook, a console, or whatever else has one. */
-function sessionContextOf(widget: Widget | null): ISessionContext | null {
-  return (widget as { sessionContext?: ISessionContext } | null)?.sessionContext ?? null;
-}

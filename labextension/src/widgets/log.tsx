@@ -52,6 +52,7 @@ export class LogView extends Panel implements ILogSink {
   // The sink of the follower
 
   add(line: ILogLine): void {
+    this._said = true;
     this.lines.add(line);
   }
 
@@ -70,6 +71,14 @@ export class LogView extends Panel implements ILogSink {
   }
 
   end(subject: IBuild | IContainer | null, error: ApiError | null): void {
+    const { kind } = this.subject;
+    if (!error && !this._said && kind === 'build') {
+      const { trans } = this._options;
+      this.lines.add({
+        kind: 'note',
+        text: trans.__('There was nothing to do: the image has what the spec asks for.')
+      });
+    }
     this._ended = true;
     this._end = subject;
     this._error = error;
@@ -131,6 +140,7 @@ export class LogView extends Panel implements ILogSink {
 
   private readonly _head: Head;
   private readonly _follower: LogFollower;
+  private _said = false;
   private _stage = '';
   private _lost: ApiError | null = null;
   private _ended = false;

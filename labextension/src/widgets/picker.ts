@@ -54,10 +54,9 @@ export class KernelDialogs extends SessionContextDialogs {
     }
     const chosen = result.value;
     if (chosen) {
-      if (chosen.name) {
-        builds.expect(chosen.name);
+      if (!chosen.name || (await builds.prepare(chosen.name))) {
+        await context.changeKernel(chosen);
       }
-      await context.changeKernel(chosen);
     } else if (!context.hasNoKernel) {
       await context.shutdown();
     }

@@ -32,6 +32,10 @@ export class Section extends PanelWithToolbar {
     this.title.label = label;
     this.title.caption = label;
     this.addClass('jp-Containers-section');
+    // It scrolls, also where there is nothing in it that takes the focus.
+    this.node.tabIndex = 0;
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', label);
     for (const id of options.tools) {
       this.toolbar.addItem(id, new CommandToolbarButton({ commands, id, label: '' }));
     }

@@ -4,7 +4,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import React from 'react';
 
 import { formatSize, shortDigest } from '../format';
-import type { ILayer, ILockDiff, IPruned } from '../rest';
+import type { IEnvironment, ILayer, ILockDiff, IPruned } from '../rest';
 
 /** The body of a dialog. */
 export function body(element: React.ReactElement): ReactWidget {
@@ -100,6 +100,22 @@ export function Prune(props: { pruned: IPruned; trans: TranslationBundle }): Rea
           <li key={item}>{item}</li>
         ))}
       </ul>
+    </>
+  );
+}
+
+/** What an environment asks for that was not agreed to yet. */
+export function Asks(props: { environment: IEnvironment; trans: TranslationBundle }): React.JSX.Element {
+  const { environment, trans } = props;
+  return (
+    <>
+      <p>{trans.__('It has not been built by you yet, and it asks for more than packages in a sandbox:')}</p>
+      <ul className="jp-Containers-goes">
+        {environment.asks?.map(item => (
+          <li key={item}>{item}</li>
+        ))}
+      </ul>
+      <p>{trans.__('Its spec is %1', environment.spec_file)}</p>
     </>
   );
 }
