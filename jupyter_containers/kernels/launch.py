@@ -164,7 +164,8 @@ def kernel_config(
 
 def _warm(target: Target, options: KernelOptions) -> Warm | None:
     """How the kernel can be a fork; None: it is started afresh. Only our own command is known to be forkable."""
-    if options.warm == "off" or target.kernel.argv or target.layers or options.entrypoint:
+    plain = not target.kernel.argv and target.kernel.language.lower() == "python"
+    if options.warm == "off" or not plain or target.layers or options.entrypoint:
         return None
     if target.command[1:] != ("-m", "ipykernel_launcher"):
         return None

@@ -78,7 +78,7 @@ class House:
         self.runtime = BundledRuntime(self.paths, self.store)
 
     def create(self, *argv: str, **fields: object) -> BundledContainer:
-        values: dict[str, object] = {"image": self.image, "die_with_parent": True, **fields}
+        values: dict[str, object] = {"image": self.image, "die_with_parent": True, "user": "jovyan", **fields}
         return self.runtime.create(ContainerConfig(argv=argv, **values))  # type: ignore[arg-type]
 
     def run(self, script: str, **fields: object) -> tuple[int, str]:
