@@ -68,6 +68,8 @@ export class Api {
     this._send('POST', 'specs/edit', { text, changes });
   draftSpec = (from: DraftSource): Promise<rest.ISpecDraft> => this._send('POST', 'specs/draft', from);
   packageVersions = (name: string): Promise<rest.IPackageVersions> => this._get(of('packages', name));
+  /** Fetch the index's list of names (tens of megabytes), so that searches find all of it. */
+  fetchPackageNames = (): Promise<rest.IJob> => this._send('POST', 'packages/names', {});
   searchPackages = (query: string): Promise<rest.IPackageSearch> => this._get('packages', { query });
 
   // Builds
@@ -85,7 +87,7 @@ export class Api {
   findContainer = (id: string): Promise<rest.IContainer> => this._get(of('containers', id));
   followContainer = (id: string, options: IFollowOptions): AsyncGenerator<ISentEvent> =>
     this.follow(of('containers', id, 'log', 'events'), options);
-  commit = (id: string, name: string): Promise<rest.IImage> =>
+  commit = (id: string, name: string): Promise<rest.IJob> =>
     this._send('POST', of('containers', id, 'commit'), { name });
   openTerminal = (id: string): Promise<{ name: string }> =>
     this._send('POST', of('containers', id, 'terminal'), {});
@@ -93,7 +95,8 @@ export class Api {
   logUrl = (kind: 'build' | 'container', id: string): string => this._url(of(`${kind}s`, id, 'log'));
 
   // Images
-  history = (reference: string): Promise<rest.ILayer[]> => this._get(of('images', reference, 'history'));
+  history = (reference: string): Promise<rest.IHistoryEntry[]> =>
+    this._get(of('images', reference, 'history'));
   removeImage = (reference: string): Promise<void> => this._send('DELETE', of('images', reference));
   pull = (reference: string): Promise<rest.IJob> => this._send('POST', 'images/pull', { reference });
   prune = (dryRun: boolean): Promise<rest.IPruned> => this._send('POST', 'prune', { dry_run: dryRun });

@@ -74,6 +74,12 @@ export interface ILayer {
   created_by: string;
 }
 
+/** A step of an image's history; `diff_id` is empty where it made no layer. */
+export interface IHistoryEntry extends ILayer {
+  created: number | null;
+  comment: string;
+}
+
 export interface IImage {
   digest: string;
   references: string[];
@@ -228,6 +234,8 @@ export interface IPackageVersions {
 export interface IPackageSearch {
   items: IPackage[];
   source: string;
+  /** False: only what is known here, and the exact name, is found. */
+  complete: boolean;
 }
 
 /** What the feed sends first, and again after each reconnection. */

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -52,10 +53,15 @@ SIX = '\n[packages]\npip = ["six"]\n\n'
 SALT = secrets.token_hex(4)
 """In a step it makes it a new one, so that there is a build to look at in each run."""
 
+SMALL = [
+    "six", "idna", "toolz", "iniconfig", "pluggy", "attrs", "certifi", "colorama", "tomli", "zipp", "mdurl", "webencodings",
+    "defusedxml", "parso",
+]  # fmt: skip
+
 SPECS = {
     "physics": f'name = "physics"\ndisplay-name = "Physics 1"\n{SIX}',
     "slow": f'name = "slow"\n{SIX}[build]\nrun = ["for i in $(seq 9); do echo line $i; sleep 1; done; echo {SALT}"]\n',
-    "waits": f'name = "waits"\n{SIX}[build]\nrun = ["sleep 5; echo {SALT}"]\n',
+    "waits": f'name = "waits"\n\n[packages]\npip = {json.dumps(random.sample(SMALL, 4))}\n',
     "failing": f'name = "failing"\n{SIX}[build]\nrun = ["echo before it fails; exit 3"]\n',
     "long": f'name = "an-environment-with-a-rather-long-name-for-a-narrow-panel"\n{SIX}',
 }

@@ -76,7 +76,6 @@ def test_a_log_is_searched_copied_and_outlives_the_server(screen, lab, shoot):
     alert = screen.page.locator("#jupyter-containers [role=alert]")
     alert.get_by_text("The server does not answer.").wait_for()
     assert "Physics 1" in screen.section("environments").inner_text()  # what is known stays
-    shoot("server-lost", "#jupyter-containers")
     lab.start()
     alert.wait_for(state="detached", timeout=60_000)
     screen.open(reset=False)

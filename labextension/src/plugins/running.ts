@@ -1,5 +1,5 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { Dialog, ICommandPalette, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { Dialog, ICommandPalette, InputDialog, showDialog } from '@jupyterlab/apputils';
 import type { Kernel, Session } from '@jupyterlab/services';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { notebookIcon, refreshIcon, saveIcon, terminalIcon } from '@jupyterlab/ui-components';
@@ -130,10 +130,7 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
             okLabel: trans.__('Keep')
           });
           if (name.button.accept && name.value) {
-            await attempt(trans, async () => {
-              await api.commit(item.id, name.value!.trim());
-              Notification.success(trans.__('%1 is in the store.', name.value!.trim()), { autoClose: 3000 });
-            });
+            await attempt(trans, () => api.commit(item.id, name.value!.trim()));
           }
         }
       }

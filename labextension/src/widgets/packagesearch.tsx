@@ -3,6 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useEffect, useId, useState } from 'react';
 
 import { Api, ApiError, asApiError } from '../api';
+import { attempt } from '../notices';
 import type { IPackage } from '../rest';
 
 const CALM = 300;
@@ -18,6 +19,7 @@ export function PackageSearch(props: IPackageSearchProps): React.JSX.Element {
   const { api, onAdd, trans } = props;
   const [query, setQuery] = useState('');
   const [found, setFound] = useState<readonly IPackage[] | null>(null);
+  const [complete, setComplete] = useState(true);
   const [error, setError] = useState<ApiError | null>(null);
   const [active, setActive] = useState(-1);
   const [chosen, setChosen] = useState<string | null>(null);
@@ -32,9 +34,10 @@ export function PackageSearch(props: IPackageSearchProps): React.JSX.Element {
     let wanted = true;
     const timer = setTimeout(async () => {
       try {
-        const { items } = await api.searchPackages(query.trim());
+        const answer = await api.searchPackages(query.trim());
         if (wanted) {
-          setFound(items);
+          setFound(answer.items);
+          setComplete(answer.complete);
           setError(null);
         }
       } catch (reason) {
@@ -114,6 +117,16 @@ export function PackageSearch(props: IPackageSearchProps): React.JSX.Element {
             ? trans.__('No package of this name.')
             : ''}
       </p>
+      {!complete && (
+        <button
+          type="button"
+          className="jp-mod-styled jp-Containers-step"
+          title={trans.__('Fetches the list of its names, about 40 MB, once')}
+          onClick={() => void attempt(trans, () => api.fetchPackageNames()).then(() => setComplete(true))}
+        >
+          {trans.__('Search the whole index')}
+        </button>
+      )}
       {chosen && (
         <Versions
           key={chosen}
