@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -62,12 +63,13 @@ def test_the_code_of_a_package_beside_the_spec(project: Project, shared_home: Pa
     add_package(folder)
     ensure_built(folder, paths=shared_home)
     start(folder)  # nothing has changed
-    add_package(folder, "VALUE = 2\n")
+    value = os.urandom(8).hex()  # a wheel that was built of the same files before would do
+    add_package(folder, f"VALUE = {value!r}\n")
     with pytest.raises(InputError, match=r"\./thing as it is now, which is built from source") as caught:
         start(folder)
     assert "`jupyter containers build test-own-package`" in caught.value.hint
     image = ensure_built(folder, paths=shared_home).image
-    assert run(image, shared_home, "/opt/venv/bin/python", "-c", "import thing; print(thing.VALUE)") == "2\n"
+    assert run(image, shared_home, "/opt/venv/bin/python", "-c", "import thing; print(thing.VALUE)") == f"{value}\n"
     assert start(folder).image.digest == image.digest
 
 
