@@ -5,29 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import dockerfile_case as cases  # by conftest.py
 import pytest
 
 from jupyter_containers.build.dockerfile.builder import build_dockerfile
 from jupyter_containers.environments import Environments
-from jupyter_containers.image.enclosed import load_all
 from jupyter_containers.image.model import Image
 from jupyter_containers.image.saving import save_images
 from jupyter_containers.image.store import Store
 from jupyter_containers.paths import Paths
-
-cases = sys.modules.get("dockerfile_case")
-if cases is None:
-    import importlib.util
-
-    _SPEC = importlib.util.spec_from_file_location("dockerfile_case", Path(__file__).with_name("case.py"))
-    assert _SPEC is not None and _SPEC.loader is not None
-    cases = importlib.util.module_from_spec(_SPEC)
-    sys.modules["dockerfile_case"] = cases
-    _SPEC.loader.exec_module(cases)
 
 NAMES = [name for name in cases.case_names() if not cases.read_case(name).docker and cases.read_case(name).buildah]
 Buildah = Callable[..., subprocess.CompletedProcess[str]]

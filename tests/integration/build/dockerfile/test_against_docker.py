@@ -9,12 +9,12 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dockerfile_case as cases  # by conftest.py
 import msgspec
 import pytest
 
@@ -23,16 +23,6 @@ from jupyter_containers.image.model import Image
 from jupyter_containers.image.saving import save_images
 from jupyter_containers.image.store import Store
 from jupyter_containers.paths import Paths
-
-cases = sys.modules.get("dockerfile_case")
-if cases is None:
-    import importlib.util
-
-    _SPEC = importlib.util.spec_from_file_location("dockerfile_case", Path(__file__).with_name("case.py"))
-    assert _SPEC is not None and _SPEC.loader is not None
-    cases = importlib.util.module_from_spec(_SPEC)
-    sys.modules["dockerfile_case"] = cases
-    _SPEC.loader.exec_module(cases)
 
 COMPARED = [name for name in cases.case_names() if cases.read_case(name).docker and not cases.read_case(name).error]
 REFUSED = [name for name in cases.case_names() if cases.read_case(name).docker and cases.read_case(name).error]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import dockerfile_case as cases  # by conftest.py
 import msgspec
 import pytest
 
@@ -13,12 +10,6 @@ from jupyter_containers.build.dockerfile.builder import build_dockerfile
 from jupyter_containers.errors import ContainersError
 from jupyter_containers.image.model import Image
 from jupyter_containers.paths import Paths
-
-_SPEC = importlib.util.spec_from_file_location("dockerfile_case", Path(__file__).with_name("case.py"))
-assert _SPEC is not None and _SPEC.loader is not None
-cases = importlib.util.module_from_spec(_SPEC)
-sys.modules["dockerfile_case"] = cases
-_SPEC.loader.exec_module(cases)
 
 NAMES = cases.case_names()
 
