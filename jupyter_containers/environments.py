@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .build.dockerfile.logged import BuiltDockerfile, Request
     from .build.ensure import Built
     from .bundles import Bundles
+    from .exports import Exports
     from .files import Files
     from .image.store import Store
     from .overview import Overview
@@ -189,6 +190,13 @@ class Environments:
         from .packages import Packages
 
         return Packages(self.paths, self.jobs)
+
+    @cached_property
+    def exports(self) -> Exports:
+        """Environments for other people's tools: Dockerfiles, devcontainer.json."""
+        from .exports import Exports
+
+        return Exports(self.paths, load=lambda reference: self._load(reference)[0])
 
     @cached_property
     def overview(self) -> Overview:

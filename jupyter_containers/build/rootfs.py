@@ -11,6 +11,7 @@ from .tree import Tree
 __all__ = [
     "HOME",
     "MANUAL_FOLDERS",
+    "NEVER_RELEASED",
     "USER",
     "USER_ID",
     "add_user",
@@ -41,7 +42,7 @@ _REMOVED = (
     "var/lib/systemd/random-seed", "root/.bash_history", "root/.cache", "root/.wget-hsts",
 )  # fmt: skip
 
-_NEVER_RELEASED = {"sid", "unstable", "testing", "experimental", "rc-buggy"}
+NEVER_RELEASED = {"sid", "unstable", "testing", "experimental", "rc-buggy"}
 
 
 MANUAL_FOLDERS = tuple(f"usr/share/man/man{section}" for section in range(1, 9))
@@ -63,8 +64,8 @@ def configure_apt(tree: Tree, suite: str) -> None:
     """apt's sources (Debian's own address, whatever mirror the build used) and the settings it needs in a container."""
     keyrings = [name for name in tree.names("usr/share/keyrings") if name.startswith("debian-archive-keyring.")]
     keyring = f"Signed-By: /usr/share/keyrings/{sorted(keyrings)[-1]}\n" if keyrings else ""  # .pgp is .gpg's successor
-    entries = [("http://deb.debian.org/debian", suite if suite in _NEVER_RELEASED else f"{suite} {suite}-updates")]
-    if suite not in _NEVER_RELEASED:
+    entries = [("http://deb.debian.org/debian", suite if suite in NEVER_RELEASED else f"{suite} {suite}-updates")]
+    if suite not in NEVER_RELEASED:
         entries.append(("http://deb.debian.org/debian-security", f"{suite}-security"))
     text = "\n".join(
         f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\n{keyring}" for uri, suites in entries

@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "builds": ("Environments", "build", "Builds", "list builds"),
     "share": ("Environments", "share", "Share", "write an environment to one file, for other machines"),
     "open": ("Environments", "share", "Open", "take in an environment from a file that `share` wrote"),
+    "to-dockerfile": ("Environments", "export", "ToDockerfile", "write an environment as a Dockerfile"),
+    "to-devcontainer": ("Environments", "export", "ToDevcontainer", "write an environment as a devcontainer.json"),
     "execute": ("Notebooks", "execute", "Execute", "run notebooks in containers, side by side"),
     "kernelspec": (
         "Notebooks",

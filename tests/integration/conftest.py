@@ -61,6 +61,8 @@ def docker_engine() -> Iterator[None]:
         finally:
             process.terminate()
             process.wait(60)
+            # What `--network=host` leaves mounted.
+            subprocess.run(["umount", folder / "exec/netns/default"], capture_output=True, check=False)
             if before is None:
                 del os.environ["DOCKER_HOST"]
             else:
