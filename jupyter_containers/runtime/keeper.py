@@ -25,6 +25,7 @@ from .reaping import Reaper
 
 if TYPE_CHECKING:
     from .charge import Charge
+    from .scratch import ScratchWatch
 
 __all__ = ["Keeper"]
 
@@ -58,6 +59,8 @@ class Keeper:
         self._poll = select.epoll()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads: set[str] = set()
+        self._scratch: ScratchWatch | None = None
+        self._scratch_lock = threading.Lock()
         self._run_thread("container-keeper", self._look_after)
 
     def reaper(self, containers: Path) -> Reaper:
@@ -116,6 +119,8 @@ class Keeper:
             self._end(charge)
         if charge.watch is not None:
             self._run_thread("container-disks", self._watch_disks)
+        if charge.scratch:
+            self._watch_scratch(charge)
 
     def _run_thread(self, name: str, target: Callable[[], None]) -> None:
         with self._lock:
@@ -124,7 +129,22 @@ class Keeper:
             self._threads.add(name)
         threading.Thread(target=target, name=name, daemon=True).start()
 
+    def _watch_scratch(self, charge: Charge) -> None:
+        from .scratch import ScratchWatch  # late: ctypes is a slow import, and only kernels come here
+
+        with self._scratch_lock:
+            if self._scratch is None:
+                self._scratch = ScratchWatch()
+                self._listen(self._scratch.fd, self._look_at_scratch)
+            for folder in charge.scratch:
+                self._scratch.add(folder, lambda reason: _end_by_us(charge, reason))
+
     # In the keeper's thread
+
+    def _look_at_scratch(self) -> None:
+        with self._scratch_lock:
+            assert self._scratch is not None
+            self._scratch.look()
 
     def _look_after(self) -> None:
         while True:
@@ -166,6 +186,10 @@ class Keeper:
 
     def _end(self, charge: Charge) -> None:
         charge.watch = None
+        if charge.scratch:
+            with self._scratch_lock:
+                for folder in charge.scratch if self._scratch is not None else ():
+                    self._scratch.remove(folder)
         if charge.output is not None:
             self._drain(charge)
         charge.exit_code = charge.process.wait()
@@ -214,10 +238,14 @@ class Keeper:
             for charge in list(self._charges.values()):
                 watch = charge.watch
                 if watch is not None and watch.passed():
-                    charge.reason = watch.told()
-                    kill_process(charge.process.pid, charge.start, timeout=0)
+                    _end_by_us(charge, watch.told())
                     charge.watch = None
             time.sleep(0.2)
+
+
+def _end_by_us(charge: Charge, reason: str) -> None:
+    charge.reason = reason
+    kill_process(charge.process.pid, charge.start, timeout=0)
 
 
 os.register_at_fork(after_in_child=Keeper._lose)
