@@ -55,9 +55,13 @@ export class SpecSession implements IDisposable {
 
   /** The user has changed something in the form. */
   setDocument(document: SpecDocument): void {
+    // A form fills in what is empty as soon as it is shown: that is no change, and must not undo a check under way.
+    const changes = changesBetween(this._document, document);
     this._document = document;
-    this._revision++;
-    this._wait(() => this._write());
+    if (changes.length > 0) {
+      this._revision++;
+      this._wait(() => this._write());
+    }
     this._changed.emit();
   }
 

@@ -54,8 +54,8 @@ SALT = secrets.token_hex(4)
 """In a step it makes it a new one, so that there is a build to look at in each run."""
 
 SMALL = [
-    "six", "idna", "toolz", "iniconfig", "pluggy", "attrs", "certifi", "colorama", "tomli", "zipp", "mdurl", "webencodings",
-    "defusedxml", "parso",
+    "six", "idna", "toolz", "iniconfig", "pluggy", "attrs", "certifi", "colorama", "tomli", "zipp", "mdurl",
+    "webencodings", "defusedxml", "parso",
 ]  # fmt: skip
 
 SPECS = {
@@ -131,7 +131,7 @@ class Lab:
 
     def api(self, method: str, path: str, body: object = None) -> Any:
         request = urllib.request.Request(
-            f"{self.url}/jupyter-containers/api/{path}",
+            f"{self.url}/{'api/' if path.startswith('sessions') else 'jupyter-containers/api/'}{path}",
             method=method,
             headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
             data=None if body is None else json.dumps(body).encode(),
@@ -139,6 +139,11 @@ class Lab:
         with urllib.request.urlopen(request, timeout=30) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+    def end_kernels(self) -> None:
+        """Shut down what notebooks run; the next test finds nothing."""
+        for session in self.api("GET", "sessions"):
+            self.api("DELETE", f"sessions/{session['id']}")
 
     def environment(self, name: str) -> dict[str, Any]:
         return next(item for item in self.api("GET", "environments") if item["name"] == name)
@@ -305,6 +310,7 @@ def screen(browser: Any, lab: Lab) -> Iterator[Screen]:
     screen.open()
     yield screen
     context.close()
+    lab.end_kernels()
     assert errors == []
 
 

@@ -114,6 +114,14 @@ describe('SpecSession', () => {
     expect(session.text).toBe('{"name":"a","python":"3.13"}');
   });
 
+  it('shows the text also where a form has filled in its empty fields first', async () => {
+    const other = new SpecSession(api, '{"name":"b"}');
+    other.setDocument({ name: '', packages: { pip: [] } });
+    await other.settle();
+    expect(other.document).toEqual({ name: 'b' });
+    other.dispose();
+  });
+
   it('keeps a row of the form that is still empty', async () => {
     session.setDocument({ name: 'a', mounts: [{}] });
     await session.settle();
