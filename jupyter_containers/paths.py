@@ -97,5 +97,6 @@ def _make_private(folder: Path) -> None:
             f"{folder} is {link or f'the folder or file of user id {status.st_uid}, and we are {os.geteuid()}'}",
             hint="remove it, or set JUPYTER_CONTAINERS_HOME / JUPYTER_CONTAINERS_RUNTIME_DIR to a folder of your own",
         )
-    if stat.S_IMODE(status.st_mode) & 0o077:
+    # A home whose store others share (docs/store.md) stays open; what else is in it is private by itself.
+    if stat.S_IMODE(status.st_mode) & 0o077 and not (folder / "store" / "shared").exists():
         folder.chmod(0o700)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .image.compare import ImageDifference
     from .image.model import Image
     from .image.progress import Progress
+    from .image.publishing import Published
     from .image.push import Pushed
     from .image.records import PinRecord
     from .image.store import Store
@@ -220,6 +221,39 @@ class Storage:
         with self.store.lease():
             difference = compare(self.store, self.find(a), self.find(b))
         return msgspec.structs.replace(difference, causes=find_causes(self.store, difference))
+
+    def publish(self, references: Sequence[str], folder: Path, *, progress: Progress = _quiet) -> tuple[Published, ...]:
+        """Copy images to the shared store in *folder*, which other users then read (docs/store.md)."""
+        from .image.publishing import open_shared, publish
+
+        images = [(self._resolve(reference), self.find(reference)) for reference in references]
+        if not images:
+            return ()
+        target = open_shared(folder)
+        done = []
+        for entry, image in images:
+            names = [f"{entry.environment.name}:latest"] if entry.environment else image.references
+            done.append(publish(self.store, image, target, names, progress=progress))
+        return tuple(done)
+
+    def publish_downloads(self, folder: Path) -> int:
+        """Let builds of others take what was downloaded here from the shared store in *folder*; how many files."""
+        from .image.publishing import open_shared, publish_downloads
+
+        return publish_downloads(self.store, open_shared(folder))
+
+    def mount_for(self, user: str, folder: Path) -> Path:
+        """Let *user* (a name, or an id) see the shared store in *folder* as theirs, until the machine is started again.
+
+        Only root may.
+        """
+        from .image.shared import personal_mount
+        from .sandbox.personal import find_user, mount_for
+
+        uid, gid = find_user(user)
+        target = personal_mount(folder, uid)
+        mount_for(folder / "store", target, uid=uid, gid=gid)
+        return target
 
     # Pins
 

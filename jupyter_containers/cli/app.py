@@ -72,6 +72,7 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "prune": ("Store", "store", "Prune", "free disk: what nothing refers to, or what was not used for long"),
     "pin": ("Store", "store", "Pin", "keep images from `prune`, or list what is kept"),
     "unpin": ("Store", "store", "Unpin", "let `prune` take images again"),
+    "publish": ("Store", "store", "Publish", "put images into a store that other users share"),
     "verify": ("Store", "store", "Verify", "hash everything in the store again, and repair it"),
     "pull": ("Registries", "ship", "Pull", "take an image from a registry"),
     "push": ("Registries", "ship", "Push", "send an image to a registry"),

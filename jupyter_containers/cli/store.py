@@ -1,4 +1,5 @@
-"""Commands for the store and its disk: ``df``, ``prune``, ``pin``, ``unpin``, ``verify``, ``diff-image``."""
+"""Commands for the store and its disk: ``df``, ``prune``, ``pin``, ``unpin``, ``publish``, ``verify``,
+``diff-image``."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from ..disk_views import DiskView
     from ..image.compare import ImageDifference
 
-__all__ = ["Df", "DiffImage", "Pin", "Prune", "Unpin", "Verify"]
+__all__ = ["Df", "DiffImage", "Pin", "Prune", "Publish", "Unpin", "Verify"]
 
 _MOST_FILES = 40
 
@@ -138,6 +140,53 @@ class Unpin(Command):
         for name in missing:
             print(f"{printable(name)} is not pinned", file=sys.stderr)
         return EXIT_ERROR if missing else 0
+
+
+class Publish(Command):
+    name = "publish"
+    summary = "put images into a store that other users share"
+    description = (
+        "Copy images into a store that every user of this machine can read. They find it by "
+        "JUPYTER_CONTAINERS_SHARED_STORES, or `[store] shared` in their configuration. With --for, as root: mount it "
+        "so that a user's containers can have its layers without a copy; until the next start of the machine."
+    )
+    examples = (
+        "  jupyter containers publish ml-intro r-stats --to /srv/jc\n"
+        "  sudo jupyter containers publish --to /srv/jc --for ann --for bob"
+    )
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("image", nargs="*", metavar="ENV|IMAGE")
+        parser.add_argument("--to", required=True, metavar="FOLDER", help="where the shared store is, or is made")
+        parser.add_argument(
+            "--for", dest="users", action="append", default=[], metavar="USER", help="mount it for them"
+        )
+        parser.add_argument(
+            "--downloads", action="store_true", help="all that was downloaded here as well, for others' builds"
+        )
+        self.add_json(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        from ..environments import Environments
+        from .progress import Transfer
+
+        storage, folder = Environments().storage, Path(options.to).absolute()
+        if not options.image and not options.users and not options.downloads:
+            raise InputError("nothing to publish, and nobody to mount it for", hint="name an image, or `--for USER`")
+        with Transfer() as progress:
+            published = storage.publish(options.image, folder, progress=progress)
+        downloads = storage.publish_downloads(folder) if options.downloads else 0
+        mounts = [storage.mount_for(user, folder) for user in options.users]
+        if options.json:
+            print_json({"published": published, "downloads": downloads, "mounts": mounts})
+            return 0
+        for each in published:
+            print(f"{', '.join(each.references) or each.image}: {each.layers} new layers")
+        if options.downloads:
+            print(f"{downloads} new downloads")
+        for mount in mounts:
+            print(mount)
+        return 0
 
 
 class Verify(Command):

@@ -34,13 +34,14 @@ def attach(store: Store, image: str, artifact: Artifact) -> None:
             store.put_blob(part.content if isinstance(part.content, bytes) else part.content.read_bytes())
         path = _file(store, record)
         path.parent.mkdir(mode=0o700, exist_ok=True)  # stores that are older than artefacts have no such folder
-        write_atomically(path, msgspec.json.encode(record))
+        write_atomically(path, msgspec.json.encode(record), mode=store.record_mode)
 
 
 def list_attached(store: Store, image: str) -> tuple[Artifact, ...]:
     """The artefacts of the image of digest *image*, by kind; those that are damaged are left out."""
     found = []
-    for _, record in list_records(store.root / "attached", AttachedRecord):
+    records = [record for root in store.roots for _, record in list_records(root / "attached", AttachedRecord)]
+    for record in {msgspec.json.encode(record): record for record in records}.values():
         if record.image != image:
             continue
         try:

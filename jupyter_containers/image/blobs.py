@@ -15,11 +15,10 @@ from typing import Literal, TypeAlias, TypeVar
 import msgspec
 
 from ..errors import StoreError
+from .copies import tree_tar
 from .deflate import deflater, gzip_pieces
 from .durable import write_atomically
-from .layer import stream_tar, tar_items
 from .model import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE, Descriptor, Image, Layer, Manifest, encode
-from .recipe import replay
 from .store import Store
 
 __all__ = [
@@ -48,13 +47,9 @@ def layer_tar(store: Store, layer: Layer) -> Iterator[_Piece]:
     Raises :class:`StoreError` at the end where it is not: the store is damaged.
     """
     record = store.layer_record(layer.diff_id)
-    pieces: Iterator[_Piece]
-    if record.recipe:
-        pieces = replay(store.root / "layers" / f"{record.id}.recipe", layer.path)
-    else:
-        pieces = stream_tar(tar_items(os.fsencode(layer.path), record.facts))
+    recipe = store.recipe_path(layer.diff_id) if record.recipe else None
     state = sha256()
-    for piece in pieces:
+    for piece in tree_tar(layer.path, record.facts, recipe):
         state.update(piece)
         yield piece
     if f"sha256:{state.hexdigest()}" != layer.diff_id:

@@ -14,6 +14,7 @@ from .caches import list_entries
 from .census import statuses
 from .digest import hex_of, sha256_of_stream, short_name
 from .gc import trash
+from .lookup import list_references
 from .model import ImageConfig, Layer, decode
 from .progress import Progress, quiet
 from .records import ImageRecord, LayerRecord, ReferenceRecord, list_records, read_record
@@ -154,10 +155,11 @@ def _image_damage(store: Store, record: ImageRecord) -> str:
 
 
 def _references(store: Store) -> list[Damage]:
+    known = {image.digest for root in store.roots for _, image in list_records(root / "images", ImageRecord)}
     return [
         Damage("reference", name, f"its image {digest} is missing")
-        for name, digest in sorted(store.references().items())
-        if not (store.folder("images") / f"{hex_of(digest)}.json").exists()
+        for name, digest in sorted(list_references(store.root).items())
+        if digest not in known
     ]
 
 

@@ -17,14 +17,16 @@ from ..errors import OutOfSpaceError
 __all__ = ["fsync_folder", "full_disk_told", "sync_file_system", "write_atomically"]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace *path* by a file of mode 0600 that holds *data*, durably."""
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace *path* by a file of that *mode* that holds *data*, durably."""
     temporary = path.parent / f".{os.urandom(8).hex()}.tmp"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
+            if mode != 0o600:
+                os.fchmod(stream.fileno(), mode)  # whatever the umask
             os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:

@@ -14,6 +14,7 @@ caches, :mod:`.pruning` chooses.
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +77,8 @@ def collect(
     with ExitStack() as stack:
         bin_ = None if dry_run else stack.enter_context(trash(store))
         with store.alone():
-            marks = _mark(store, time.time() - unused_for if since is None else since, given_up)
+            readers = stack.enter_context(Readers(store))
+            marks = _mark(store, time.time() - unused_for if since is None else since, given_up, readers)
             stale = list(_stale_folders(store, stack))
             for path in stale:
                 marks.items.append(f"interrupted work {path.name}")
@@ -132,7 +134,42 @@ def trash(store: Store) -> Iterator[Path]:
         os.close(handle)
 
 
-def _mark(store: Store, since: float, given_up: Mapping[str, float]) -> _Marks:
+class Readers:
+    """Who reads a shared store can't write a lease, and holds the lock of a record instead (:mod:`.shelf`). A record
+    that is taken away is locked alone until that is done: whoever comes meanwhile finds it locked, and so gone."""
+
+    def __init__(self, store: Store) -> None:
+        self._handles: list[int] | None = [] if store.is_shared else None
+
+    def __enter__(self) -> Readers:
+        if self._handles is not None:
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a descriptor for each record
+            self._soft = soft, hard
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self._handles or ():
+            os.close(handle)
+        if self._handles is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._soft)
+
+    def hold(self, path: Path) -> bool:
+        """Whether somebody holds the record *path*. Else nobody can until the end."""
+        if self._handles is None:
+            return False
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        if not try_lock(handle):
+            os.close(handle)
+            return True
+        self._handles.append(handle)
+        return False
+
+
+def _mark(store: Store, since: float, given_up: Mapping[str, float], readers: Readers) -> _Marks:
     marks = _Marks()
     found = survey(store, tidy=True)
     kept_layers = set(found.held)
@@ -140,7 +177,8 @@ def _mark(store: Store, since: float, given_up: Mapping[str, float]) -> _Marks:
     for each in found.images:
         image = each.record
         goes = bool(each.references) and each.last_used <= given_up.get(image.digest, 0.0)
-        if each.pinned or each.held or (bool(each.references) and not goes) or (each.last_used > since and not goes):
+        kept = each.pinned or each.held or (bool(each.references) and not goes) or (each.last_used > since and not goes)
+        if kept or readers.hold(each.path):
             kept_layers.update(image.layers)
             kept_blobs.add(image.digest)
             if image.manifest is not None:
@@ -156,7 +194,7 @@ def _mark(store: Store, since: float, given_up: Mapping[str, float]) -> _Marks:
             marks.files.append(path)
     kept_layers.update(step.record.diff_id for step in found.steps if step.last_used > since)
     marks.files += [step.path for step in found.steps if step.record.diff_id not in kept_layers]
-    _mark_layers(store, kept_layers, marks)
+    _mark_layers(store, kept_layers, marks, readers)
     marks.files += [path for path in store.folder("blobs").glob("[!.]*") if f"sha256:{path.name}" not in kept_blobs]
     for name in ("layers", "blobs", "images", "refs", "pins", "steps", "attached"):
         # Their writers hold the store's lock, shared: whoever left these is dead.
@@ -164,10 +202,10 @@ def _mark(store: Store, since: float, given_up: Mapping[str, float]) -> _Marks:
     return marks
 
 
-def _mark_layers(store: Store, kept: set[str], marks: _Marks) -> None:
+def _mark_layers(store: Store, kept: set[str], marks: _Marks, readers: Readers) -> None:
     names = {short_name(diff_id) for diff_id in kept}
     for path, layer in list_records(store.folder("layers"), LayerRecord):
-        if layer.diff_id not in kept:
+        if layer.diff_id not in kept and not readers.hold(path):
             marks.layers.append(layer)
             marks.files.append(path)
             marks.items.append(f"layer {layer.id} ({layer.created_by})" if layer.created_by else f"layer {layer.id}")

@@ -27,22 +27,34 @@ class Lease:
         self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._held: set[str] = set()
+        self._shared: list[int] = []
         self._guard = threading.Lock()
         self._left = False
 
-    def add(self, digests: Iterable[str]) -> None:
-        """Hold images or layers, by their digests and diff_ids, too. They must be known to be there:
-        held already, or looked up under the store's lock."""
+    def add(self, digests: Iterable[str]) -> list[str]:
+        """Hold images or layers, by their digests and diff_ids, too; those that were not held. They must be known to
+        be there: held already, or looked up under the store's lock."""
         with self._guard:
             new = sorted({parse_digest(digest) for digest in digests} - self._held)
             if new:
                 os.write(self._handle, "".join(f"{digest}\n" for digest in new).encode())
                 self._held.update(new)
+            return new
 
     def fileno(self) -> int:
         """The descriptor that holds the lease: a child that inherits it (``pass_fds``) prolongs it to its own end,
         after :meth:`leave_to_children`."""
         return self._handle
+
+    def keep(self, handle: int) -> None:
+        """Hold *handle* as well, until the end: the lock of what lies in a shared store."""
+        with self._guard:
+            self._shared.append(handle)
+
+    def filenos(self) -> tuple[int, ...]:
+        """All descriptors that hold it, as of :meth:`fileno`."""
+        with self._guard:
+            return (self._handle, *self._shared)
 
     def leave_to_children(self) -> None:
         """When this process lets go, what inherited the descriptor goes on holding; the collector tidies up."""
@@ -52,7 +64,8 @@ class Lease:
         """Let go."""
         if not self._left:
             self._path.unlink(missing_ok=True)
-        os.close(self._handle)
+        for handle in self.filenos():
+            os.close(handle)
 
 
 def leased_digests(folder: Path, *, tidy: bool = True) -> set[str]:

@@ -24,12 +24,11 @@ from .blobs import (
     remembered_places,
     write_blob,
 )
-from .digest import hex_of, sha256_of
+from .digest import sha256_of
 from .durable import full_disk_told
 from .model import CONFIG_TYPE, MANIFEST_TYPE, Descriptor, Image, Layer, Manifest, decode
 from .parallel import run_all
 from .progress import Counter, Progress, quiet
-from .records import ImageRecord, read_record
 from .reference import Reference, parse_reference
 from .referrers import attach_all
 from .registry import Registry
@@ -119,9 +118,8 @@ class _Push:
 
     def as_it_came(self) -> Pushed | None:
         """With the manifest that the image was pulled with; None where that can't be."""
-        path = self._store.folder("images") / f"{hex_of(self._image.digest)}.json"
-        record = read_record(path, ImageRecord)
-        if record is None or record.manifest is None:
+        record = self._store.image_record(self._image.digest)
+        if record.manifest is None:
             return None
         try:
             data = self._store.blob_path(record.manifest.digest).read_bytes()

@@ -120,7 +120,7 @@ def _read(path: str, decoder: msgspec.json.Decoder[_T]) -> _T | None:
     # Plain system calls: every start of a container reads the record of each name that the store has.
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # of a shared store only what is for all is there
         return None
     try:
         data = b""

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,190 +22,26 @@ import msgspec
 
 from ..errors import ConflictError, NotFoundError, StoreError
 from .capture import EPOCH, Capture
-from .digest import hex_of, is_digest, sha256_of, short_name
-from .durable import fsync_folder, full_disk_told, sync_file_system, write_atomically
+from .copies import check_tree, copy_recipe, copy_tree, open_up
+from .digest import is_digest, sha256_of, short_name
+from .durable import fsync_folder, full_disk_told, sync_file_system
+from .ground import Ground, Staging
 from .layer import stream_tar
-from .lease import Lease, leased_digests
-from .locks import exclusive_file, hold, try_lock
-from .lookup import list_references, name_of, reference_file, resolve
+from .lease import leased_digests
+from .lookup import name_of, reference_file
 from .model import Descriptor, History, Image, ImageConfig, Layer, RootFs, decode, encode
-from .records import (
-    ImageRecord,
-    LayerRecord,
-    PinRecord,
-    ReferenceRecord,
-    StepRecord,
-    list_records,
-    read_record,
-)
+from .records import ImageRecord, LayerRecord, ReferenceRecord, StepRecord
 from .reference import parse_reference
 from .sharing import list_file, make_list, share_files
-from .tree import remove_tree
+from .shelf import Shelf
 
 __all__ = ["EPOCH", "Staging", "Store"]
 
-_VERSION = "1\n"
-_FOLDERS = ("l", "layers", "blobs", "images", "refs", "pins", "steps", "locks", "leases", "tmp", "cache")
-_STEP_ID = r"[A-Za-z0-9][A-Za-z0-9:._-]{0,199}"
-_OWNER = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
-_CACHE_NAME = r"[a-z0-9][a-z0-9-]*"
 
-
-class Staging(msgspec.Struct, frozen=True):
-    """A private folder in the store in which a layer is made, on the same mount as all layers."""
-
-    path: Path
-
-    @property
-    def fs(self) -> Path:
-        """For a whole tree."""
-        return self.path / "fs"
-
-    @property
-    def upper(self) -> Path:
-        """For an overlay's writable layer."""
-        return self.path / "upper"
-
-    @property
-    def work(self) -> Path:
-        """For that overlay's own use."""
-        return self.path / "work"
-
-
-class Store:
+class Store(Ground):
     """The store in the folder *root*, which is made where missing. Open as many as you like."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
-        self._leases: set[Lease] = set()
-        version = self.root / "version"
-        try:
-            found = version.read_text()
-        except FileNotFoundError:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.root.chmod(0o700)
-            for name in _FOLDERS:
-                (self.root / name).mkdir(mode=0o700, exist_ok=True)
-            write_atomically(version, _VERSION.encode())
-        else:
-            if found != _VERSION:
-                raise StoreError(
-                    f"{self.root} is a store of format {found.strip()!r}, and this program knows {_VERSION.strip()}",
-                    hint="use the version of jupyter_containers that made it, or another JUPYTER_CONTAINERS_HOME",
-                )
-
-    def folder(self, name: str) -> Path:
-        """One of the store's own folders."""
-        return self.root / name
-
-    def cache_dir(self, name: str) -> Path:
-        """``cache/<name>``, made where missing: for downloads and prepared packages, hard-linked into layers."""
-        if not re.fullmatch(_CACHE_NAME, name):
-            raise StoreError(f"{name!r} can't name a cache")
-        path = self.root / "cache" / name
-        path.mkdir(mode=0o700, exist_ok=True)
-        return path
-
-    # Locks and leases
-
-    @contextmanager
-    def sharing(self) -> Iterator[None]:
-        """Held while objects are published or looked up: no collector works meanwhile. Short."""
-        with hold(self.root / "lock", shared=True):
-            yield
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Held while objects are taken away. Short, too: what is taken away is deleted afterwards."""
-        with hold(self.root / "lock"):
-            yield
-
-    @contextmanager
-    def lease(self, digests: Iterable[str] = ()) -> Iterator[Lease]:
-        """Keep images and layers from the collector, until the end or this process's death.
-
-        Held are *digests* (:class:`NotFoundError` where one is not there), what is added, and whatever this
-        :class:`Store` commits or looks up meanwhile.
-        """
-        with self.sharing():
-            lease = Lease(self.root / "leases")
-            try:
-                self._hold(lease, digests)
-            except BaseException:
-                lease.release()
-                raise
-            self._leases.add(lease)
-        try:
-            yield lease
-        finally:
-            self._leases.discard(lease)
-            lease.release()
-
-    def _hold(self, lease: Lease, digests: Iterable[str]) -> None:
-        for digest in digests:
-            if not (self.root / "images" / f"{hex_of(digest)}.json").exists() and self._layer(digest) is None:
-                raise NotFoundError(f"no image and no layer {digest}")
-            lease.add([digest])
-
-    def _used(self, *digests: str) -> None:
-        for lease in tuple(self._leases):
-            lease.add(digests)
-
-    @contextmanager
-    def lock_step(self, step_id: str, *, waiting: Callable[[int], None] | None = None) -> Iterator[None]:
-        """Be the only one who makes the step's layer: ask :meth:`step` once more when you have it.
-
-        *waiting* is called again and again while another has it, with that one's process id; it may raise.
-        """
-        with exclusive_file(self.root / "locks" / _step_file(step_id, ".lock"), waiting=waiting):
-            yield
-
-    def pin(self, owner: str, digest: str) -> None:
-        """Keep an image for *owner* (``container-1f2e…``) beyond this process's life, until :meth:`unpin`."""
-        path = self._pin_file(owner)
-        with full_disk_told(self.root), self.sharing():
-            image = resolve(self.root, digest, self.references())
-            write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=image)))
-
-    def pin_layer(self, owner: str, diff_id: str) -> None:
-        """Keep a layer alone, as :meth:`pin` keeps an image."""
-        path = self._pin_file(owner)
-        with full_disk_told(self.root), self.sharing():
-            self.layer_record(diff_id)
-            write_atomically(path, msgspec.json.encode(PinRecord(owner=owner, image=diff_id)))
-
-    def unpin(self, owner: str) -> None:
-        """Undo :meth:`pin`; no error where there is none."""
-        with self.sharing():
-            self._pin_file(owner).unlink(missing_ok=True)
-
-    def pins(self) -> dict[str, str]:
-        """Owners, and the images' digests they keep."""
-        return {record.owner: record.image for _, record in list_records(self.root / "pins", PinRecord)}
-
-    def _pin_file(self, owner: str) -> Path:
-        if not re.fullmatch(_OWNER, owner):
-            raise StoreError(f"{owner[:80]!r} can't be the owner of a pin")
-        return self.root / "pins" / f"{owner}.json"
-
     # Layers
-
-    @contextmanager
-    def staging(self) -> Iterator[Staging]:
-        """A folder to make a layer in; removed at the end, and by the collector when this process dies."""
-        path = self.root / "tmp" / os.urandom(6).hex()
-        with self.sharing():
-            path.mkdir(mode=0o700)
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try_lock(handle)  # nobody else knows it yet
-        try:
-            staging = Staging(path)
-            for folder in (staging.fs, staging.upper, staging.work):
-                folder.mkdir(mode=0o755)
-            yield staging
-        finally:
-            remove_tree(path)  # still locked: a collector would remove it at the same time
-            os.close(handle)
 
     def commit_layer(
         self,
@@ -246,9 +81,11 @@ class Store:
 
     def publish_layer(self, tree: Path, record: LayerRecord, *, recipe: Path | None = None) -> Layer:
         """Make the finished *tree* (and a foreign tar's *recipe*) the layer of *record*. For this room only."""
-        present = self.find_layer(record.diff_id)
+        present = self._present(record.diff_id)
         if present is not None:
             return present
+        if self.is_shared:
+            record = msgspec.structs.replace(record, facts=open_up(tree, record.facts))
         share_files(tree, self.root)
         # Everything below the name before the name: see durable.py for why not file by file.
         sync_file_system(tree)
@@ -263,71 +100,70 @@ class Store:
                     raise
             fsync_folder(target.parent)
             if recipe is not None:
+                recipe.chmod(self.record_mode)
                 recipe.replace(self.root / "layers" / f"{record.id}.recipe")
             list_file(self.root / "layers", record.id).write_bytes(make_list(target))
-            write_atomically(self._layer_file(record.diff_id), msgspec.json.encode(record))
+            self._write(self._shelf.layer_file(record.diff_id), msgspec.json.encode(record))
             self._used(record.diff_id)
-        return self._value(record)
+        return _value(self._shelf, record)
 
     def find_layer(self, diff_id: str) -> Layer | None:
-        """The layer, or None."""
+        """The layer, or None. From another user's shared store it is copied first."""
+        return self._present(diff_id) or self._adopt(diff_id)
+
+    def _present(self, diff_id: str) -> Layer | None:
         with self.sharing():
-            record = self._layer(diff_id)
-            if record is None:
-                return None
-            self._used(diff_id)
-            return self._value(record)
+            for shelf in self._shelves:
+                record = shelf.layer(diff_id)
+                if record is not None and not shelf.is_foreign:
+                    self._used(diff_id)
+                    return _value(shelf, record)
+        return None
 
-    def layer_record(self, diff_id: str) -> LayerRecord:
-        """What is kept of a layer beside its tree; :class:`NotFoundError`."""
-        record = self._layer(diff_id)
-        if record is None:
-            raise NotFoundError(f"the store has no layer {diff_id}", hint="build or load its image again")
-        return record
-
-    def _layer_file(self, diff_id: str) -> Path:
-        return self.root / "layers" / f"{short_name(diff_id)}.json"
-
-    def _layer(self, diff_id: str) -> LayerRecord | None:
-        record = read_record(self._layer_file(diff_id), LayerRecord)
-        if record is None or record.diff_id != diff_id or not (self.root / "l" / record.id).is_dir():
-            return None
-        return record
-
-    def _value(self, record: LayerRecord) -> Layer:
-        return Layer(
-            id=record.id, diff_id=record.diff_id, path=self.root / "l" / record.id, size=record.size,
-            tar_size=record.tar_size, entries=record.entries, created_by=record.created_by,
-        )  # fmt: skip
+    def _adopt(self, diff_id: str) -> Layer | None:
+        """Copy a layer whose files are another user's, which a container of this one could not change."""
+        for shelf in self.below:
+            record, held = shelf.layer(diff_id), shelf.hold(diff_id)
+            if record is None or held is None:
+                continue
+            try:
+                with full_disk_told(self.root), self.staging() as staging:
+                    facts = copy_tree(shelf.tree(record), record.facts, staging.fs)
+                    check_tree(staging.fs, facts, shelf.recipe(record) if record.recipe else None, diff_id)
+                    recipe = copy_recipe(shelf.recipe(record), staging.path) if record.recipe else None
+                    return self.publish_layer(staging.fs, msgspec.structs.replace(record, facts=facts), recipe=recipe)
+            finally:
+                os.close(held)
+        return None
 
     # Steps
 
     def step(self, step_id: str) -> Layer | None:
         """The layer that the step gave, or None: not built yet, or collected."""
-        path = self.root / "steps" / _step_file(step_id)
-        record = read_record(path, StepRecord)
-        if record is None or record.step != step_id:
-            return None
-        layer = self.find_layer(record.diff_id)
-        if layer is not None:
-            os.utime(path)  # its use, for the collector
-        return layer
+        for shelf in self._shelves:
+            record = shelf.step(step_id)
+            layer = self.find_layer(record.diff_id) if record is not None else None
+            if layer is not None:
+                if not shelf.is_shared:
+                    os.utime(shelf.step_file(step_id))  # its use, for the collector
+                return layer
+        return None
 
     def record_step(self, step_id: str, layer: Layer) -> None:
         """Remember that the step gave *layer*."""
         with self.sharing():
             self.layer_record(layer.diff_id)
             record = StepRecord(step=step_id, diff_id=layer.diff_id)
-            write_atomically(self.root / "steps" / _step_file(step_id), msgspec.json.encode(record))
+            self._write(self._shelf.step_file(step_id), msgspec.json.encode(record))
 
     # Documents
 
     def put_blob(self, data: bytes) -> str:
         """Keep a document; returns its digest."""
         digest = sha256_of(data)
-        path = self.blob_path(digest)
+        path = self._shelf.blob(digest)
         if not path.exists():
-            write_atomically(path, data)
+            self._write(path, data)
         return digest
 
     def read_blob(self, digest: str) -> bytes:
@@ -341,7 +177,9 @@ class Store:
         return data
 
     def blob_path(self, digest: str) -> Path:
-        return self.root / "blobs" / hex_of(digest)
+        """Where the document is, or would be."""
+        found = (path for shelf in self._shelves if (path := shelf.blob(digest)).exists())
+        return next(found, self._shelf.blob(digest))
 
     # Images
 
@@ -365,17 +203,16 @@ class Store:
         """An image whose config is *document*, as it is, which fits to *layers*. For this room only."""
         digest = sha256_of(document)
         diff_ids = tuple(layer.diff_id for layer in layers)
-        path = self.root / "images" / f"{hex_of(digest)}.json"
         with full_disk_told(self.root), self.sharing():
             for layer in layers:
                 self.layer_record(layer.diff_id)
             self.put_blob(document)
             if manifest is not None:
                 self.put_blob(manifest_document)
-            present = read_record(path, ImageRecord)
+            present = self._shelf.image(digest)
             if present is None or (manifest is not None and present.manifest != manifest):
                 record = ImageRecord(digest=digest, layers=diff_ids, created_at=time.time(), manifest=manifest)
-                write_atomically(path, msgspec.json.encode(record))
+                self._write(self._shelf.image_file(digest), msgspec.json.encode(record))
             self._used(digest)
             return self._image(digest, self.references())
 
@@ -386,41 +223,59 @@ class Store:
         *named* False: where *name* is a digest, ``references`` stays empty; to fill it all names must be read.
         """
         with self.sharing():
-            known = not named and is_digest(name) and (self.root / "images" / f"{hex_of(name)}.json").exists()
+            known = not named and is_digest(name) and self._shelf.image_file(name).exists()
             references = {} if known else self.references()
-            digest = resolve(self.root, name, references)
+            digest = self._find(name, references)
             self._used(digest)
-            return self._image(digest, references)
+            image = self._image(digest, references)
+        foreign = [shelf.root for shelf in self.below if shelf.is_foreign]
+        if foreign and any(root in path.parents for path in image.layer_paths for root in foreign):
+            return self._adopt_image(image)
+        return image
+
+    def _adopt_image(self, image: Image) -> Image:
+        """*image*, which lies in another user's shared store, with layers of this one."""
+        record = self.image_record(image.digest)
+        layers = [layer for diff_id in record.layers if (layer := self.find_layer(diff_id)) is not None]
+        if len(layers) != len(record.layers):
+            raise NotFoundError(f"image {image.digest} is not whole", hint="its shared store may just have been pruned")
+        manifest = self.read_blob(record.manifest.digest) if record.manifest else b""
+        document = self.read_blob(image.digest)
+        return self.put_document(document, layers, manifest=record.manifest, manifest_document=manifest)
+
+    def image_record(self, digest: str) -> ImageRecord:
+        """What is kept of an image beside its documents; :class:`NotFoundError`."""
+        for shelf in self._shelves:
+            record = shelf.image(digest)
+            if record is not None:
+                return record
+        raise NotFoundError(f"image {digest} is not whole", hint="build or load it again")
 
     def images(self) -> tuple[Image, ...]:
         """All whole images, newest first. :func:`.check.verify` tells of others."""
         with self.sharing():
             references = self.references()
             images = []
-            for _, record in list_records(self.root / "images", ImageRecord):
+            for digest in dict.fromkeys(record.digest for shelf in self._shelves for record in shelf.images()):
                 try:
-                    images.append(self._image(record.digest, references))
+                    images.append(self._image(digest, references))
                 except NotFoundError:
                     continue
         return tuple(sorted(images, key=lambda image: image.created, reverse=True))
-
-    def references(self) -> dict[str, str]:
-        """All names and the images' digests they stand for."""
-        return list_references(self.root)
 
     def tag(self, reference: str, digest: str) -> None:
         """Let *reference* stand for an image; it may have stood for another."""
         name = str(parse_reference(reference))
         with full_disk_told(self.root), self.sharing():
-            image = resolve(self.root, digest, self.references())
+            image = self._find(digest, self.references())
             record = ReferenceRecord(reference=name, image=image)
-            write_atomically(reference_file(self.root, name), msgspec.json.encode(record))
+            self._write(reference_file(self.root, name), msgspec.json.encode(record))
             self.mark_used(image)
 
     def mark_used(self, digest: str) -> None:
         """Note that something is made from an image now; :mod:`.pruning` goes by it. No error where it is gone."""
         with suppress(FileNotFoundError):
-            os.utime(self.root / "images" / f"{hex_of(digest)}.json")
+            os.utime(self._shelf.image_file(digest))
 
     def untag(self, reference: str) -> bool:
         """Forget a name; the image stays until it is collected. False where there was none."""
@@ -438,8 +293,13 @@ class Store:
         """
         with self.alone():
             references = self.references()
-            digest = resolve(self.root, name, references)
+            digest = self._find(name, references)
             image = self._image(digest, references)
+            own = self._shelf.references()
+            if self._shelf.image(digest) is None and not any(reference in own for reference in image.references):
+                raise ConflictError(
+                    f"image {name} belongs to a shared store", hint="its administrator can remove it from there"
+                )
             if len(image.references) > 1 and name_of(name, references):
                 reference_file(self.root, name).unlink(missing_ok=True)
                 return image
@@ -450,7 +310,8 @@ class Store:
                 )
             for reference in image.references:
                 reference_file(self.root, reference).unlink(missing_ok=True)
-            (self.root / "images" / f"{hex_of(digest)}.json").unlink(missing_ok=True)
+            if not self.is_shared:  # there readers hold it by its record, which is the collector's to look at
+                self._shelf.image_file(digest).unlink(missing_ok=True)
             fsync_folder(self.root / "refs")
             fsync_folder(self.root / "images")
             return image
@@ -459,24 +320,23 @@ class Store:
 
     def _image(self, digest: str, references: dict[str, str]) -> Image:
         """The image as a value; :class:`NotFoundError` where it is not whole."""
-        record = read_record(self.root / "images" / f"{hex_of(digest)}.json", ImageRecord)
+        record = self.image_record(digest)
         try:
             document = self.blob_path(digest).read_bytes()
         except FileNotFoundError:
-            document = b""
-        if record is None or not document:
-            raise NotFoundError(f"image {digest} is not whole", hint="build or load it again")
+            raise NotFoundError(f"image {digest} is not whole", hint="build or load it again") from None
         return Image(
             digest=digest,
             config=decode(document, ImageConfig, what=f"config of image {digest}"),
-            layers=tuple(self._value(self.layer_record(diff_id)) for diff_id in record.layers),
+            layers=tuple(_value(*self._shelved(diff_id)) for diff_id in record.layers),
             references=tuple(sorted(name for name, image in references.items() if image == digest)),
             created=record.created_at,
             manifest_digest=record.manifest.digest if record.manifest else "",
         )
 
 
-def _step_file(step_id: str, suffix: str = ".json") -> str:
-    if not re.fullmatch(_STEP_ID, step_id):
-        raise StoreError(f"{step_id[:80]!r} can't be a step's id")
-    return sha256(step_id.encode()).hexdigest()[:40] + suffix
+def _value(shelf: Shelf, record: LayerRecord) -> Layer:
+    return Layer(
+        id=record.id, diff_id=record.diff_id, path=shelf.tree(record), size=record.size, tar_size=record.tar_size,
+        entries=record.entries, created_by=record.created_by,
+    )  # fmt: skip

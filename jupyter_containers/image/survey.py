@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .lease import leased_digests
-from .records import ImageRecord, PinRecord, ReferenceRecord, StepRecord, list_records
+from .records import ImageRecord, PinRecord, StepRecord, list_records
 from .store import Store
 
 __all__ = ["ImageEntry", "StepEntry", "Survey", "survey"]
@@ -45,9 +45,9 @@ class Survey(NamedTuple):
 def survey(store: Store, *, tidy: bool = False) -> Survey:
     """Look at the store's records. *tidy*: the store's lock is held alone, and leases of the dead are removed."""
     names: dict[str, list[str]] = {}
-    for _, reference in list_records(store.folder("refs"), ReferenceRecord):
-        names.setdefault(reference.image, []).append(reference.reference)
-    images = {reference: digest for digest, references in names.items() for reference in references}
+    images = store.references()  # those of shared stores, too: what was copied from one is not nameless
+    for reference, digest in images.items():
+        names.setdefault(digest, []).append(reference)
     pins = [pin for _, pin in list_records(store.folder("pins"), PinRecord)]
     pinned = {images.get(pin.reference, "") if pin.reference else pin.image for pin in pins}
     leased = leased_digests(store.folder("leases"), tidy=tidy)

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..errors import ArchiveError, CancelledError, HashMismatchError, OutOfSpaceError, UnreachableError
+from ..image.shared import find_shared
 from .cache import Partial, partial, write_whole
 from .settings import Settings
 from .transport import Gone, Transport, hosts, shown
@@ -70,6 +71,8 @@ class Fetcher:
         self.cache = cache
         self.settings = settings
         self._transport = Transport(settings, stopped=stopped)
+        # The cache is the store's, <store>/cache/archives: below that lie the stores that others share.
+        self._shared = tuple(root / "cache" / "archives" for root in find_shared(cache.parent.parent, None))
 
     @property
     def stopped(self) -> threading.Event:
@@ -88,9 +91,26 @@ class Fetcher:
         self._transport.close()
 
     def cached(self, sha256: str) -> Path | None:
-        """The object of that hash if the cache has it."""
+        """The object of that hash if the cache has it, or that of a shared store, from which it is copied."""
         path = self._object(sha256)
-        return path if path.is_file() else None
+        if path.is_file():
+            return path
+        inside = path.relative_to(self.cache)
+        found = any(self._take_over(sha256, shared / inside) for shared in self._shared)
+        return path if found else None
+
+    def _take_over(self, sha256: str, path: Path) -> bool:
+        try:
+            with path.open("rb") as source, partial(self.cache / "partial", sha256) as part:
+                part.clear()
+                while chunk := source.read(_CHUNK):
+                    part.append(chunk)
+                part.check(sha256, None)
+                self._object(sha256).parent.mkdir(parents=True, exist_ok=True)
+                part.path.rename(self._object(sha256))
+        except (OSError, HashMismatchError):
+            return False  # not there, closed to us, or damaged: it is downloaded
+        return True
 
     def take_in(self, stream: BinaryIO, sha256: str) -> Path:
         """Keep a copy of what *stream* has as the object of that hash; :class:`HashMismatchError`."""

@@ -58,12 +58,20 @@ class RegistryTable(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
     mirrors: tuple[str, ...] = ()
 
 
+class _StoreTable(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    shared: tuple[str, ...] = ()
+    """Folders of shared stores; :mod:`..image.shared` reads them itself, for every command opens the store."""
+    keep_bytes: str = ""
+    """What a server keeps the store below."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration file."""
 
     debian: _Debian = _Debian()
     network: _Network = _Network()
     registries: dict[str, RegistryTable] = {}
+    store: _StoreTable = _StoreTable()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

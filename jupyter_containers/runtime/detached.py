@@ -103,7 +103,7 @@ def _start(folder: Folder, home: Path, streams: list[int]) -> list[str]:
     lease = leasing.__enter__()
     image = read_image(store.image(config.image))
     stdin, stdout, stderr = (handle if handle >= 0 else None for handle in streams)
-    kept_open = [lock, lease.fileno()]
+    kept_open = [lock, *lease.filenos()]
     output = terminal = -1
     if config.tty and stdout is None:
         # Nobody sees it, but a shell with a terminal waits for input, and programs write line by line.

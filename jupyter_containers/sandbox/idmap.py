@@ -61,8 +61,17 @@ def stage_sandbox(sandbox: Sandbox, bwrap: Path) -> Stage:
     store = sandbox.store
     clones = [Clone(str(store), f"{folder}/store", _owner(store.stat()))]
 
+    elsewhere: dict[Path, str] = {}
+
     def moved(path: Path) -> Path:
-        return Path(folder, "store", path.relative_to(store))
+        if path.is_relative_to(store):
+            return Path(folder, "store", path.relative_to(store))
+        # A layer of a shared store, or a folder in one that was moved already.
+        top = next((each for each in elsewhere if path.is_relative_to(each)), None)
+        if top is None:
+            top, elsewhere[path] = path, f"{folder}/layer{len(elsewhere)}"
+            clones.append(Clone(str(path), elsewhere[path], _owner(path.stat())))
+        return Path(elsewhere[top], path.relative_to(top))
 
     root = Overlay(
         layers=tuple(moved(layer) for layer in sandbox.root.layers),

@@ -82,7 +82,8 @@ class Sandbox(NamedTuple):
     argv: tuple[str, ...]
     root: Overlay
     store: Path
-    """The folder that all of ``root``'s paths lie in: one mount, shifted as a whole when the caller is root."""
+    """The folder that ``root``'s paths lie in: one mount, shifted as a whole when the caller is root. Layers may lie
+    elsewhere, each then on a mount of its own."""
     env: Mapping[str, str] = NOTHING
     """All of the environment; nothing is inherited."""
     cwd: str = "/"

@@ -25,16 +25,17 @@ _SYSTEM = ("/proc", "/sys", "/dev", "/dev/pts")
 _PROGRAMS = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/etc")
 
 
-def user_namespace(uid: int, gid: int, identity: int) -> int:
-    """A descriptor of a user namespace that maps (uid, gid) to *identity*: the map of an idmapped mount.
+def user_namespace(uid: int, gid: int, identity: int, group: int = -1) -> int:
+    """A descriptor of a user namespace that maps (uid, gid) to *identity*: the map of an idmapped mount. *group*: where
+    the gid is another number.
 
     Raises Failure where root makes no user namespace, and OSError.
     """
 
     def write_maps(child: int) -> None:
-        for name, inside in (("uid_map", uid), ("gid_map", gid)):
+        for name, inside, outside in (("uid_map", uid, identity), ("gid_map", gid, group if group >= 0 else identity)):
             with open(f"/proc/{child}/{name}", "w") as file:
-                file.write(f"{inside} {identity} 1")
+                file.write(f"{inside} {outside} 1")
 
     try:
         return _of_a_child("user", lambda: kernel.unshare("user"), write_maps)
