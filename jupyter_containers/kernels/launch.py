@@ -141,7 +141,7 @@ def kernel_config(
             kept=options.restart == "keep",
             entrypoint=target.entrypoint if options.entrypoint else (),
         ),
-        user=options.user,
+        user=options.run_as,
         env={**(QUIET if not target.kernel.argv else {}), **target.kernel.env, **env},
         cwd=str(folder) if seen else "",
         mounts=tuple(mounts),

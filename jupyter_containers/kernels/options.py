@@ -32,7 +32,7 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cpus: float | None = None
     pids: int | None = None
     network: Literal["", "none", "full"] = ""
-    user: str = ""
+    run_as: str = ""
     """Whom the kernel runs as inside, ``name`` or ``uid``; empty: the image's user."""
     entrypoint: bool = False
     """Start the kernel through the image's Entrypoint, for images whose entrypoint prepares the environment and then

@@ -26,7 +26,7 @@ class KernelTraits(KernelProvisionerBase):
     cpus = Float(None, allow_none=True, config=True, help="Limit of CPUs; None: the spec's.")
     pids = Integer(None, allow_none=True, config=True, help="Limit of processes and threads; None: the spec's.")
     network = Enum(["", "none", "full"], "", config=True, help="The container's network; empty: the spec's.")
-    user = Unicode("", config=True, help="User in the container, a name or a number; empty: the image's.")
+    run_as = Unicode("", config=True, help="User in the container, a name or a number; empty: the image's.")
     entrypoint = Bool(False, config=True, help="Start the kernel through the image's Entrypoint.")
     mount_folder = Enum(["rw", "ro", "none"], "rw", config=True, help="How the notebook's folder is mounted.")
     mount_home = Bool(False, config=True, help="Mount the home folder too: a kernel can then do all that you can.")
