@@ -51,6 +51,10 @@ def _find(program: str) -> str | None:
     return shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
 
 
+def default_folder() -> Path:
+    return Path(f"/var/tmp/jupyter-containers-vm-{os.geteuid()}")
+
+
 def main(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     disk, console, results = folder / "disk.img", folder / "console.log", folder / "results.log"
@@ -114,6 +118,7 @@ def make_disk(machine: Image, store: Path, disk: Path) -> None:
 def boot(disk: Path, kernel: Path, initrd: Path, *, console: Path, results: Path) -> int:
     """Boot it, print what the tests print, and return their exit status."""
     results.write_bytes(b"")
+    console.write_bytes(b"")
     command = [
         "qemu-system-x86_64", "-machine", "q35", "-accel", ACCELERATOR, "-cpu", "max", "-smp", "2", "-m", "2048",
         "-display", "none", "-no-reboot", "-nic", "none",
@@ -151,4 +156,4 @@ if __name__ == "__main__":
     lacking = missing_programs()
     if lacking:
         sys.exit(f"it takes more: apt-get install {' '.join(lacking)}")
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else f"/var/tmp/jupyter-containers-vm-{os.geteuid()}")))
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else default_folder()))

@@ -148,3 +148,13 @@ def test_what_is_left_after_all_that_is_nothing(kernel, user) -> None:
     while left := [name for name in os.listdir(user.containers) if name.startswith(path.name)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def test_the_first_process_of_a_fork_is_out_of_reach(kernel) -> None:
+    code = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long] * 4
+print(os.listdir("/proc/1"), libc.ptrace(16, 1, 0, 0), os.strerror(ctypes.get_errno()))
+"""
+    assert run(kernel(warm="wait"), code).strip() == "[] -1 Operation not permitted"

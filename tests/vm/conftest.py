@@ -1,0 +1,1 @@
+collect_ignore = ["inside"]  # for the machine: boot.py takes them there
