@@ -126,6 +126,7 @@ def test_the_bundled_one_is_expected_to_work_where_nothing_is_known_against_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choice.find_bwrap.cache_clear()
+    monkeypatch.setattr(choice, "_bundled", choice._bundled.__wrapped__)
     monkeypatch.setattr(choice, "_candidates", lambda: [("bundled", Path("/a/bwrap"))])
     monkeypatch.setattr(choice, "_obstacle", lambda root: "")
     expected = choice.expect_bwrap()
