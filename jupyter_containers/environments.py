@@ -186,10 +186,13 @@ class Environments:
 
     @cached_property
     def packages(self) -> Packages:
-        """Python packages: found in the index, and in environments."""
+        """Python packages: found in the index, added to environments and removed."""
         from .packages import Packages
 
-        return Packages(self.paths, self.jobs)
+        def build(name: str, **options: Any) -> Built:
+            return self.build(name, kernelspec=False, automatic=True, **options)
+
+        return Packages(self.directory, self.store, self.jobs, container=self.container, build=build)
 
     @cached_property
     def exports(self) -> Exports:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from .build.monitor import Event
 from .errors import CancelledError, ConflictError, ContainersError, NotFoundError
 from .views import JobPage, JobView
 from .workers import Workers
@@ -33,6 +34,18 @@ class Control:
     def __init__(self, change: Callable[..., None]) -> None:
         self.cancel = threading.Event()
         self._change = change
+
+    @classmethod
+    def silent(cls) -> Control:
+        """For work that is no job: nobody is told, nothing stops it."""
+        return cls(lambda **fields: None)
+
+    def follow(self, event: Event) -> None:
+        """The monitor of a build that is part of the job. Its end comes by :attr:`cancel`."""
+        if event.kind == "progress" and event.total:
+            self._change(phase=event.phase or event.text, percent=round(100 * event.done / event.total, 1))
+        elif event.kind == "phase" or (event.kind == "step" and not event.cached):
+            self._change(phase=event.step or event.phase or "", percent=None)
 
     def check(self) -> None:
         """:class:`CancelledError` once it is to stop."""

@@ -12,21 +12,22 @@ repository that is cloned; a base that is not Debian's, whose interpreter compil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from ..image.store import Store
+from ..lock.model import Lock
 from ..lock.pip import Artifact
 from ..spec.catalog import Record
-from ..spec.grants import Grant, grant_of, granted, lock_mark, refusal
+from ..spec.grants import Grant, check_granted, grant_of, granted, lock_mark, refusal
 from ..spec.model import LoadedSpec
-from ..spec.requirement import local_path
-from .plan import BaseStep, PythonStep, RunStep, Step
+from ..spec.requirement import distribution_name, local_path
+from .plan import BaseStep, PythonStep, RunStep, Step, plan
 from .python import caches
 from .sources import find_built
 
-__all__ = ["Consent"]
+__all__ = ["Consent", "agree_to_packages", "check_unchanged"]
 
 
 class Consent:
@@ -66,6 +67,11 @@ class Consent:
         if asked:
             raise self._refusal(asked, "has changed: it takes in other things")
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether sources may be asked what they need: that runs their code."""
+        return not self._automatic
+
     def check_code(self, steps: Sequence[Step]) -> None:
         """Before *steps* are carried out, as far as the store lacks them."""
         self._code = tuple(sorted({mark for step in steps for mark, _, _ in _runs(step)}))
@@ -100,6 +106,37 @@ class Consent:
 
     def _refusal(self, asked: list[tuple[str, str]], what: str) -> Exception:
         return refusal(self._entry, self._loaded, asked, what)
+
+
+def check_unchanged(entry: Record, loaded: LoadedSpec, lock: bytes | None) -> None:
+    """Before a small change of the user's, who is not asked about the rest: :class:`InputError` where the spec takes
+    more than at the user's last build, or its lock is another one."""
+    check_granted(entry, loaded)
+    if lock is not None and lock_mark(lock) != granted(entry).lock:
+        what = f"{loaded.lock_file.name} was not written by a build of yours"
+        raise refusal(entry, loaded, [("", what)], "comes with another lock")
+
+
+def agree_to_packages(
+    entry: Record, loaded: LoadedSpec, lock: Lock, content: bytes, names: Collection[str], architecture: str
+) -> str:
+    """What the record keeps of the user's word for the Python packages *names* of *lock*, whose bytes are *content*: the
+    addresses that *loaded* has for them, the code that building them runs, and nothing beyond."""
+    known = granted(entry)
+    asked = msgspec.json.decode(grant_of(loaded), type=Grant).addresses
+    addresses = [item for item in asked if distribution_name(item) in names and item not in known.addresses]
+    marks = [
+        _artifact_mark(item, step)
+        for step in plan(loaded, lock, architecture)
+        if isinstance(step, PythonStep)
+        for item in step.artifacts
+        if item.kind != "wheel" and item.name in names
+    ]
+    changed = msgspec.structs.replace(
+        known, addresses=(*known.addresses, *addresses), code=tuple(sorted({*known.code, *marks})),
+        lock=lock_mark(content),
+    )  # fmt: skip
+    return msgspec.json.encode(changed).decode()
 
 
 _KEYS = {"base": "base", "python": "packages.pip", "run": "build.run"}

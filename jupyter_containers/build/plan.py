@@ -60,7 +60,7 @@ class AptStep(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonStep(Step):
-    """The virtual environment with all Python packages."""
+    """The virtual environment with its Python packages, or (*added*) more packages for it."""
 
     kind: ClassVar[str] = "python"
     interpreter: Interpreter
@@ -70,6 +70,8 @@ class PythonStep(Step):
     artifacts: tuple[Artifact, ...]
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the local folders among the artifacts, by path."""
+    added: bool = False
+    """The environment is there already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,24 +132,22 @@ def plan(loaded: LoadedSpec, lock: Lock, architecture: str) -> tuple[Step, ...]:
         folders = {
             item.url_or_path: _input(inputs, item.url_or_path, loaded) for item in artifacts if item.kind == "directory"
         }
-        identities = sorted(
-            (
-                item.name,
-                item.version,
-                item.kind,
-                item.filename,
-                folders.get(item.url_or_path) or item.sha256 or item.url_or_path,
-            )
-            for item in artifacts
-        )
-        steps.append(
-            PythonStep(
-                **chain("python", interpreter=msgspec.to_builtins(lock.python.interpreter), packages=identities),
-                title=f"python: {len(artifacts)} packages", interpreter=lock.python.interpreter,
-                interpreter_key=_interpreter_key(lock, architecture), architecture=architecture,
-                artifacts=artifacts, inputs=folders,
-            )
-        )  # fmt: skip
+        key = _interpreter_key(lock, architecture)
+        for number, items in enumerate(_groups(artifacts, lock.added)):
+            inputs_of = {item.url_or_path: folders[item.url_or_path] for item in items if item.kind == "directory"}
+            parts: dict[str, Any] = {
+                "packages": sorted(_identity(item, folders) for item in items),
+                **({"added": True} if number else {}),
+            }
+            steps.append(
+                PythonStep(
+                    **chain("python", interpreter=msgspec.to_builtins(lock.python.interpreter), **parts),
+                    title=f"python: {_enumerate(item.name for item in items)} added" if number
+                    else f"python: {len(items)} packages",
+                    interpreter=lock.python.interpreter, interpreter_key=key, architecture=architecture,
+                    artifacts=items, inputs=inputs_of, added=number > 0,
+                )
+            )  # fmt: skip
     for copy in build.copy:
         digest = _input(inputs, copy.source, loaded)
         chained = chain("copy", target=copy.target, sha256=digest)
@@ -193,6 +193,19 @@ def _input(inputs: Mapping[str, str], path: str, loaded: LoadedSpec) -> str:
     if path not in inputs:
         raise LockError(f"{loaded.lock_file} has no hash for {path}", hint="run `jupyter containers lock`")
     return inputs[path]
+
+
+def _groups(artifacts: tuple[Artifact, ...], added: tuple[tuple[str, ...], ...]) -> list[tuple[Artifact, ...]]:
+    """*artifacts* that were there from the start, then those of each group that was *added*, where it has any."""
+    later = {name for group in added for name in group}
+    first = tuple(item for item in artifacts if item.name not in later)
+    groups = (tuple(item for item in artifacts if item.name in group) for group in added)
+    return [first, *(group for group in groups if group)]
+
+
+def _identity(item: Artifact, folders: Mapping[str, str]) -> tuple[str | None, ...]:
+    content = folders.get(item.url_or_path) or item.sha256 or item.url_or_path
+    return item.name, item.version, item.kind, item.filename, content
 
 
 def _identities(packages: Iterable[DebianPackage]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from ..image.inside import exists_in_root
@@ -13,14 +13,14 @@ from ..image.whiteout import set_opaque
 from ..lock.pip import Artifact
 from .context import Context
 from .layers import make_parents, resolve
-from .plan import PythonStep
+from .plan import PythonStep, Step
 from .report import Reporter, check_cancelled
 from .sources import build_wheel, find_built
 from .tree import Tree
 from .venv import link_trees, make_environment
 from .wheels import Target, Wheel, prepare, prepared_path
 
-__all__ = ["install_environment", "missing_artifacts"]
+__all__ = ["caches", "find_trees", "install_environment", "missing_artifacts"]
 
 
 def missing_artifacts(step: PythonStep, store: Store) -> tuple[Artifact, ...]:
@@ -35,7 +35,7 @@ def missing_artifacts(step: PythonStep, store: Store) -> tuple[Artifact, ...]:
 
 
 def install_environment(step: PythonStep, context: Context) -> Layer:
-    """Prepare the wheels that are new, link all, and take the result in as a layer."""
+    """Prepare the wheels that are new, link all of the step, and take the result in as a layer."""
     prepared, built = caches(step, context.store)
     context.reporter.phase("downloading")
     files = context.downloads.wait_for_artifacts(step.id, context.cancel)
@@ -57,6 +57,26 @@ def install_environment(step: PythonStep, context: Context) -> Layer:
         return context.store.commit_layer(staging.fs, created_by=step.title, plain_modes=True)
 
 
+def find_trees(steps: Iterable[Step], names: Collection[str], store: Store) -> tuple[list[Path], set[str]]:
+    """Folders with what the packages *names* put below the virtual environment, and the names of which there is none
+    any more. *steps* are those of a build that is done; the store's caches are in use meanwhile."""
+    trees: list[Path] = []
+    missing = set(names)
+    for step in steps:
+        if not isinstance(step, PythonStep):
+            continue
+        prepared, built = caches(step, store)
+        for item in step.artifacts:
+            if item.name not in missing:
+                continue
+            wheel = None if item.kind == "wheel" else find_built(item, step, built)
+            tree = prepared_path(prepared, wheel.sha256 if wheel is not None else item.sha256 or "none")
+            if tree.is_dir():
+                trees.append(tree)
+                missing.discard(item.name)
+    return trees, missing
+
+
 def caches(step: PythonStep, store: Store) -> tuple[Path, Path]:
     """The folders of prepared wheels and of wheels built from source, for the step's interpreter."""
     return store.cache_dir("wheels") / step.interpreter_key, store.cache_dir("built") / step.interpreter_key
@@ -75,11 +95,12 @@ def _link(step: PythonStep, wheels: Sequence[Wheel], trees: Sequence[Path], root
         make_parents(tree, context.state.paths, place)
         tree.folder(place.strip("/"))
     folder = root / place.strip("/")
-    if exists_in_root(context.state.paths, place):
+    if not step.added and exists_in_root(context.state.paths, place):
         # Of the environment that is the base: all of its packages are in this lock as well, at the versions that hold.
         set_opaque(os.fsencode(folder))
     reporter: Reporter = context.reporter
     reporter.phase("installing")
     names = [wheel.name for wheel in wheels]
     link_trees(trees, names, folder, warn=reporter.say, progress=reporter.progress("installing"))
-    make_environment(folder, step.interpreter)
+    if not step.added:
+        make_environment(folder, step.interpreter)

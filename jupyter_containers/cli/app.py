@@ -20,6 +20,13 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "schema": ("Environments", "spec", "Schema", "print the JSON Schema of the spec"),
     "lock": ("Environments", "lock", "LockCommand", "resolve a spec to exact versions and hashes"),
     "build": ("Environments", "build", "Build", "build the image of a spec"),
+    "add": (
+        "Environments",
+        "packages",
+        "Add",
+        "add Python packages to an environment, and to a kernel that runs",
+    ),
+    "remove": ("Environments", "packages", "Remove", "remove Python packages from an environment"),
     "env": ("Environments", "env", "Env", "list, show, add and remove environments"),
     "builds": ("Environments", "build", "Builds", "list builds"),
     "share": ("Environments", "share", "Share", "write an environment to one file, for other machines"),

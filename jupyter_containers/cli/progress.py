@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..build.monitor import Event
+from ..jobs import Control
 from .output import printable
 
 __all__ = ["BuildProgress", "Transfer"]
@@ -38,6 +39,20 @@ class Transfer(_Shown):
     def say(self, text: str) -> None:
         """A line that stays: a warning."""
         self._bars.say(printable(text))
+
+
+class JobProgress(_Shown):
+    """Work that tells its progress as a job does: ``with`` gives its control. Ctrl-C ends it."""
+
+    def __enter__(self) -> Control:  # type: ignore[override]
+        super().__enter__()
+        return Control(self._change)
+
+    def _change(self, *, phase: str = "", percent: float | None = None, note: str = "") -> None:
+        if note:
+            self._bars.say(printable(note))
+        elif phase:
+            self._bars.update(phase, int(percent or 0), 100 if percent is not None else 0)
 
 
 class BuildProgress(_Shown):

@@ -118,6 +118,8 @@ def dump_lock(lock: Lock) -> str:
     ordered: dict[str, Any] = {"version": lock.version, "spec-digest": lock.spec_digest}
     if lock.inputs:
         ordered["inputs"] = document["inputs"]
+    if lock.added:
+        ordered["added"] = document["added"]
     ordered["base"] = document["base"]
     if lock.apt:
         ordered["apt"] = document["apt"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from .added import MOST_GROUPS, python_names
 from .model import DebianPackage, Lock
 
 __all__ = ["Place", "find_wrong"]
@@ -38,6 +39,7 @@ def find_wrong(lock: Lock) -> Iterator[tuple[Place, str]]:
     if lock.base.kind != "debian" and not _DIGEST.fullmatch(lock.base.digest):
         yield ("base", "digest"), "is not sha256: and 64 hex digits"
     yield from _wrong_images(lock)
+    yield from _wrong_added(lock)
     for table, groups in (("base", lock.base.packages), ("apt", lock.apt)):
         for architecture, packages in groups.items():
             place = ("base", "packages", architecture) if table == "base" else ("apt", architecture)
@@ -52,6 +54,18 @@ def find_wrong(lock: Lock) -> Iterator[tuple[Place, str]]:
             yield ("inputs", number), f"{item.path}: its sha256 is not 64 hex digits"
     if lock.python is not None:
         yield from _wrong_python(lock)
+
+
+def _wrong_added(lock: Lock) -> Iterator[tuple[Place, str]]:
+    if len(lock.added) > MOST_GROUPS:
+        yield ("added",), f"has {len(lock.added)} groups, and {MOST_GROUPS} are the most"
+    names, seen = python_names(lock), set[str]()
+    for number, group in enumerate(lock.added):
+        for name in group:
+            if name not in names or name in seen:
+                what = "is no Python package of this lock" if name not in names else "is there twice"
+                yield ("added", number), f"{name!r} {what}"
+            seen.add(name)
 
 
 def _wrong_images(lock: Lock) -> Iterator[tuple[Place, str]]:

@@ -99,3 +99,5 @@ class Lock(_Value, frozen=True, kw_only=True):
     python: PythonPackages | None = None
     inputs: tuple[ArtifactHash, ...] = ()
     """Hashes of the files that `build.copy` and local Python packages take in; refreshed by each build."""
+    added: tuple[tuple[str, ...], ...] = ()
+    """Python packages that were added later, in order: each group is a layer of its own (:mod:`.added`)."""

@@ -15,6 +15,7 @@ from ..image.caches import use_caches
 from ..paths import Paths
 from ..spec.model import LoadedSpec
 from ..spec.requirement import normalise_name
+from .added import carry_added
 from .fit import base_file, check_lock, host_architecture, spec_digest
 from .model import Base, Interpreter, Lock, PinnedImage, PythonPackages
 from .settings import Settings
@@ -86,10 +87,11 @@ def resolve(
     with use_caches(paths.store), Fetcher(archive_cache(paths), settings, stopped=stop) as fetcher:
         work = _Resolution(loaded, paths, fetcher, previous, upgrade, wanted, tell, warn or _ignore, from_dockerfile)
         try:
-            return wait_for(work.run, stop=stop, cancel=cancel)
+            lock = wait_for(work.run, stop=stop, cancel=cancel)
         except ResolutionError as error:
             place = loaded.file or loaded.folder
             raise ResolutionError(f"{place}: {error.message}", hint=error.hint) from error
+    return carry_added(lock, previous, upgrade=upgrade)
 
 
 FromDockerfile: TypeAlias = Callable[[Sequence[PinnedImage]], tuple[str, tuple[PinnedImage, ...]]]

@@ -105,6 +105,15 @@ class StartBuild(_Request, frozen=True, kw_only=True):
             raise ValueError("give one of `environment` and `path`")
 
 
+class AddPackages(_Request, frozen=True, kw_only=True):
+    """``POST environments/NAME/packages``."""
+
+    packages: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=100)]
+    """As in a requirements.txt."""
+    container: str | None = None
+    """A running container of the environment that gets them at once."""
+
+
 class PullImage(_Request, frozen=True, kw_only=True):
     """``POST images/pull``."""
 

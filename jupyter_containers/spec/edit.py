@@ -14,11 +14,11 @@ import msgspec
 
 from ..errors import Problem, SpecError
 from .project import TABLE
-from .reading import Folder, parse_toml
+from .reading import parse_toml
 from .requirement import Wrong, check_requirement, distribution_name
 from .walk import show_key
 
-__all__ = ["Edit", "add_packages", "change_text", "replace_text"]
+__all__ = ["Edit", "change_text", "edit_packages", "replace_text"]
 
 
 class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,24 +81,39 @@ def _set_list(items: Any, wanted: list[Any]) -> None:
         items.append(item)
 
 
-def add_packages(file: Path, requirements: Sequence[str]) -> tuple[str, ...]:
-    """Add *requirements* to ``packages.pip`` of *file*; the ones that changed it are returned.
+def edit_packages(
+    name: str, text: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+) -> tuple[str, tuple[str, ...]]:
+    """*text* of the file *name* with the requirements *add* among its Python packages, and without those that *remove*
+    names; and what of the two has changed it.
 
-    *file* is a jupyter-container.toml, or a pyproject.toml with a ``[tool.jupyter-containers]`` table. A package that
-    is listed already is replaced where its versions differ. :class:`SpecError` leaves the file as it was.
+    *name* is a jupyter-container.toml, a pyproject.toml (the table ``[tool.jupyter-containers]`` where it has one, else
+    the project's dependencies) or a requirements.txt. A package that is listed already is replaced where its versions
+    differ. Comments and layout stay. :class:`SpecError` where the file can't be changed by a program, or lacks what is
+    to be removed.
     """
+    wanted, leaving = _checked(add), _checked(remove)
+    if name.endswith((".txt", ".in")):
+        return _edit_lines(name, text, wanted, leaving)
+    if not name.endswith(".toml") or name.startswith("pylock."):
+        problem = Problem(file=name, cause="is not changed by this program", remedy=_BY_HAND.get(name, _IN_THE_FILE))
+        raise SpecError("the packages can't be changed", problems=[problem])
     import tomlkit
 
-    wanted = _checked(requirements)
-    folder = Folder(file.parent)
-    text = folder.read_text(file.name)
-    parse_toml(text, folder.shown(file.name))
+    parse_toml(text, name)
     document = tomlkit.parse(text)
-    items = _pip_list(document, folder.shown(file.name), in_project=file.name == "pyproject.toml")
+    items = _pip_list(document, name)
     changed = [requirement for requirement in wanted if _put(items, requirement)]
-    if changed:
-        replace_text(file, tomlkit.dumps(document))
-    return tuple(changed)
+    changed += [requirement for requirement in leaving if _take(items, requirement, name)]
+    return (tomlkit.dumps(document) if changed else text), tuple(changed)
+
+
+_IN_THE_FILE = "Change it in the file"
+_BY_HAND = {
+    "environment.yml": "Add it below `pip:` in the file",
+    "environment.yaml": "Add it below `pip:` in the file",
+    "uv.lock": "Use `uv add`",
+}
 
 
 def _checked(requirements: Sequence[str]) -> list[str]:
@@ -114,20 +129,25 @@ def _checked(requirements: Sequence[str]) -> list[str]:
     return checked
 
 
-def _pip_list(document: Any, file: str, *, in_project: bool) -> Any:
+def _pip_list(document: Any, file: str) -> Any:
+    """The list of requirements of the spec in *document*, made where it is missing."""
     import tomlkit
 
-    table = document
-    path: tuple[str | int, ...] = ("packages", "pip")
-    if in_project:
+    table: Any = document
+    path: tuple[str, ...] = ("packages", "pip")
+    if file == "pyproject.toml":
+        own = document
         for name in TABLE:
-            table = table.get(name) if isinstance(table, dict) else None
-        path = (*TABLE, *path)
-    if not isinstance(table, dict):
-        problem = Problem(file=file, cause="has no table [tool.jupyter-containers]", remedy="Add it")
-        raise SpecError("no spec to add packages to", problems=[problem])
-    packages = table.setdefault("packages", tomlkit.table())
-    items = packages.setdefault("pip", tomlkit.array()) if isinstance(packages, dict) else None
+            own = own.get(name) if isinstance(own, dict) else None
+        if isinstance(own, dict):
+            table, path = own, (*map(str, TABLE), "packages", "pip")
+        else:
+            table, path = document, ("project", "dependencies")
+            if not isinstance(document.get("project"), dict):
+                problem = Problem(file=file, cause="has neither [project] nor [tool.jupyter-containers]")
+                raise SpecError("no spec to add packages to", problems=[problem])
+    packages = table.setdefault(path[-2], tomlkit.table())
+    items = packages.setdefault(path[-1], tomlkit.array()) if isinstance(packages, dict) else None
     if not isinstance(items, list):
         raise SpecError(
             "no list to add to", problems=[Problem(file=file, key=show_key(path), cause="has to be a list")]
@@ -135,22 +155,86 @@ def _pip_list(document: Any, file: str, *, in_project: bool) -> Any:
     return items
 
 
-def _put(items: Any, requirement: str) -> bool:
+def _place(items: Sequence[Any], requirement: str) -> int | None:
+    """Where *requirement*, or the one of that name that it would take the place of, stands in *items*."""
     name = distribution_name(requirement)
     for at, item in enumerate(items):
         if not isinstance(item, str):
             continue
-        if item == requirement:
-            return False
         # With markers one package may stand there several times, each for its own platform.
-        if name is not None and distribution_name(item) == name and ";" not in item + requirement:
-            # The bare name asks for no version: what is there fits.
-            if re.fullmatch(r"[A-Za-z0-9._-]+", requirement):
-                return False
-            items[at] = requirement
-            return True
-    items.append(requirement)
+        same = name is not None and distribution_name(item) == name and ";" not in item + requirement
+        if item == requirement or same:
+            return at
+    return None
+
+
+def _is_bare(requirement: str) -> bool:
+    """Whether it asks for no version: any that is there fits."""
+    return re.fullmatch(r"[A-Za-z0-9._-]+", requirement) is not None
+
+
+def _put(items: Any, requirement: str) -> bool:
+    at = _place(items, requirement)
+    if at is None:
+        items.append(requirement)
+    elif items[at] == requirement or _is_bare(requirement):
+        return False
+    else:
+        items[at] = requirement
     return True
+
+
+def _take(items: Any, requirement: str, file: str) -> bool:
+    found = [at for at, item in enumerate(items) if isinstance(item, str) and _names(item, requirement)]
+    if not found:
+        raise _not_listed(requirement, file)
+    for at in reversed(found):
+        del items[at]
+    return True
+
+
+def _names(item: str, requirement: str) -> bool:
+    name = distribution_name(requirement)
+    return item == requirement or (name is not None and distribution_name(item) == name)
+
+
+def _not_listed(requirement: str, file: str) -> SpecError:
+    remedy = "Another package may need it, or another file name it: `explain` shows which"
+    problem = Problem(file=file, cause=f"does not list {requirement}", remedy=remedy)
+    return SpecError("there is nothing to remove", problems=[problem])
+
+
+def _edit_lines(name: str, text: str, wanted: list[str], leaving: list[str]) -> tuple[str, tuple[str, ...]]:
+    """A requirements.txt: a line for each package."""
+    if "--hash" in text:
+        remedy = "Use the tool that wrote it, pip-compile or `uv pip compile`"
+        problem = Problem(file=name, cause="has hashes, which change together", remedy=remedy)
+        raise SpecError("the packages can't be changed", problems=[problem])
+    lines = text.splitlines(keepends=True)
+    # Continued lines, options and comments are none that a package is looked for in.
+    items = [re.sub(r"(^|\s+)#.*$", "", line.rstrip("\r\n")).strip() for line in lines]
+    items = ["" if item.endswith("\\") or item.startswith("-") else item for item in items]
+    changed = []
+    for requirement in wanted:
+        at = _place(items, requirement)
+        if at is None:
+            if lines and not lines[-1].endswith("\n"):
+                lines[-1] += "\n"
+            lines.append(f"{requirement}\n")
+            items.append(requirement)
+        elif items[at] == requirement or _is_bare(requirement):
+            continue
+        else:
+            lines[at], items[at] = lines[at].replace(items[at], requirement, 1), requirement
+        changed.append(requirement)
+    for requirement in leaving:
+        found = [at for at, item in enumerate(items) if item and _names(item, requirement)]
+        if not found:
+            raise _not_listed(requirement, name)
+        for at in reversed(found):
+            del lines[at], items[at]
+        changed.append(requirement)
+    return "".join(lines), tuple(changed)
 
 
 def replace_text(file: Path, text: str) -> None:

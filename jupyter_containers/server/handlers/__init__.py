@@ -27,6 +27,8 @@ ROUTES = (
     (rf"/builds/{_ID}", builds.BuildHandler),
     (rf"/builds/{_ID}/log", builds.LogHandler),
     (rf"/builds/{_ID}/events", builds.EventsHandler),
+    (rf"/environments/{_NAME}/packages", packages.AddHandler),
+    (rf"/environments/{_NAME}/packages/(?P<package>[^/]+)", packages.RemoveHandler),
     (rf"/environments/{_NAME}/push", environments.PushHandler),
     (rf"/environments/{_NAME}/archive", environments.ArchiveHandler),
     (r"/packages", packages.PackagesHandler),

@@ -221,6 +221,23 @@ async def test_packages(api, monkeypatch):
     assert (await api("packages", "polars"))[1]["versions"] == ["1.0"]
 
 
+async def test_packages_are_added_and_removed(api, spec, runtime):
+    """An environment that is not built has its spec changed; the rest is tests/unit/test_packages.py's."""
+    await api("environments", method="POST", body={"path": "demo"})
+    status, job, _ = await api("environments", "demo", "packages", method="POST", body={"packages": ["polars"]})
+    assert (status, job["kind"], job["title"]) == (202, "add", "Add polars to demo")
+    assert (await end(api, job))["result"]["requirements"] == ["polars"]
+    assert '"polars"' in (spec / "jupyter-container.toml").read_text()
+    status, job, _ = await api("environments", "demo", "packages", "polars", method="DELETE")
+    assert (status, job["kind"]) == (202, "remove")
+    assert (await end(api, job))["state"] == "done"
+    assert "polars" not in (spec / "jupyter-container.toml").read_text()
+    runtime.create(ContainerConfig(image="sha256:0", image_name="other", argv=("x",), name="box")).start()
+    body = {"packages": ["polars"], "container": "box"}
+    assert (await api("environments", "demo", "packages", method="POST", body=body))[0] == 409
+    assert (await api("environments", "nothing", "packages", method="POST", body=body))[0] == 404
+
+
 async def test_names_are_fetched_when_it_is_asked_for(api, extension, monkeypatch):
     class Index:
         source = "https://index.invalid"

@@ -54,6 +54,7 @@ TYPES = (
     SpecText, CheckedText, LockChanges, LockedPackage, Moved, Draft, models.Output,
     StoreSize, PackageCounts, JobView, HistoryView, SearchResult, FoundPackage, Package, models.PullImage,
     models.PushImage, models.PruneStore, models.Pruned, models.CommitContainer, models.Terminal,
+    models.AddPackages,
 )  # fmt: skip
 
 
@@ -128,7 +129,8 @@ def test_every_status_of_an_error_is_explained():
 
 JOBS = {
     "pushEnvironment", "saveEnvironment", "searchPackages", "fetchNames", "getPackage", "pullImage", "loadImages",
-    "getHistory", "deleteImage", "getJob", "cancelJob", "followJob", "commitContainer", "openTerminal",
+    "getHistory", "deleteImage", "addPackages",
+    "removePackage", "getJob", "cancelJob", "followJob", "commitContainer", "openTerminal",
 }  # fmt: skip
 """What needs an image, an index or terminals: test_jobs_api.py."""
 
@@ -233,6 +235,7 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
         ("containers/box/stop", "stopContainer"),
         ("images/pull", "pullImage"),
         ("prune", "prune"),
+        ("environments/demo/packages", "addPackages"),
         ("containers/box/commit", "commitContainer"),
         ("environments/demo/push", "pushEnvironment"),
         ("specs/check", "checkSpec"),

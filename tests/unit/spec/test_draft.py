@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from jupyter_containers.errors import SpecError
 from jupyter_containers.spec.draft import draft_spec
-from jupyter_containers.spec.edit import add_packages
 from jupyter_containers.spec.imports import distribution, imported, installed
 from jupyter_containers.spec.load import load_spec
 
@@ -137,49 +136,3 @@ def test_install_lines(line: str, found: list[str]) -> None:
 )
 def test_distributions_of_modules(module: str, package: str) -> None:
     assert distribution(module) == package
-
-
-def test_adding_keeps_the_formatting(tmp_path: Path) -> None:
-    file = tmp_path / "jupyter-container.toml"
-    file.write_text('# mine\nname = "a"\n\n[packages]  # all\npip = [\n  "six",   # old\n  "numpy==1",\n]\n')
-
-    assert add_packages(file, ["attrs", "numpy>=2", "six"]) == ("attrs", "numpy>=2")
-
-    text = file.read_text()
-    assert "# mine" in text
-    assert "# old" in text
-    assert load_spec(tmp_path).spec.packages.pip == ("six", "numpy>=2", "attrs")
-
-
-def test_adding_to_a_spec_without_packages_and_to_pyproject(tmp_path: Path) -> None:
-    native = tmp_path / "jupyter-container.toml"
-    native.write_text('name = "a"\n')
-    project = tmp_path / "pyproject.toml"
-    project.write_text("[tool.jupyter-containers]\nname = 'b'\n\n[tool.ruff]\nline-length = 100\n")
-
-    assert add_packages(native, ["six"]) == ("six",)
-    assert add_packages(project, ["six", "./pkg"]) == ("six", "./pkg")
-
-    assert load_spec(native).spec.packages.pip == ("six",)
-    assert load_spec(project).spec.packages.pip == ("six", "./pkg")
-
-
-def test_adding_nothing_good_changes_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "jupyter-container.toml"
-    file.write_text("[packages]\npip = ['six']\n")
-    before = file.stat()
-
-    with pytest.raises(SpecError, match="attrs==1"):
-        add_packages(file, ["six", "attrs=1"])
-    assert add_packages(file, ["six"]) == ()
-
-    assert file.stat() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["jupyter-container.toml"]
-
-
-def test_adding_to_a_file_that_is_no_spec(tmp_path: Path) -> None:
-    file = tmp_path / "pyproject.toml"
-    file.write_text("[project]\nname = 'x'\n")
-
-    with pytest.raises(SpecError, match="has no table"):
-        add_packages(file, ["six"])

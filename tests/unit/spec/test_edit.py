@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_containers.errors import SpecError
-from jupyter_containers.spec.edit import Edit, change_text, replace_text
+from jupyter_containers.spec.edit import Edit, change_text, edit_packages, replace_text
+from jupyter_containers.spec.load import load_text
 
 TEXT = """\
 # The environment of the course.
@@ -95,3 +96,88 @@ def test_a_file_is_replaced_whole_with_its_mode(tmp_path):
     with pytest.raises(SpecError, match="can't be written"):
         replace_text(tmp_path / "nowhere" / "a", "x")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+NATIVE = '# mine\nname = "a"\n\n[packages]  # all\npip = [\n  "six",   # old\n  "numpy==1",\n]\n'
+PROJECT = (
+    '[project]\nname = "x"\ndependencies = [\n    "six",  # old\n    "numpy==1",\n]\n\n[tool.ruff]\nline-length = 100\n'
+)
+LINES = "# mine\nsix   # old\n-r more.txt\nnumpy==1"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("jupyter-container.toml", NATIVE),
+        ("pyproject.toml", PROJECT),
+        (
+            "pyproject.toml",
+            '[project]\nname = "y"\n\n[tool.jupyter-containers]\n'
+            + NATIVE.replace("[packages]", "[tool.jupyter-containers.packages]"),
+        ),
+        ("requirements.txt", LINES),
+    ],
+)
+def test_packages_come_and_go(tmp_path, name, text):
+    (tmp_path / "more.txt").write_text("zict\n")
+    more = ("zict",) if name.endswith(".txt") else ()
+    edited, changed = edit_packages(name, text, add=["attrs", "numpy>=2", "six", "Six"])
+    assert changed == ("attrs", "numpy>=2")
+    assert "# old" in edited
+    assert set(load_text(edited, tmp_path, name).spec.packages.pip) - {"."} == {"six", "numpy>=2", "attrs", *more}
+    edited, changed = edit_packages(name, edited, remove=["numpy", "ATTRS"])
+    assert changed == ("numpy", "ATTRS")
+    assert set(load_text(edited, tmp_path, name).spec.packages.pip) - {"."} == {"six", *more}
+    assert edit_packages(name, edited, add=["six"]) == (edited, ())
+    with pytest.raises(SpecError, match="does not list scipy"):
+        edit_packages(name, edited, remove=["scipy"])
+
+
+def test_packages_for_a_spec_that_has_none(tmp_path):
+    edited, _ = edit_packages("jupyter-container.toml", 'name = "a"\n', add=["six", "./pkg"])
+    assert load_text(edited, tmp_path).spec.packages.pip == ("six", "./pkg")
+    edited, _ = edit_packages(
+        "pyproject.toml", "[tool.jupyter-containers]\nname = 'b'\n\n[tool.x]\na = 1\n", add=["six"]
+    )
+    assert load_text(edited, tmp_path, "pyproject.toml").spec.packages.pip == ("six",)
+    assert edit_packages("requirements.txt", "", add=["six"]) == ("six\n", ("six",))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "add", "message"),
+    [
+        ("jupyter-container.toml", NATIVE, ["six", "attrs=1"], "attrs=1"),
+        ("jupyter-container.toml", "[packages]\npip = 3\n", ["six"], "has to be a list"),
+        ("jupyter-container.toml", "packages = 3\n", ["six"], "has to be a list"),
+        ("jupyter-container.toml", "a = ", ["six"], "not valid TOML"),
+        ("pyproject.toml", "[build-system]\n", ["six"], "neither"),
+        ("requirements.txt", "six==1 --hash=sha256:0\n", ["attrs"], "has hashes"),
+        ("environment.yml", "dependencies: []\n", ["six"], "is not changed by this program.*pip:"),
+        ("pylock.toml", "", ["six"], "is not changed"),
+        ("a.ipynb", "{}", ["six"], "is not changed"),
+    ],
+)
+def test_packages_that_can_t_be_added(name, text, add, message):
+    with pytest.raises(SpecError, match=message):
+        edit_packages(name, text, add=add)
+
+
+NAMES = st.sampled_from(["six", "numpy", "attrs", "zict"])
+
+
+@given(
+    st.lists(st.tuples(NAMES, st.sampled_from(["", "==1", ">=2"])), max_size=6), st.sampled_from(["a.toml", "a.txt"])
+)
+def test_what_was_added_last_is_there_once(wanted, name):
+    text = ""
+    for package, version in wanted:
+        text, _ = edit_packages(name, text, add=[package + version])
+    expected = {}
+    for package, version in wanted:
+        if version or package not in expected:
+            expected[package] = version
+    listed = tomllib.loads(text).get("packages", {}).get("pip", []) if name == "a.toml" else text.split()
+    assert sorted(listed) == sorted(package + version for package, version in expected.items())
+    for package in expected:
+        text, _ = edit_packages(name, text, remove=[package])
+    assert not (tomllib.loads(text).get("packages", {}).get("pip", []) if name == "a.toml" else text.split())
