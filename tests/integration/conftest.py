@@ -112,3 +112,18 @@ def registry(start_registry: Callable[..., str]) -> str:
 def locked_registry(start_registry: Callable[..., str]) -> str:
     """One that lets in ann with the password "word"."""
     return start_registry(login=True)
+
+
+@pytest.fixture
+def skopeo() -> Callable[..., str]:
+    program = shutil.which("skopeo")
+    if program is None:
+        pytest.skip("needs skopeo (apt-get install skopeo)")
+
+    def run(*argv: str) -> str:
+        # The policy of the host says which signatures are wanted; tests want none.
+        done = subprocess.run([program, "--insecure-policy", *argv], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

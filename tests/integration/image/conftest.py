@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture
-def skopeo() -> Callable[..., str]:
-    program = shutil.which("skopeo")
-    if program is None:
-        pytest.skip("needs skopeo (apt-get install skopeo)")
-
-    def run(*argv: str) -> str:
-        # The policy of the host says which signatures are wanted; tests want none.
-        done = subprocess.run([program, "--insecure-policy", *argv], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
 
 
 @pytest.fixture
