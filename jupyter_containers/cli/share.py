@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from .base import Command
@@ -85,7 +85,14 @@ class Open(Command):
                 return True
             return sys.stdin.isatty() and sys.stderr.isatty() and _agrees(name, wanted)
 
-        with Transfer() as progress:
+        with ExitStack() as stack:
+            bars: list[Transfer] = []
+
+            def progress(what: str, done: int, total: int) -> None:
+                if not bars:  # not before the question: bars hold back a line that has no end yet
+                    bars.append(stack.enter_context(Transfer()))
+                bars[0](what, done, total)
+
             opened = Environments().bundles.open(
                 options.file, trust=trust, name=options.name, to=options.to, progress=progress
             )

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from jupyter_containers.build.dockerfile.parser import parse
 from jupyter_containers.errors import ContainersError
+from jupyter_containers.image.artifacts import read_artifact
 from jupyter_containers.image.bounds import Bounds
 from jupyter_containers.image.compression import compression_of, inflate
 from jupyter_containers.image.enclosed import load_all
@@ -77,7 +78,9 @@ def fuzz_archive(data: bytes) -> None:
 def fuzz_documents(data: bytes) -> None:
     """OCI documents."""
     for kind in (Manifest, Index, ImageConfig):
-        decode(data, kind, what="fuzz")
+        with contextlib.suppress(ContainersError):
+            decode(data, kind, what="fuzz")
+    read_artifact(data, what="fuzz")
 
 
 def fuzz_texts(data: bytes) -> None:
@@ -96,6 +99,14 @@ def fuzz_spec(data: bytes) -> None:
     """A ``jupyter-container.toml``."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         file = Path(name, "jupyter-container.toml")
+        file.write_bytes(data)
+        load_spec(file)
+
+
+def fuzz_devcontainer(data: bytes) -> None:
+    """A ``.devcontainer.json``."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        file = Path(name, ".devcontainer.json")
         file.write_bytes(data)
         load_spec(file)
 
@@ -156,6 +167,10 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "texts": (b'Bearer realm="https://a/b",service="c",scope="d", Basic realm="x"', b"localhost:5000/a/b:1@sha256:0"),
     "dockerfile": (b"# syntax=x\nARG A=1\nFROM x AS y\nRUN <<E cat >${A:-b}\nz\nE\nCOPY --from=y --chmod=1 a b\n",),
     "spec": (b'name = "a"\nbase = "debian:trixie"\n[packages]\npip = ["six>1 ; python_version > \'3\'"]\n',),
+    "devcontainer": (
+        b'{ // a\n"image": "x:1", "mounts": ["source=${localEnv:HOME}/a,target=/b,type=bind",],\n'
+        b'/* c */ "postCreateCommand": {"a": "b c", "d": ["e"]}, "remoteEnv": {"F": null}, "build": {"args": {}}}',
+    ),
     "notebook": (json.dumps(_NOTEBOOK).encode(),),
     "lock": (b'lock-version = 1\n[base]\nsuite = "trixie"\n[[base.packages]]\nname = "a"\nversion = "1"\n',),
 }
