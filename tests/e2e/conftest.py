@@ -9,6 +9,7 @@ page of its own; the server is shared.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,7 +145,8 @@ class Lab:
     def end_kernels(self) -> None:
         """Shut down what notebooks run; the next test finds nothing."""
         for session in self.api("GET", "sessions"):
-            self.api("DELETE", f"sessions/{session['id']}")
+            with contextlib.suppress(urllib.error.HTTPError):  # it has just ended by itself
+                self.api("DELETE", f"sessions/{session['id']}")
 
     def environment(self, name: str) -> dict[str, Any]:
         return next(item for item in self.api("GET", "environments") if item["name"] == name)

@@ -20,6 +20,7 @@ import { formatSize } from '../format';
 import { stopIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
+import type { IEnvironment } from '../rest';
 import { CommandIDs, IBuildsInSight, IContainers, kernelspecName, NAMESPACE } from '../tokens';
 import { body, LockDiff } from '../widgets/tables';
 import { addCommands, labelled } from './commands';
@@ -82,12 +83,11 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
         label: labelled('environment', trans.__('Build'), trans.__('Build an Environment…')),
         icon: buildIcon,
         execute: async args => {
-          const item = await pickEnvironment(
-            asker,
-            args,
-            each => each.spec_file !== '' && each.state !== 'building'
-          );
-          return item && build(item.name, {});
+          // One that was made a moment ago is not in the model yet.
+          const given = typeof args.environment === 'string' ? args.environment : undefined;
+          const fits = (each: IEnvironment) => each.spec_file !== '' && each.state !== 'building';
+          const name = given ?? (await pickEnvironment(asker, args, fits))?.name;
+          return name && build(name, {});
         }
       },
       [CommandIDs.rebuild]: {

@@ -40,7 +40,7 @@ export class SpecTabs {
   /** The tab of a draft, which nothing was written of yet. */
   async openDraft(draft: ISpecDraft): Promise<SpecTab> {
     const { trans } = this._options;
-    const place = draft.folder ? PathExt.join(draft.folder, 'jupyter-container.toml') : '';
+    const place = draft.folder ? `${draft.folder}/jupyter-container.toml` : '';
     const where = place
       ? trans.__('It will be written to %1', place)
       : trans.__('It will be kept by the program itself');
