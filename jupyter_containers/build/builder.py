@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ..errors import BuildError, ContainerError
 from ..image.caches import use_caches
-from ..image.model import ExecutionConfig, History, Image, ImageConfig, Layer
+from ..image.model import ExecutionConfig, Image, ImageConfig
 from ..image.store import Store
 from ..lock.fetch import Fetcher
 from ..lock.model import Lock
@@ -20,24 +19,18 @@ from ..lock.settings import Settings
 from ..paths import Paths
 from ..spec.model import Build, LoadedSpec
 from . import rootfs
-from .apt import install_packages
-from .base import find_image, has_user, make_base, root_layers
+from .base import find_image
 from .bounds import read_bounds
 from .context import Context, State
-from .copying import copy_files
 from .downloads import Downloads
-from .emulation import ENVIRONMENT, check_architecture, host_architecture
-from .monitor import Event, Monitor, Phase
-from .plan import AptStep, BaseStep, CopyStep, PythonStep, RunStep, Step, plan
-from .python import install_environment, missing_artifacts
-from .report import Reporter, Waiting, check_cancelled, told_endings
-from .running import run_command
+from .emulation import ENVIRONMENT, host_architecture
+from .monitor import Event, Monitor
+from .plan import Step, plan
+from .python import missing_artifacts
+from .report import Reporter, told_endings
+from .taking import take
 
 __all__ = ["build"]
-
-_FIRST_PHASE: Mapping[type[Step], Phase] = {
-    BaseStep: "downloading", AptStep: "downloading", PythonStep: "downloading", CopyStep: "copying", RunStep: "running",
-}  # fmt: skip
 
 
 def build(
@@ -100,7 +93,7 @@ def build(
                 loaded=loaded, settings=settings, store=store, downloads=downloads, state=state, bounds=bounds,
                 reporter=reporter(step), cancel=cancel, architecture=architecture,
             )  # fmt: skip
-            _take(step, context, no_cache=no_cache)
+            take(step, context, no_cache=no_cache)
         image = store.put_image(_config(loaded, state, architecture), state.layers)
         store.tag(loaded.spec.name, image.digest)
         return store.image(image.digest)
@@ -122,66 +115,6 @@ def _adds_nothing(loaded: LoadedSpec, lock: Lock) -> bool:
     on_top = Build(copy=spec.build.copy, run=spec.build.run, env=spec.build.env)
     asks = (on_top != Build(), spec.labels, spec.packages.apt, lock.python)
     return takes_image_as_it_is(spec, adopted=loaded.pylock is not None) and not any(asks)
-
-
-def _take(step: Step, context: Context, *, no_cache: bool) -> None:
-    """Add the step's layer to the state: from the store, from another builder, or made here."""
-    reporter, store = context.reporter, context.store
-    check_cancelled(context.cancel)
-    if isinstance(step, BaseStep):
-        below = root_layers(step, context)
-        context.state.layers.extend(below)
-        context.state.history.extend(_history_below(context.state, below))
-        if below and has_user(context):
-            reporter.cached()
-            return
-    layer = None if no_cache else store.step(step.id)
-    if layer is not None:
-        reporter.cached()
-    else:
-        reporter.started(_FIRST_PHASE[type(step)])
-        waiting = Waiting(reporter, context.cancel)
-        with store.lock_step(step.id, waiting=waiting):
-            # Another may have finished it while we waited: then even --no-cache has a fresh one.
-            layer = store.step(step.id) if waiting.told or not no_cache else None
-            if layer is None:
-                layer = _make(step, context)
-                store.record_step(step.id, layer)
-        reporter.finished()
-    if layer.entries:
-        context.state.layers.append(layer)
-    # A step that left nothing (a test, say) is remembered, and is no layer for a kernel to mount.
-    context.state.history.append(History(created_by=step.created_by, empty_layer=not layer.entries))
-    if isinstance(step, PythonStep):
-        environment = step.interpreter.environment
-        base = context.state.base.config.execution.environment if context.state.base else {}
-        # Of a base that is an environment, its bin folder is on the path already.
-        folders = [item for item in base.get("PATH", ENVIRONMENT["PATH"]).split(":") if item != f"{environment}/bin"]
-        context.state.environment = {"VIRTUAL_ENV": environment, "PATH": ":".join([f"{environment}/bin", *folders])}
-
-
-def _make(step: Step, context: Context) -> Layer:
-    if not isinstance(step, CopyStep):
-        check_architecture(context.architecture)
-    try:
-        match step:
-            case BaseStep():
-                return make_base(step, context)
-            case AptStep():
-                return install_packages(step, context)
-            case PythonStep():
-                return install_environment(step, context)
-            case CopyStep():
-                return copy_files(step, context)
-            case RunStep():
-                return run_command(step, context)
-    except ContainerError as error:
-        # The sandbox gave up on it (time), not the command.
-        raise BuildError(
-            f"step {step.title!r}: {error.message}",
-            step=step.title, output=error.output, log=context.reporter.log, hint=error.hint,
-        ) from error  # fmt: skip
-    raise TypeError(step)
 
 
 def _config(loaded: LoadedSpec, state: State, architecture: str) -> ImageConfig:
@@ -208,9 +141,3 @@ def _config(loaded: LoadedSpec, state: State, architecture: str) -> ImageConfig:
         stop_signal=base.stop_signal,
     )
     return ImageConfig(architecture=architecture, config=execution, history=tuple(state.history))
-
-
-def _history_below(state: State, layers: Sequence[Layer]) -> tuple[History, ...]:
-    if state.base is not None and state.base.config.history is not None:
-        return state.base.config.history
-    return tuple(History(created_by=layer.created_by) for layer in layers)

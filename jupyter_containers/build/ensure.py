@@ -226,7 +226,7 @@ def _find_lock(
     return make_lock(
         loaded, paths=paths, settings=settings, previous=previous, upgrade=upgrade, architectures=architectures,
         progress=reporter.progress("resolving", "bytes"), warn=reporter.say, monitor=recorder, cancel=cancel,
-        log=str(recorder.log),
+        log=str(recorder.log), ask=consent.may_ask,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..image.store import Store
 from ..lock.model import Lock, PinnedImage
@@ -14,6 +15,9 @@ from ..spec.model import LoadedSpec
 from .inputs import hash_paths
 from .monitor import Monitor, Progress, silent
 from .state import input_memory
+
+if TYPE_CHECKING:
+    from ..lock.sdists import SourceMetadata
 
 __all__ = ["find_reasons", "make_lock"]
 
@@ -44,8 +48,10 @@ def make_lock(
     monitor: Monitor = silent,
     cancel: threading.Event | None = None,
     log: str = "",
+    ask: bool = True,
 ) -> Lock:
-    """The lock of *loaded*: see :func:`..lock.resolve.resolve`. A Dockerfile is built for it, which *monitor* follows.
+    """The lock of *loaded*: see :func:`..lock.resolve.resolve`. A Dockerfile is built for it, and sources that do not
+    say what they need are asked (not without *ask*: that runs their code); *monitor* follows both.
 
     Errors are also those of :func:`.dockerfile.builder.build_dockerfile`.
     """
@@ -60,9 +66,15 @@ def make_lock(
         )  # fmt: skip
         return image.digest, images
 
+    def from_source(*question: Any) -> SourceMetadata:
+        from .asking import make_asker  # late: few sources have to be asked
+
+        return make_asker(loaded, paths=paths, settings=settings, monitor=monitor, log=log)(*question)
+
     anew = previous is not None and bool(find_reasons(loaded, previous, paths=paths))
     with store.lease():  # holds what the Dockerfile gives until it is looked at
         return resolve(
             loaded, paths=paths, settings=settings, previous=previous, upgrade=upgrade, architectures=architectures,
-            progress=progress, warn=warn, cancel=cancel, from_dockerfile=from_dockerfile, anew=anew,
+            progress=progress, warn=warn, cancel=cancel, from_dockerfile=from_dockerfile,
+            from_source=from_source if ask else None, anew=anew,
         )  # fmt: skip

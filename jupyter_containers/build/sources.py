@@ -11,39 +11,28 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import re
 import shutil
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from ..errors import BuildError
 from ..lock.pip import Artifact, uv_path
-from ..sandbox.model import Bind, Overlay
+from ..sandbox.model import Bind
+from .aside import OUTPUT, SOURCE, run_aside, unpack, writable
 from .context import Context
-from .emulation import ENVIRONMENT, step_sandbox
-from .execution import execute
+from .emulation import ENVIRONMENT
 from .inputs import HashedReader, InputHash, changed, list_entries, source_path
 from .isolation import ASKED, PLACE, Backend, make_build_environment, read_asked, read_backend
 from .plan import PythonStep
+from .repositories import clone, split_vcs
 from .wheels import Wheel
 
 __all__ = ["build_wheel", "find_built"]
 
-_TOOL, _SOURCE, _OUTPUT, _ARCHIVE = "/run/jc/uv", "/run/jc/source", "/run/jc/output", "/run/jc/archive"
-
-_UNPACK = """
-import sys, tarfile, zipfile
-archive, target = sys.argv[1:]
-if archive.endswith(".zip"):
-    zipfile.ZipFile(archive).extractall(target)
-else:
-    tarfile.open(archive).extractall(target, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-"""
+_TOOL = "/run/jc/uv"
 
 _BUILD = """
 import importlib, json, os, sys
@@ -64,14 +53,6 @@ os.execv(tool, [tool, "build", "--wheel", "--no-config", "--no-progress", "--off
                 "--python", sys.executable, "--out-dir", output, "."])
 """
 """PEP 517: ask the backend what it needs besides (*more*), and where that is nothing, build."""
-
-_CLONE = f"""set -e
-cd {_SOURCE}
-command -v git >/dev/null || {{ echo "git: command not found" >&2; exit 127; }}
-git init -q .
-git fetch -q --depth 1 "$REPOSITORY" "$COMMIT" && git checkout -q FETCH_HEAD
-git submodule update -q --init --recursive --depth 1
-"""
 
 _NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|Could not resolv|Name or service not known|Network is unreachable|dns error|"
@@ -128,11 +109,7 @@ def _take_source(artifact: Artifact, step: PythonStep, context: Context, *, file
     match artifact.kind:
         case "sdist":
             assert file is not None
-            archive = f"{_ARCHIVE}/{artifact.filename}"
-            argv = (step.interpreter.path, "-I", "-c", _UNPACK, archive, _SOURCE)
-            _run(argv, context, f"unpack {artifact.filename}", binds=(Bind(file, archive), _writable(source, _SOURCE)))
-            (inside,) = _folders(source, artifact.filename)
-            return inside
+            return unpack(file, artifact.filename, source, step.interpreter.path, context)
         case "directory":
             path = artifact.url_or_path
             if (
@@ -143,9 +120,7 @@ def _take_source(artifact: Artifact, step: PythonStep, context: Context, *, file
             return ""
         case _:
             repository, commit, inside = split_vcs(artifact.url_or_path)
-            env = {"REPOSITORY": repository, "COMMIT": commit}
-            binds = (_writable(source, _SOURCE),)
-            _run(("/bin/sh", "-c", _CLONE), context, f"clone {repository}", binds=binds, env=env, network=True)
+            clone(repository, commit, source, context)
             return inside
 
 
@@ -160,46 +135,19 @@ def _run_build(
     label: str,
     ask: bool,
 ) -> None:
-    place = f"{_SOURCE}/{inside}" if inside else _SOURCE
-    argv = (f"{PLACE}/bin/python", "-c", _BUILD, _TOOL, place, _OUTPUT, ASKED, "1" if ask else "")
+    place = f"{SOURCE}/{inside}" if inside else SOURCE
+    argv = (f"{PLACE}/bin/python", "-c", _BUILD, _TOOL, place, OUTPUT, ASKED, "1" if ask else "")
     env = {
         "PATH": f"{PLACE}/bin:{ENVIRONMENT['PATH']}", "VIRTUAL_ENV": PLACE, "UV_CACHE_DIR": "/tmp/uv-cache",  # noqa: S108
         "UV_PYTHON_DOWNLOADS": "never",
     }  # fmt: skip
-    binds = (
-        Bind(uv_path(), _TOOL), _writable(source, _SOURCE), _writable(output, _OUTPUT), Bind(environment, PLACE)
-    )  # fmt: skip
+    binds = (Bind(uv_path(), _TOOL), writable(source, SOURCE), writable(output, OUTPUT), Bind(environment, PLACE))
     try:
-        _run((*argv, backend.name, *backend.path), context, f"build {label} from source", binds=binds, env=env)
+        run_aside((*argv, backend.name, *backend.path), context, f"build {label} from source", binds=binds, env=env)
     except BuildError as error:
         if _NO_NETWORK.search(error.output):
             error.hint = f"packages are built without network: install {label} with a `build.run` line, which has it"
         raise
-
-
-def _run(
-    argv: tuple[str, ...], context: Context, command: str, *, binds: tuple[Bind, ...],
-    env: Mapping[str, str] | None = None, network: bool = False,
-) -> None:  # fmt: skip
-    """Run *argv* over the image so far; what it writes elsewhere than in *binds* goes away."""
-    with context.store.staging() as scratch:
-        sandbox = step_sandbox(
-            argv, root=Overlay(context.state.paths, scratch.upper, scratch.work), store=context.store.root,
-            network=network, env=env, binds=binds, limits=context.bounds.limits,
-        )  # fmt: skip
-        execute(sandbox, command=command, reporter=context.reporter, cancel=context.cancel, bounds=context.bounds)
-
-
-def _writable(folder: Path, target: str) -> Bind:
-    return Bind(folder, target, writable=True)
-
-
-def _folders(source: Path, name: str) -> list[str]:
-    """What an unpacked source archive has at its top: one folder (PEP 625's layout)."""
-    found = [entry.name for entry in os.scandir(source) if entry.is_dir(follow_symlinks=False)]
-    if len(found) != 1:
-        raise BuildError(f"{name} has {len(found)} folders at its top instead of one", hint="take another version")
-    return found
 
 
 def _label(artifact: Artifact) -> str:
@@ -256,18 +204,3 @@ def copy_tree(source: Path, target: Path, *, without: Path | None = None) -> str
             place.chmod(0o755)
         total.add(entry)
     return total.hexdigest()
-
-
-def split_vcs(url: str) -> tuple[str, str, str]:
-    """``git+https://host/repo.git@COMMIT#subdirectory=…`` → the repository's address, the commit, and the folder in it
-    that holds the package (empty: its top)."""
-    if not url.startswith("git+"):
-        raise BuildError(f"{url}: only git is known of the version control systems", hint="use a git+https:// URL")
-    parts = urlsplit(url.removeprefix("git+"))
-    path, at, commit = parts.path.rpartition("@")
-    if not at or not commit:
-        raise BuildError(f"{url} names no commit", hint="run `jupyter containers lock`")
-    inside = dict(parse_qsl(parts.fragment)).get("subdirectory", "").strip("/")
-    if ".." in inside.split("/"):
-        raise BuildError(f"{url} leads out of its repository", hint="correct its subdirectory")
-    return urlunsplit((parts.scheme, parts.netloc, path, "", "")), commit, inside

@@ -109,7 +109,8 @@ def pick_interpreter(contents: Contents, wanted: str | None, *, source: str) -> 
             hint='take an image with Python, add python3 to `packages.apt` of its own spec, or set `python = "none"`',
         )
     raise ResolutionError(
-        f"python {wanted}: {source} has {', '.join(dict.fromkeys(have))}", hint="change `python`, or take another image as `base`"
+        f"python {wanted}: {source} has {', '.join(dict.fromkeys(have))}",
+        hint="change `python`, or take another image as `base`",
     )
 
 

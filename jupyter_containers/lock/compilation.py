@@ -11,19 +11,22 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import msgspec
 
 from ..errors import ResolutionError
 from ..spec.model import LoadedSpec
-from ..spec.requirement import distribution_name
+from ..spec.requirement import distribution_name, normalise_name
 from . import filetext
 from .artifacts import MACHINES, file_name
+from .asking import Ask, Source, UntoldError
 from .fetch import Fetcher
 from .indexes import find_indexes
 from .model import Interpreter, PythonPackages
 from .pylock import environment_marker, shape
-from .requirements import check_folders, given_hashes
+from .requirements import absolute, called, given_hashes, untold_folders
 from .sdists import SourceMetadata, read_sdist
 from .settings import Settings
 from .uv import NoWheelError, failure, own_options, run_uv, uv_path
@@ -36,6 +39,11 @@ _FRESH = 600
 
 _MOST_ROUNDS = 40
 """Each round finds at least one more package without a wheel, or ends."""
+
+_OTHERWISE = (
+    "take a version that has a wheel, build one and put it in the spec's folder (`./name.whl`), or install it with a "
+    "`build.run` line"
+)
 
 _READ = SourceMetadata((), (), "")
 
@@ -53,12 +61,14 @@ class Compilation:
         *,
         fetcher: Fetcher | None = None,
         warn: Callable[[str], None] | None = None,
+        ask: Ask | None = None,
     ) -> None:
         """*fetcher* gets source archives of packages without a wheel, to read what they need; without it such
-        packages are refused. *warn* is told of each."""
+        packages are refused. *warn* is told of each. *ask* is for sources that don't tell; without it they are an
+        :class:`UntoldError`."""
         self.loaded, self.version, self.cache_dir = loaded, version, cache_dir
         self.settings, self.architectures = settings, architectures
-        self.fetcher, self.warn = fetcher, warn
+        self.fetcher, self.warn, self._ask = fetcher, warn, ask
         self.indexes = find_indexes(loaded.spec.packages)
 
     @property
@@ -76,18 +86,20 @@ class Compilation:
     ) -> dict[str, Any]:
         """uv's PEP 751 document for requirement *lines*."""
         bounds = [*self.loaded.spec.packages.constraints, *constraints]
-        check_folders(self.loaded)
         kept = previous if upgrade is not True else None
         sources: dict[str, SourceMetadata | None] = dict.fromkeys(_built_before(kept) if not upgrade else ())
+        lines = self._ask_folders(lines, sources)
         pins: dict[str, str] = {}
         for _ in range(_MOST_ROUNDS):
             try:
                 document = self._compile(lines, [*bounds, *pins.values()], kept, upgrade, sources)
             except NoWheelError as error:
                 further = self._without_wheel(error, lines) - sources.keys()
-                if not further:
+                given = {name: address for name, address in error.given.items() if name not in sources}
+                if not further and not given:
                     raise
                 sources.update(dict.fromkeys(sorted(further)))
+                sources.update({name: self._ask_given(name, address, error) for name, address in given.items()})
                 continue
             unread = [package for package in document["packages"] if sources.get(package["name"], _READ) is None]
             if not unread:
@@ -155,17 +167,44 @@ class Compilation:
             name = file_name(sdist)
             path = self.fetcher.fetch([sdist["url"]], sdist["hashes"]["sha256"], sdist.get("size"))
             found = read_sdist(path, name)
+            if found is None:
+                cause = f"{title} has no wheel that fits, and its source archive does not tell what it needs"
+                found = self._asked(Source("sdist", title, str(path), name), cause)
         if found is None:
-            raise ResolutionError(
-                f"{title} has no wheel that fits, and its source archive does not tell what it needs; knowing more "
-                "would mean running its code on the host",
-                hint="take a version that has a wheel, build one and put it in the spec's folder (`./name.whl`), or "
-                "install it with a `build.run` line",
-            )
+            raise ResolutionError(f"{title} has neither a wheel that fits nor a source archive", hint=_OTHERWISE)
         if self.warn is not None:
             always = [item for item in found.requires if "extra ==" not in item]
             needs = f"needs {', '.join(always) or 'nothing'} (says its {found.told_by})"
             self.warn(f"{title} has no wheel that fits: it is built in the sandbox, and {needs}")
+        return found
+
+    def _asked(self, source: Source, cause: str) -> SourceMetadata:
+        if self._ask is None:
+            raise UntoldError(cause)
+        return self._ask(source)
+
+    def _ask_folders(self, lines: Sequence[str], sources: dict[str, SourceMetadata | None]) -> list[str]:
+        """*lines* with the names of local packages that had to be asked; what they said goes to *sources*."""
+        named = list(lines)
+        for item, folder, cause in untold_folders(self.loaded):
+            found = self._asked(Source("directory", item, str(folder)), f"{item}: {cause}")
+            sources[normalise_name(found.name)] = found
+            line = absolute(item, self.loaded.folder)
+            named = [called(line, folder, found.name) if each == line else each for each in named]
+        return named
+
+    def _ask_given(self, name: str, address: str, error: NoWheelError) -> SourceMetadata:
+        """What the package at *address*, a repository or a file, needs; *error* for what can't be asked."""
+        cause = f"{name} @ {address} does not tell what it needs"
+        path = Path(url2pathname(urlsplit(address).path))
+        if address.startswith("git+"):
+            found = self._asked(Source("vcs", name, address), cause)
+        elif address.startswith("file://") and path.is_file():
+            found = self._asked(Source("sdist", name, str(path), path.name), cause)
+        else:
+            raise error
+        if normalise_name(found.name) != name:
+            raise ResolutionError(f"{address} calls itself {found.name}, and not {name}", hint="correct the name")
         return found
 
     def shape(self, document: Mapping[str, Any], interpreter: Interpreter) -> dict[str, Any]:
@@ -196,6 +235,7 @@ class Compilation:
             "dependency-metadata": [
                 {
                     "name": name,
+                    **({"version": found.version} if found and found.version else {}),
                     "requires-dist": list(found.requires if found else ()),
                     "provides-extra": list(found.extras if found else ()),
                 }

@@ -1,20 +1,22 @@
-"""A wait that can be left at once: the work is in a thread of its own, which ends by itself soon after.
+"""Waits that can be left at once.
 
-Python can't end a thread, and a connection that a mirror does not answer takes its time-out. Whoever asked to stop
-does not wait for that.
+Work in Python goes on in a thread of its own, which ends by itself soon after: Python can't end a thread, and a
+connection that a mirror does not answer takes its time-out. Programs are killed.
 """
 
 from __future__ import annotations
 
 import contextvars
 import queue
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from ..errors import CancelledError
 
-__all__ = ["wait_for"]
+__all__ = ["run_program", "wait_for"]
 
 _T = TypeVar("_T")
 _LOOK = 0.1
@@ -57,3 +59,25 @@ def wait_for(work: Callable[[], _T], *, stop: threading.Event, cancel: threading
     if error is not None:
         raise error
     return value  # type: ignore[return-value]  # None only where that is what it returned
+
+
+def run_program(
+    command: Sequence[str], *, work: Path, env: Mapping[str, str], stop: threading.Event | None
+) -> subprocess.CompletedProcess[str]:
+    """Run *command* in the folder *work*; its output as text. When *stop* is set it is killed, and
+    :class:`CancelledError` raised."""
+    with subprocess.Popen(
+        command, cwd=work, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, errors="replace",
+    ) as process:  # fmt: skip
+        try:
+            while True:
+                try:
+                    output, errors = process.communicate(timeout=None if stop is None else _LOOK)
+                    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+                except subprocess.TimeoutExpired:
+                    if stop is not None and stop.is_set():
+                        raise CancelledError(f"{Path(command[0]).name} was stopped") from None
+        except BaseException:
+            process.kill()
+            raise

@@ -13,12 +13,13 @@ from ..spec.requirement import HASH, distribution_name, local_path, normalise_na
 
 __all__ = [
     "absolute",
-    "check_folders",
+    "called",
     "given_hashes",
     "kernel_packages",
     "needs_ipykernel",
     "requirement_lines",
     "takes_image_as_it_is",
+    "untold_folders",
     "wants_python",
 ]
 
@@ -63,12 +64,17 @@ def requirement_lines(loaded: LoadedSpec) -> list[str]:
     return [*lines, *(name for name in kernel_packages(loaded.spec) if name not in named)]
 
 
-def check_folders(loaded: LoadedSpec) -> None:
-    """Local packages must say what they need without being run (PEP 621 without ``dynamic`` dependencies)."""
+def untold_folders(loaded: LoadedSpec) -> list[tuple[str, Path, str]]:
+    """The local packages that do not say by themselves what they need (PEP 621 with ``dynamic`` fields, or nothing of
+    it): (requirement, folder, cause)."""
+    found = []
     for item in loaded.spec.packages.pip:
         path = local_path(item)
         if path is not None and (loaded.folder / path).is_dir():
-            _check_folder(loaded.folder / path, item)
+            folder = (loaded.folder / path).resolve()
+            if cause := _untold(folder):
+                found.append((item, folder, cause))
+    return found
 
 
 def absolute(requirement: str, folder: Path) -> str:
@@ -83,7 +89,15 @@ def absolute(requirement: str, folder: Path) -> str:
     return f"{(folder / path).resolve()}{rest}{hashes}{given}"
 
 
-def _check_folder(folder: Path, requirement: str) -> None:
+def called(line: str, folder: Path, name: str) -> str:
+    """The :func:`absolute` *line* of a folder, with the package's name before it: uv can't tell it from a setup.py."""
+    rest = line.removeprefix(str(folder))
+    extras, bracket, marker = rest.partition("]") if rest.startswith("[") else ("", "", rest)
+    return f"{name}{extras}{bracket} @ {folder.as_uri()}{marker}"
+
+
+def _untold(folder: Path) -> str:
+    """Why *folder* does not say what it needs; empty where it does."""
     project = folder / "pyproject.toml"
     try:
         table = tomllib.loads(project.read_text("utf-8")).get("project")
@@ -93,17 +107,12 @@ def _check_folder(folder: Path, requirement: str) -> None:
         raise SpecError(f"cannot read {project}: {error}", hint="correct the file") from error
     dynamic = table.get("dynamic", ()) if isinstance(table, dict) else ()
     if not isinstance(table, dict) or "name" not in table:
-        cause = f"{folder} has no pyproject.toml with a [project] table"
-    elif "dependencies" in dynamic or "optional-dependencies" in dynamic:
-        cause = f"{project} has dynamic dependencies"
-    elif "version" in dynamic or "version" not in table:
-        cause = f"{project} has a dynamic version"
-    else:
-        return
-    raise ResolutionError(
-        f"{requirement}: {cause}; knowing more would mean running its code on the host",
-        hint="write name, version and dependencies into the [project] table, or install it with a `build.run` line",
-    )
+        return f"{folder} has no pyproject.toml with a [project] table"
+    if "dependencies" in dynamic or "optional-dependencies" in dynamic:
+        return f"{project} has dynamic dependencies"
+    if "version" in dynamic or "version" not in table:
+        return f"{project} has a dynamic version"
+    return ""
 
 
 def given_hashes(requirements: Sequence[str]) -> dict[str, frozenset[str]]:

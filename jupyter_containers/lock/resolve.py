@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,14 +17,16 @@ from ..paths import Paths
 from ..spec.model import LoadedSpec
 from ..spec.requirement import normalise_name
 from .added import carry_added
+from .asking import Source, UntoldError
 from .fit import base_file, check_lock, host_architecture, spec_digest
-from .model import Base, Interpreter, Lock, PinnedImage, PythonPackages
+from .model import Base, DebianPackage, Interpreter, Lock, PinnedImage, PythonPackages
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .archive import Warn
     from .bases import Contents
     from .fetch import Fetcher, Progress
+    from .sdists import SourceMetadata
 
 __all__ = ["FromDockerfile", "archive_cache", "check_lock", "host_architecture", "resolve", "spec_digest", "uv_cache"]
 
@@ -53,6 +56,7 @@ def resolve(
     warn: Callable[[str], None] | None = None,
     cancel: threading.Event | None = None,
     from_dockerfile: FromDockerfile | None = None,
+    from_source: FromSource | None = None,
     anew: bool = False,
 ) -> Lock:
     """The lock of a spec.
@@ -62,7 +66,8 @@ def resolve(
     or True for all. *architectures* (Debian names; default: this machine's) are added to those of *previous*.
     *warn* is told what deserves a look but stops nothing. *anew*: the caller knows that *previous* does not fit.
     *from_dockerfile* builds the spec's Dockerfile: it is given the images that are to stay what they were, and gives
-    the digest of the image, which is in the store and leased, and the images that it took in. Once *cancel* is set it
+    the digest of the image, which is in the store and leased, and the images that it took in. *from_source* asks
+    builds of sources what they need; without it those that don't tell are refused. Once *cancel* is set it
     ends at once, whatever it waits for.
 
     Raises :class:`CancelledError`, :class:`ResolutionError`, :class:`UnreachableError`, :class:`SignatureError`,
@@ -85,7 +90,9 @@ def resolve(
         (progress or no_progress)(what, done, total)
 
     with use_caches(paths.store), Fetcher(archive_cache(paths), settings, stopped=stop) as fetcher:
-        work = _Resolution(loaded, paths, fetcher, previous, upgrade, wanted, tell, warn or _ignore, from_dockerfile)
+        work = _Resolution(
+            loaded, paths, fetcher, previous, upgrade, wanted, tell, warn or _ignore, from_dockerfile, from_source
+        )
         try:
             lock = wait_for(work.run, stop=stop, cancel=cancel)
         except ResolutionError as error:
@@ -95,6 +102,12 @@ def resolve(
 
 
 FromDockerfile: TypeAlias = Callable[[Sequence[PinnedImage]], tuple[str, tuple[PinnedImage, ...]]]
+
+
+FromSource: TypeAlias = (
+    "Callable[[Base, dict[str, tuple[DebianPackage, ...]], Interpreter, Source, threading.Event], SourceMetadata]"
+)
+"""Asks a source's build, over the image of the first two, what it needs; the event ends it."""
 
 
 class _Resolution:
@@ -111,8 +124,9 @@ class _Resolution:
         progress: Progress,
         warn: Warn,
         from_dockerfile: FromDockerfile | None,
+        from_source: FromSource | None,
     ) -> None:
-        self.from_dockerfile = from_dockerfile
+        self.from_dockerfile, self.from_source = from_dockerfile, from_source
         self.loaded, self.paths, self.fetcher, self.previous = loaded, paths, fetcher, previous
         self.upgrade, self.architectures, self.progress, self.warn = upgrade, architectures, progress, warn
         self.spec = loaded.spec
@@ -153,8 +167,11 @@ class _Resolution:
             )  # fmt: skip
             python = None
             if debian.interpreter is not None:
-                usable = early is not None and debian.interpreter.version == guess
-                python = self._python(debian.interpreter, early.result() if early is not None and usable else None)
+                compiled = None
+                if early is not None and debian.interpreter.version == guess:
+                    with suppress(UntoldError):  # now that the base is known, who does not tell can be asked
+                        compiled = early.result()
+                python = self._python(debian.base, debian.apt, debian.interpreter, compiled)
         return self._lock(debian.base, debian.apt, python)
 
     def _on_image(
@@ -218,7 +235,7 @@ class _Resolution:
             interpreter = pick_interpreter(contents, self.spec.python, source=self.spec.origin)
             if base.kind in {"image", "dockerfile"}:
                 interpreter = msgspec.structs.replace(interpreter, system_packages=True)
-            python = self._python(interpreter, None, kept)
+            python = self._python(base, packages, interpreter, None, kept)
         return self._lock(base, packages, python)
 
     def _on_environment(self, name: str, wants: bool) -> Lock:
@@ -293,14 +310,26 @@ class _Resolution:
         return [f"{item['name']}=={item['version']}{f' ; {marker}' if marker else ''}" for item, marker in marked]
 
     def _python(
-        self, interpreter: Interpreter, compiled: dict[str, Any] | None, kept: Sequence[str] = ()
+        self,
+        base: Base,
+        packages: dict[str, tuple[DebianPackage, ...]],
+        interpreter: Interpreter,
+        compiled: dict[str, Any] | None,
+        kept: Sequence[str] = (),
     ) -> PythonPackages:
         from .pip import resolve_python
+
+        from_source = self.from_source
+
+        def ask(source: Source) -> SourceMetadata:
+            assert from_source is not None
+            return from_source(base, packages, interpreter, source, self.fetcher.stopped)
 
         return resolve_python(
             self.loaded, interpreter, cache_dir=uv_cache(self.paths), settings=self.fetcher.settings,
             architectures=self.architectures, previous=self._previous_python(interpreter.version),
             upgrade=self.upgrade, compiled=compiled, kept=kept, fetcher=self.fetcher, warn=self.warn,
+            ask=ask if from_source is not None else None,
         )  # fmt: skip
 
     def _compile(self, version: str) -> dict[str, Any]:

@@ -13,13 +13,13 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import ArchiveError
 
-__all__ = ["SourceMetadata", "read_sdist"]
+__all__ = ["SourceMetadata", "parse_metadata", "read_sdist"]
 
 _NAMES = re.compile(
     r"[^/]+/(?:(?P<project>pyproject\.toml)|(?P<core>PKG-INFO)|(?:[^/]+/){0,2}[^/]+\.egg-info/(?P<egg>requires\.txt|PKG-INFO))"
@@ -38,6 +38,9 @@ class SourceMetadata:
     extras: tuple[str, ...]
     told_by: str
     """The file of the archive that says so."""
+    name: str = ""
+    version: str = ""
+    """Both where the build was asked, for what has neither from an index."""
 
 
 def read_sdist(file: Path, name: str) -> SourceMetadata | None:
@@ -101,8 +104,7 @@ def _from_core(text: str | None) -> SourceMetadata | None:
         return None
     message = email.parser.HeaderParser().parsestr(text)
     version = re.fullmatch(r"(\d+)\.(\d+)", message.get("Metadata-Version", "").strip())
-    dynamic = {value.strip().lower() for value in message.get_all("Dynamic", [])}
-    if version is None or (int(version[1]), int(version[2])) < (2, 2) or "requires-dist" in dynamic:
+    if version is None or (int(version[1]), int(version[2])) < (2, 2) or "requires-dist" in _dynamic(message):
         return None
     return _listed(message, "PKG-INFO")
 
@@ -118,13 +120,30 @@ def _from_egg(texts: dict[str, str]) -> SourceMetadata | None:
         return _parse_requires(listed)
     for kind in ("egg PKG-INFO", "core"):
         if kind in texts:
-            return _listed(email.parser.HeaderParser().parsestr(texts[kind]), "PKG-INFO")
+            message = email.parser.HeaderParser().parsestr(texts[kind])
+            # Called dynamic, and nothing listed: that its build needs nothing is not said.
+            if "requires-dist" in _dynamic(message) and not message.get_all("Requires-Dist"):
+                return None
+            return _listed(message, "PKG-INFO")
     return None
+
+
+def _dynamic(message: Any) -> set[str]:
+    return {value.strip().lower() for value in message.get_all("Dynamic", [])}
 
 
 def _listed(message: Any, told_by: str) -> SourceMetadata:
     requires = tuple(" ".join(value.split()) for value in message.get_all("Requires-Dist", []))
     return SourceMetadata(requires, tuple(message.get_all("Provides-Extra", [])), told_by)
+
+
+def parse_metadata(text: str, told_by: str) -> SourceMetadata:
+    """A METADATA file, which a build made. :class:`ArchiveError` where it names no package."""
+    message = email.parser.HeaderParser().parsestr(text)
+    name, version = (" ".join(message.get(field, "").split()) for field in ("Name", "Version"))
+    if not name or not version:
+        raise ArchiveError(f"{told_by} gave metadata without a name or a version", hint="take another version of it")
+    return replace(_listed(message, told_by), name=name, version=version)
 
 
 def _parse_requires(text: str) -> SourceMetadata:

@@ -14,8 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import CancelledError, ContainersError, HostError, InputError, ResolutionError, UnreachableError
+from ..errors import ContainersError, HostError, InputError, ResolutionError, UnreachableError
+from ..spec.requirement import normalise_name
 from .indexes import trust_environment
+from .interruption import run_program
 
 __all__ = ["NoWheelError", "explanation", "failure", "own_options", "run_uv", "uv_environment", "uv_path"]
 
@@ -26,9 +28,6 @@ _DROPPED = re.compile(
 )
 """Variables of the user's shell that would change what is resolved, or for what."""
 
-
-_LOOK = 0.1
-"""Seconds between two looks at whether uv is to stop."""
 
 _BESIDE_THE_POINT = ("While the active Python version is", "Wheels are required for")
 """uv's advice for people who run uv themselves."""
@@ -83,30 +82,18 @@ def run_uv(
         str(uv_path()), *arguments, "--cache-dir", str(cache_dir), "--no-python-downloads",
         "--python", sys.executable, "--color", "never",
     ]  # fmt: skip
-    with subprocess.Popen(
-        command, cwd=work, env=uv_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, errors="replace",
-    ) as process:  # fmt: skip
-        try:
-            while True:
-                try:
-                    output, errors = process.communicate(timeout=None if stop is None else _LOOK)
-                    return subprocess.CompletedProcess(command, process.returncode, output, errors)
-                except subprocess.TimeoutExpired:
-                    if stop is not None and stop.is_set():
-                        raise CancelledError("uv was stopped") from None
-        except BaseException:
-            process.kill()
-            raise
+    return run_program(command, work=work, env=uv_environment(), stop=stop)
 
 
 class NoWheelError(ResolutionError):
     """Packages of which no wheel fits."""
 
-    def __init__(self, message: str, *, names: Sequence[str], hint: str) -> None:
+    def __init__(self, message: str, *, names: Sequence[str], given: Mapping[str, str], hint: str) -> None:
         super().__init__(message, hint=hint)
         self.without_wheel = tuple(names)
         """Those that an index has; not those that were given as an address or a folder."""
+        self.given = dict(given)
+        """Those that were, by name: ``git+https://…``, ``file:///…``."""
 
 
 def failure(stderr: str) -> ContainersError:
@@ -121,11 +108,23 @@ def failure(stderr: str) -> ContainersError:
     if "network was disabled" in text:
         return UnreachableError(f"offline: {text}", hint="unset JUPYTER_CONTAINERS_OFFLINE once to download it")
     indexed = re.findall(r"Wheels are required for `([^`]+)`", stderr)
-    built = sorted({*indexed, *re.findall(r"Failed to (?:download and )?build `([^` ]+)", stderr)})
+    failed = re.findall(r"Failed to (?:download and )?build `([^` ]+)(?: @ ([^` ]+))?", stderr)
+    built = sorted({*indexed, *(name for name, _ in failed)})
+    if "Git executable not found" in text:
+        return ResolutionError(
+            f"git is needed to look into a repository: {text}",
+            hint="install git on this host, or put the package into the spec's folder (`./name`, `./name.whl`)",
+        )
+    if "Git operation failed" in text:
+        return ResolutionError(
+            f"cannot look into the repository of {', '.join(built)}: {text}",
+            hint="look at its address, its revision and, for a private one, git's credentials: `git ls-remote ADDRESS`",
+        )
     if built:
         return NoWheelError(
             f"no wheel of {', '.join(built)} fits, and sources are not built on this host: {text}",
             names=indexed,
+            given={normalise_name(name): address for name, address in failed if address},
             hint="take a version that has a wheel, build one and put it in the spec's folder (`./name.whl`), or "
             "install it with a `build.run` line",
         )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from jupyter_containers.build import ensure
 from jupyter_containers.errors import InputError, LimitError
 from jupyter_containers.kernels.options import KernelOptions
 from jupyter_containers.kernels.target import build_target, find_target
+from jupyter_containers.spec.catalog import record
+from jupyter_containers.spec.grants import grant_of
+from jupyter_containers.spec.load import load_spec
 
 SMALL = KernelOptions(environment="small")
 
@@ -61,12 +65,12 @@ def test_a_limit_that_cannot_be_enforced_is_refused_before_the_build(processes, 
 
 
 @pytest.mark.usefixtures("building")
-def test_a_mount_that_is_not_there_is_told_before_the_build(processes, tmp_path):
-    folder = tmp_path / "other"
-    folder.mkdir()
-    (folder / "jupyter-container.toml").write_text('name = "other"\n[[mounts]]\nsource = "lost"\ntarget = "/data"\n')
+def test_a_mount_that_is_not_there_is_told_before_the_build(processes, environment, folder):
+    (folder / "jupyter-container.toml").write_text('name = "small"\n[[mounts]]\nsource = "lost"\ntarget = "/data"\n')
+    agreed = msgspec.structs.replace(environment, granted=grant_of(load_spec(folder)))
+    record(processes.paths, agreed)
     with pytest.raises(InputError, match="'lost' does not exist"):
-        build_target(KernelOptions(spec_file=str(folder)), processes)
+        build_target(SMALL, processes)
     (folder / "lost").mkdir()
     with pytest.raises(Begun):
-        build_target(KernelOptions(spec_file=str(folder)), processes)
+        build_target(SMALL, processes)

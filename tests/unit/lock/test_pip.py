@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
+import subprocess
 import tarfile
 from io import BytesIO
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from jupyter_containers.errors import HashMismatchError, ResolutionError, SpecError, UnreachableError
 from jupyter_containers.lock.artifacts import select_artifacts
+from jupyter_containers.lock.asking import Source
 from jupyter_containers.lock.fetch import Fetcher
 from jupyter_containers.lock.model import Interpreter
 from jupyter_containers.lock.pip import needs_ipykernel, resolve_python, wants_python
+from jupyter_containers.lock.sdists import SourceMetadata
 from jupyter_containers.lock.uv import uv_environment
 from jupyter_containers.spec.model import EnvironmentSpec, Kernel, LoadedSpec, Packages
 
@@ -42,16 +48,29 @@ def resolve(index, folder, tmp_path, settings):
         architectures=("amd64",),
         fetcher=None,
         warn=None,
+        ask=None,
         **packages,
     ):
         spec = EnvironmentSpec(name="x", packages=Packages(pip=pip, index_url=index.url, **packages), kernel=kernel)
         loaded = LoadedSpec(spec=spec, folder=folder, pylock=pylock)
         return resolve_python(
             loaded, INTERPRETER, cache_dir=tmp_path / "uv", settings=msgspec.structs.replace(settings, offline=offline),
-            architectures=architectures, previous=previous, upgrade=upgrade, fetcher=fetcher, warn=warn,
+            architectures=architectures, previous=previous, upgrade=upgrade, fetcher=fetcher, warn=warn, ask=ask,
         )  # fmt: skip
 
     return run
+
+
+class Asked:
+    """Answers what a source needs, and remembers the questions."""
+
+    def __init__(self, *requires: str, name: str = "old", version: str = "1.0") -> None:
+        self.answer = SourceMetadata(requires, (), "its build", name, version)
+        self.questions: list[Source] = []
+
+    def __call__(self, source: Source) -> SourceMetadata:
+        self.questions.append(source)
+        return self.answer
 
 
 def versions(packages):
@@ -197,7 +216,93 @@ def test_source_archive_that_does_not_tell(resolve, index, tmp_path, settings):
         pytest.raises(ResolutionError, match="does not tell") as caught,
     ):
         resolve("old", fetcher=fetcher)
-    assert not proof.exists() and "build.run" in caught.value.hint
+    assert not proof.exists() and "jupyter containers build" in caught.value.hint
+
+
+def test_source_archive_that_does_not_tell_is_asked_where_it_may_be(resolve, index, tmp_path, settings):
+    proof = tmp_path / "ran"
+    digest = index.publish("old", "old-1.0.tar.gz", sdist(proof))
+    index.add("alpha", "1.0")
+    ask = Asked("alpha>=1")
+    with Fetcher(tmp_path / "archives", settings) as fetcher:
+        found = resolve("old", fetcher=fetcher, ask=ask)
+        again = resolve("old", fetcher=fetcher, ask=ask, previous=found)
+    assert versions(found) == versions(again) == {"alpha": "1.0", "ipykernel": "7.0.0", "old": "1.0"}
+    source = ask.questions[0]
+    assert (source.kind, source.title, source.filename) == ("sdist", "old 1.0", "old-1.0.tar.gz")
+    assert hashlib.sha256(Path(source.place).read_bytes()).hexdigest() == digest
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("project", ["setup.py", "dynamic"])
+@pytest.mark.parametrize("requirement", ["./old", "./old[more] ; python_version >= '3'"])
+def test_folder_that_does_not_tell_is_asked_where_it_may_be(resolve, index, folder, project, requirement):
+    index.add("alpha", "1.0")
+    (folder / "old").mkdir()
+    if project == "setup.py":
+        (folder / "old/setup.py").write_text("raise SystemExit('run')")
+    else:
+        (folder / "old/pyproject.toml").write_text("[project]\nname = 'old'\ndynamic = ['version']\n")
+    ask = Asked("alpha>=1")
+    found = resolve(requirement, ask=ask)
+    assert versions(found) == {"alpha": "1.0", "ipykernel": "7.0.0", "old": None}
+    assert [(item.kind, item.place) for item in ask.questions] == [("directory", str((folder / "old").resolve()))]
+    (old,) = [item for item in select_artifacts(found, architecture="amd64") if item.name == "old"]
+    assert (old.kind, old.url_or_path) == ("directory", "old")
+
+
+def publish_repository(site, folder, pyproject: str) -> str:
+    """Serve a git repository, whose branch ``main`` has a package, as plain files; its address."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"]
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(pyproject)
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "one"], ["update-server-info"]):
+        subprocess.run([*git, *words], cwd=folder, check=True)
+    for file in (folder / ".git").rglob("*"):
+        if file.is_file():
+            site.files[f"/thing.git/{file.relative_to(folder / '.git')}"] = file.read_bytes()
+    # What git asks first, for servers that are more than files.
+    site.files["/thing.git/info/refs?service=git-upload-pack"] = site.files["/thing.git/info/refs"]
+    return f"{site.url}/thing.git"
+
+
+def test_repository_that_tells(resolve, index, site, tmp_path):
+    index.add("alpha", "1.0")
+    project = "[project]\nname = 'old'\nversion = '3'\ndependencies = ['alpha']\n"
+    address = publish_repository(site, tmp_path / "repository", project)
+    found = resolve(f"old @ git+{address}@main")
+    assert versions(found) == {"alpha": "1.0", "ipykernel": "7.0.0", "old": "3"}
+    (old,) = [item for item in select_artifacts(found, architecture="amd64") if item.name == "old"]
+    assert old.kind == "vcs" and re.fullmatch(rf"git\+{address}@[0-9a-f]{{40}}", old.url_or_path)
+
+
+def test_repository_that_does_not_tell_is_asked_where_it_may_be(resolve, index, site, tmp_path):
+    index.add("alpha", "1.0")
+    address = publish_repository(site, tmp_path / "repository", "[project]\nname = 'old'\ndynamic = ['version']\n")
+    with pytest.raises(ResolutionError, match="does not tell what it needs"):
+        resolve(f"old @ git+{address}@main")
+    ask = Asked("alpha")
+    found = resolve(f"old @ git+{address}@main", ask=ask)
+    assert versions(found) == {"alpha": "1.0", "ipykernel": "7.0.0", "old": "1.0"}
+    assert [(item.kind, item.place) for item in ask.questions] == [("vcs", f"git+{address}@main")]
+    with pytest.raises(ResolutionError, match="calls itself other, and not old"):
+        resolve(f"old @ git+{address}@main", ask=Asked(name="other"), upgrade=True)
+
+
+def test_repository_that_is_not_there(resolve, site):
+    with pytest.raises(ResolutionError, match="cannot look into the repository of old: .*not found") as caught:
+        resolve(f"old @ git+{site.url}/none.git@main")
+    assert "git ls-remote" in caught.value.hint
+
+
+def test_git_that_is_not_there_is_told(resolve, site, tmp_path, monkeypatch):
+    address = publish_repository(site, tmp_path / "repository", "[project]\nname = 'old'\nversion = '3'\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ResolutionError, match="git is needed") as caught:
+        resolve(f"old @ git+{address}@main")
+    assert "install git on this host" in caught.value.hint
 
 
 def test_source_archive_that_was_changed(resolve, index, tmp_path, settings, site):

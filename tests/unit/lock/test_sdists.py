@@ -81,6 +81,12 @@ def test_no_list_beside_metadata_means_nothing_is_needed(read):
     assert read(**{"PKG-INFO": core("1.0")}).requires == ()
 
 
+def test_a_list_that_is_called_dynamic_and_empty_says_nothing(read):
+    assert read(**{"PKG-INFO": core("2.2", "Dynamic: Requires-Dist")}) is None
+    listed = core("2.2", "Dynamic: Requires-Dist", "Requires-Dist: a")
+    assert read(**{"PKG-INFO": listed}).requires == ("a",)
+
+
 def test_archive_that_tells_nothing(read):
     assert read(**{"setup.py": "import os"}) is None
     assert read(**{"deep/down/in/it/PKG-INFO": core("2.2")}) is None
