@@ -123,6 +123,22 @@ def start(request, environment, folder) -> Iterator[Callable[..., Session]]:
 
 
 @pytest.fixture
+def open_session(folder) -> Iterator[Callable[[str], Session]]:
+    """A kernel and its client by the kernelspec's name, closed at the end."""
+    made: list[Session] = []
+
+    def make(name: str) -> Session:
+        manager = KernelManager(kernel_name=name)
+        manager.start_kernel(cwd=str(folder))
+        made.append(Session(manager))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.close()
+
+
+@pytest.fixture
 def session(start) -> Session:
     return start()
 
