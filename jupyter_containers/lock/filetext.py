@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["dump", "inline"]
 
-_BARE = re.compile(r"^[A-Za-z0-9_-]+$")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 _SPECIAL = re.compile(r'[\x00-\x1f\x7f"\\]')
 _LONG = 100
@@ -80,7 +80,7 @@ def inline(value: Any) -> str:
 
 
 def _key(key: str) -> str:
-    return key if _BARE.match(key) else inline(key)
+    return key if _BARE.fullmatch(key) else inline(key)
 
 
 def _escape(match: re.Match[str]) -> str:
