@@ -33,6 +33,7 @@ from jupyter_containers.lock.fit import spec_digest
 from jupyter_containers.lock.model import Base, DebianPackage, Lock
 from jupyter_containers.paths import Paths
 from jupyter_containers.spec.catalog import find_record, list_records
+from jupyter_containers.spec.grants import grant_of
 from jupyter_containers.spec.load import load_spec
 from jupyter_containers.views import Resolved
 
@@ -74,7 +75,12 @@ class Place:
             layer = self.store.commit_layer(staging.fs, created_by="test")
         image = self.store.put_image(ImageConfig(architecture=host_architecture()), [layer])
         self.store.tag(loaded.spec.name, image.digest)
-        return Built(loaded, image, settle(loaded, lock, image, self.paths, location=str(loaded.folder)))
+        content = loaded.lock_file.read_bytes()
+        entry = settle(
+            loaded, lock, image, self.paths, location=str(loaded.folder), content=content,
+            granted=grant_of(loaded, lock=content),
+        )  # fmt: skip
+        return Built(loaded, image, entry)
 
     def open(self, path: Path, *, trust: bool = False, **options: Any) -> Opened:
         self.asked: Sequence[str] = ()
