@@ -8,23 +8,26 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_USAGE", "end_with"]
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_USAGE", "Interrupted", "end_with"]
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+
+
+class Interrupted(int):
+    """The status of a command that the user stopped. (That of a container which SIGINT ended is 130, too.)"""
+
+
+EXIT_INTERRUPTED = Interrupted(130)
 _EXIT_NO_READER = 128 + 13
 
 
 def end_with(command: Callable[[], int]) -> NoReturn:
     """Run *command* and exit with the status that it returns."""
     status = _run(command)
-    if status == EXIT_INTERRUPTED:
-        import threading  # late: at any other end there is nothing to wait for
-
-        if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-            # The interpreter would wait for threads that wait for a mirror. The store is whole at any moment.
-            os._exit(status)
+    if isinstance(status, Interrupted):
+        # The interpreter would wait for threads that wait for a mirror. The store is whole at any moment.
+        os._exit(status)
     sys.exit(status)
 
 

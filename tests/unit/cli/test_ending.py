@@ -49,14 +49,26 @@ def test_a_full_device_is_told(tmp_path):
 WAITING = """
 import threading, time
 from concurrent.futures import ThreadPoolExecutor
+from jupyter_containers.cli.base import Command, execute
 from jupyter_containers.cli.ending import end_with
+from jupyter_containers.errors import CancelledError
 
-over = threading.Event()
-ThreadPoolExecutor(1).submit(over.wait, 3600)
-end_with(lambda: {status})
+class Stopped(Command):
+    name = summary = "stopped"
+
+    def run(self, options):
+        threading.Thread(target=self.wait, daemon=True).start()
+        time.sleep(0.1)
+        raise CancelledError("stopped")
+
+    def wait(self):  # as the threads of a resolution do, which is left
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(time.sleep, 3600)
+
+end_with(lambda: execute(Stopped(), []))
 """
 
 
 def test_an_interrupted_command_waits_for_no_thread():
-    done = subprocess.run([sys.executable, "-c", WAITING.format(status=130)], timeout=60)
-    assert done.returncode == 130
+    done = subprocess.run([sys.executable, "-c", WAITING], timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "error: stopped\n")
