@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from ..sandbox import cgroup
-from ..sandbox.cgroup import Group, make_group
+from ..sandbox.cgroup import Group, make_group, with_scope
+from ..sandbox.delegation import is_made
 from ..sandbox.model import Limits
 from ..spec.model import Resources
 from .base import ContainerConfig, LimitReport
@@ -34,7 +35,9 @@ def apply_limits(config: ContainerConfig, path: Path) -> Group | None:
     Raises :class:`~jupyter_containers.errors.LimitError` for a limit that this host can't enforce and that
     ``accept_unenforced`` does not name; nothing is left then.
     """
-    group = make_group(group_name(path.name), sandbox_limits(config), accept=config.accept_unenforced)
+    # Its forks may have limits: they get to their groups from where it is.
+    facts = with_scope() if config.kind == "forkserver" and is_made() else None
+    group = make_group(group_name(path.name), sandbox_limits(config), accept=config.accept_unenforced, facts=facts)
     if group is not None:
         describe_group(group, path)
     return group

@@ -21,7 +21,7 @@ from ..errors import ContainersError, HostError
 from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
-from ..sandbox.cgroup import Group
+from ..sandbox.cgroup import Group, find_facts
 from ..sandbox.fork.owner import ForkServer
 from ..sandbox.life import Running
 from ..sandbox.model import Sandbox
@@ -29,6 +29,7 @@ from ..sandbox.process import spawn
 from .base import ContainerConfig, Stdio, Warm
 from .charge import Charge
 from .folder import create_folder
+from .limits import sandbox_limits
 from .starting import Spawner
 
 __all__ = ["choose_spawner", "close_servers"]
@@ -204,6 +205,7 @@ def _start(
         user=config.user, network=config.network, remove=True, die_with_parent=True, kind="forkserver",
     )  # fmt: skip
     try:
+        find_facts(sandbox_limits(config))  # where systemd has a word, it is asked before the server has its place
         folder = create_folder(paths.containers, own)
         kept.charge = start(
             folder, folder.config(), image, paths=paths, store=store, stdin=None, stdout=None, stderr=None,

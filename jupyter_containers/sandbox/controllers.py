@@ -140,6 +140,8 @@ def decide(limits: Limits, facts: Facts) -> Enforcement:
             parents["unified"] = facts.delegated.own
     if "unified" not in parents:
         parents.update({name: legacy[name] for name in _ACCOUNTING if name in legacy})
+    if not asked and not parents and facts.delegated is not None:
+        parents["unified"] = facts.delegated.own  # for its figures, and for forks of it that do have limits
     notes: dict[str, str] = {}
     unenforced: list[str] = []
     for limit in asked:

@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["Delegated", "delegated", "holder_pipe", "manager_environment", "way_into"]
+__all__ = ["Delegated", "delegated", "holder_pipe", "is_made", "manager_environment", "way_into"]
 
 _PATIENCE = 10.0
 _HOLD = "cat /proc/self/cgroup && exec cat"
@@ -55,6 +55,11 @@ def delegated() -> Delegated | None:
 _guard = threading.Lock()
 _made: dict[int, tuple[Delegated, subprocess.Popen[str]] | None] = {}
 """By process; with the holder, whose pipe must stay open."""
+
+
+def is_made() -> bool:
+    """Whether this process has a scope already."""
+    return _made.get(os.getpid()) is not None
 
 
 def holder_pipe() -> int | None:

@@ -143,8 +143,11 @@ def test_a_group_in_a_scope_is_one_like_any_other(tmp_path: Path) -> None:
     assert restored.prefix == WAY_IN
 
 
-def test_without_a_limit_no_scope_is_joined() -> None:
-    assert decide(Limits(), Facts((), delegated("memory"), WAY_IN)).way_in == ()
+def test_a_scope_that_is_there_is_joined_without_a_limit_too() -> None:
+    decision = decide(Limits(), Facts((), delegated("memory"), WAY_IN))
+    assert decision.parents == {"unified": Path("/cg2/user/jc.scope")}
+    assert decision.way_in == WAY_IN
+    assert decision.means == {}
 
 
 class TestFiles:
