@@ -186,9 +186,9 @@ class Keeper:
 
     def _end(self, charge: Charge) -> None:
         charge.watch = None
-        if charge.scratch:
+        if charge.scratch and self._scratch is not None:
             with self._scratch_lock:
-                for folder in charge.scratch if self._scratch is not None else ():
+                for folder in charge.scratch:
                     self._scratch.remove(folder)
         if charge.output is not None:
             self._drain(charge)
