@@ -146,10 +146,19 @@ def _inspect(environments: Environments, name: str) -> dict[str, object]:
         "kind": "container",
         "state": container.state(),
         "config": container.config,
+        "exposed_ports": _ports(environments, container.config.image),
         "folder": folder,
         "writable_layer": folder / "upper",
         "log": folder / "log",
     }
+
+
+def _ports(environments: Environments, image: str) -> list[str]:
+    """What the image says that it listens on: for people, no port of the host is opened."""
+    try:
+        return sorted(environments.store.image(image).config.execution.exposed_ports or ())
+    except NotFoundError:
+        return []
 
 
 def _inspect_image(environments: Environments, name: str) -> dict[str, object]:

@@ -60,7 +60,9 @@ class Run(Command):
         add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="make a host path visible")
         add("-e", "--env", action="append", default=[], metavar="K[=V]", help="set a variable, or pass the host's on")
         add("-w", "--workdir", default="", metavar="DIR", help="working directory in the container")
-        add("-u", "--user", choices=["jovyan", "root"], default="jovyan", help="inside; outside always yourself")
+        add("-u", "--user", default="", metavar="USER[:GROUP]",
+            help="inside, name or number (default: the image's, else root); outside it is always yourself")  # fmt: skip
+        add("--entrypoint", metavar="PROGRAM", help="in place of the image's; empty: none")
         add("--hostname", default="")
         add("--network", choices=["none", "full"], help="full: that of the host (default: the spec's, else none)")
         add("--memory", type=parse_limit_size, metavar="SIZE", help="such as 512M or 2G")
@@ -93,7 +95,7 @@ class Run(Command):
         defaults = read_defaults(resolved)
         container = environments.create(
             options.image if resolved.environment is None else resolved.environment.name,
-            command_of(environments, resolved, options.command),
+            command_of(environments, resolved, options.command, entrypoint=options.entrypoint),
             name=options.name, env=env, cwd=options.workdir, user=options.user, hostname=options.hostname,
             accept_unenforced=accepted, tty=options.tty, remove=options.rm,
             die_with_parent=not options.detach, labels=labels, **merged(defaults, asked, mounts),
@@ -189,10 +191,18 @@ def resolve_or_build(environments: Environments, reference: str, *, check: Calla
     return Resolved(reference=reference, image=built.image.digest, environment=built.record)
 
 
-def command_of(environments: Environments, resolved: Resolved, words: list[str]) -> list[str]:
-    """The image's Entrypoint before the command that was given, else its Cmd (OCI image-spec, config.md)."""
+def command_of(
+    environments: Environments, resolved: Resolved, words: list[str], *, entrypoint: str | None = None
+) -> list[str]:
+    """The image's Entrypoint before the command that was given, else its Cmd (OCI image-spec, config.md).
+
+    With an *entrypoint* of the user's the image's Cmd, which is made for its own, has no say, as in docker.
+    """
+    given = without_separator(words)
+    if entrypoint is not None:
+        return [*([entrypoint] if entrypoint else []), *given]
     execution = environments.store.image(resolved.image).config.execution
-    return [*(execution.entrypoint or ()), *(without_separator(words) or execution.cmd or ())]
+    return [*(execution.entrypoint or ()), *(given or execution.cmd or ())]
 
 
 def remove_quietly(container: Container) -> None:
