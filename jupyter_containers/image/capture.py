@@ -14,6 +14,7 @@ import msgspec
 from ..errors import StoreError
 from .facts import Facts, quote_name
 from .layer import Found, Item, describe, marker, read_xattrs, scan, whole_seconds
+from .sharing import Listing
 from .tar import DIRECTORY, HARD_LINK, Member
 from .whiteout import OPAQUE_MARKER, OPAQUE_XATTR, PREFIX, is_whiteout, set_opaque
 
@@ -41,6 +42,7 @@ class Capture(msgspec.Struct):
     private: bool = False
     """No file of the tree is one of a cache or another layer: links are among its own names."""
     facts: Facts = msgspec.field(default_factory=Facts)
+    files: Listing = msgspec.field(default_factory=Listing)
     entries: int = 0
     size: int = 0
     _links: dict[tuple[int, int], Member] = msgspec.field(default_factory=dict)
@@ -84,6 +86,7 @@ class Capture(msgspec.Struct):
         if is_file and (first := self._links.get((status.st_dev, status.st_ino))) is not None:
             self.facts.links[quote_name(name)] = quote_name(first.name)
             # Not of its own status: that was read before or after the first name's mode was set.
+            self._list(found, first)
             yield Member(name, HARD_LINK, first.mode, first.mtime, link=first.name), None
             return
         mode, mtime = self._mode(found), self._mtime(status)
@@ -100,11 +103,19 @@ class Capture(msgspec.Struct):
         member.xattrs = xattrs
         self._set_time(found, member)
         self.size += member.size
-        if is_file and status.st_nlink > 1:
-            self._links[(status.st_dev, status.st_ino)] = member
+        if is_file:
+            self._list(found, member)
+            if status.st_nlink > 1:
+                self._links[(status.st_dev, status.st_ino)] = member
         yield member, (found.path if member.size else None)
         if opaque:
             yield marker(name, OPAQUE_MARKER), None
+
+    def _list(self, found: Found, first: Member) -> None:
+        status = found.status
+        if status.st_size:
+            mode = stat.S_IFREG | _harmless(first.mode, folder=False)
+            self.files.add(found.name, size=status.st_size, mode=mode, mtime=first.mtime, names=status.st_nlink)
 
     def _is_holdable(self, found: Found) -> bool:
         """False for sockets and devices, which are removed: they mean nothing in another container."""
@@ -134,8 +145,7 @@ class Capture(msgspec.Struct):
 
     def _set_mode(self, found: Found, mode: int) -> None:
         """On disk: no setuid or setgid bit for other users of this machine, and readable for the store's user."""
-        needed = 0o500 if stat.S_ISDIR(found.status.st_mode) else 0o400
-        harmless = (mode & ~_SPECIAL) | needed
+        harmless = _harmless(mode, folder=stat.S_ISDIR(found.status.st_mode))
         if harmless != mode:
             self.facts.modes[quote_name(found.name)] = mode
         if harmless != stat.S_IMODE(found.status.st_mode):
@@ -181,6 +191,10 @@ class Capture(msgspec.Struct):
         # An ordinary user may not remove the attribute, but a change of owner (to the present one) does
         # (chown(2); the kernel's notify_change with ATTR_KILL_PRIV).
         os.chown(found.path, found.status.st_uid, found.status.st_gid, follow_symlinks=False)
+
+
+def _harmless(mode: int, *, folder: bool) -> int:
+    return (mode & ~_SPECIAL) | (0o500 if folder else 0o400)
 
 
 def _plain_capability(value: bytes) -> bytes:

@@ -15,15 +15,13 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
 
 from .layer import whole_seconds
 
-__all__ = ["list_file", "make_list", "share_files"]
+__all__ = ["Listing", "list_file", "list_files", "make_list", "share_files"]
 
 _PIECE = 1 << 20
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -31,10 +29,30 @@ _MOST_LAYERS = 500
 """Of which the lists are read: the newest."""
 
 
-class _Entry(NamedTuple):
-    name: bytes
-    """Path in the layer."""
-    status: os.stat_result
+class Listing:
+    """A layer's files that have content: gathered while its tree is read anyhow, or by :func:`list_files`."""
+
+    def __init__(self) -> None:
+        self._keys = array("Q")
+        self._alone: dict[int, bytes] = {}
+
+    def add(self, name: bytes, *, size: int, mode: int, mtime: int, names: int) -> None:
+        """*name*: the path in the layer; *mode* and *mtime* in whole seconds as they are on disk in the end; *names*:
+        how many the file has, in the tree and elsewhere."""
+        text = b"%b\0%d %o %d" % (name, size, mode, mtime)
+        key = int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+        self._keys.append(key)
+        if names == 1:
+            self._alone[key] = name
+
+    @property
+    def alone(self) -> dict[int, bytes]:
+        """Those with one name, by key. Others are in a cache, which has the file already."""
+        return self._alone
+
+    def encode(self) -> bytes:
+        """The list, as it is kept."""
+        return array("Q", sorted(self._keys)).tobytes()
 
 
 def list_file(layers: Path, layer: str) -> Path:
@@ -44,37 +62,14 @@ def list_file(layers: Path, layer: str) -> Path:
 
 def make_list(tree: Path) -> bytes:
     """The list of a layer's files."""
-    return array("Q", sorted(_key(entry) for entry in _files(os.fsencode(tree), os.fsencode(tree)))).tobytes()
+    return list_files(tree).encode()
 
 
-def share_files(tree: Path, store: Path) -> int:
-    """Link what the not yet published *tree* has in common with the layers of the store in *store*; how many files.
-
-    *tree* is of the same mount. Its folders keep their times. Files with several names in it, or in a cache, are left
-    as they are, and empty ones.
-    """
+def list_files(tree: Path) -> Listing:
+    """The files of a finished tree."""
     top = os.fsencode(tree)
-    wanted = {_key(entry): entry for entry in _files(top, top)}
-    if not wanted:
-        return 0
-    shared = 0
-    touched: dict[bytes, os.stat_result] = {}
-    for path in _lists(store / "layers"):
-        layer = os.fsencode(store / "l" / path.stem)
-        for key in _common(path, wanted):
-            entry = wanted[key]
-            with suppress(OSError):  # collected meanwhile, or a file system's bound on the names of one file
-                if _link(layer + b"/" + entry.name, top, entry, touched):
-                    shared += 1
-                    del wanted[key]
-    for folder, status in touched.items():
-        os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return shared
-
-
-def _files(top: bytes, folder: bytes) -> Iterator[_Entry]:
-    """Regular files with content and one name."""
-    stack = [folder]
+    listing = Listing()
+    stack = [top]
     while stack:
         with os.scandir(stack.pop()) as entries:
             for entry in entries:
@@ -83,13 +78,36 @@ def _files(top: bytes, folder: bytes) -> Iterator[_Entry]:
                 elif entry.is_file(follow_symlinks=False):
                     status = entry.stat(follow_symlinks=False)
                     if status.st_size:
-                        yield _Entry(entry.path[len(top) + 1 :], status)
+                        listing.add(
+                            entry.path[len(top) + 1 :], size=status.st_size, mode=status.st_mode,
+                            mtime=whole_seconds(status), names=status.st_nlink,
+                        )  # fmt: skip
+    return listing
 
 
-def _key(entry: _Entry) -> int:
-    status = entry.status
-    text = b"%b\0%d %o %d" % (entry.name, status.st_size, status.st_mode, whole_seconds(status))
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+def share_files(tree: Path, store: Path, listing: Listing) -> int:
+    """Link what the not yet published *tree* has in common with the layers of the store in *store*; how many files.
+
+    *tree* is of the same mount. Its folders keep their times. Files with several names in it, or in a cache, are left
+    as they are, and empty ones.
+    """
+    top = os.fsencode(tree)
+    wanted = dict(listing.alone)
+    if not wanted:
+        return 0
+    shared = 0
+    touched: dict[bytes, os.stat_result] = {}
+    for path in _lists(store / "layers"):
+        layer = os.fsencode(store / "l" / path.stem)
+        for key in _common(path, wanted):
+            name = wanted[key]
+            with suppress(OSError):  # collected meanwhile, or a file system's bound on the names of one file
+                if _link(layer, top, name, touched):
+                    shared += 1
+                    del wanted[key]
+    for folder, status in touched.items():
+        os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return shared
 
 
 def _lists(layers: Path) -> list[Path]:
@@ -100,7 +118,7 @@ def _lists(layers: Path) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)[:_MOST_LAYERS]]
 
 
-def _common(path: Path, wanted: dict[int, _Entry]) -> list[int]:
+def _common(path: Path, wanted: dict[int, bytes]) -> list[int]:
     keys = array("Q")
     try:
         data = path.read_bytes()
@@ -110,11 +128,11 @@ def _common(path: Path, wanted: dict[int, _Entry]) -> list[int]:
     return [key for key in keys if key in wanted]
 
 
-def _link(source: bytes, top: bytes, entry: _Entry, touched: dict[bytes, os.stat_result]) -> bool:
-    target = top + b"/" + entry.name
-    one = os.open(source, _FILE)
+def _link(layer: bytes, top: bytes, name: bytes, touched: dict[bytes, os.stat_result]) -> bool:
+    target = top + b"/" + name
+    one = os.open(layer + b"/" + name, _FILE)
     try:
-        if not _fits(os.fstat(one), entry.status) or os.listxattr(one) or os.listxattr(target):
+        if not _fits(os.fstat(one), os.lstat(target)) or os.listxattr(one) or os.listxattr(target):
             return False
         if not _have_same_bytes(one, target):
             return False

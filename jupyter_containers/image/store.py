@@ -32,7 +32,7 @@ from .lookup import name_of, reference_file
 from .model import Descriptor, History, Image, ImageConfig, Layer, RootFs, decode, encode
 from .records import ImageRecord, LayerRecord, ReferenceRecord, StepRecord
 from .reference import parse_reference
-from .sharing import list_file, make_list, share_files
+from .sharing import Listing, list_file, list_files, share_files
 from .shelf import Shelf
 
 __all__ = ["EPOCH", "Staging", "Store"]
@@ -77,16 +77,23 @@ class Store(Ground):
                 id=short_name(diff_id), diff_id=diff_id, size=capture.size, tar_size=tar_size,
                 entries=capture.entries, created_by=created_by, created_at=time.time(), facts=capture.facts,
             )  # fmt: skip
-            return self.publish_layer(tree, record)
+            return self.publish_layer(tree, record, files=capture.files)
 
-    def publish_layer(self, tree: Path, record: LayerRecord, *, recipe: Path | None = None) -> Layer:
-        """Make the finished *tree* (and a foreign tar's *recipe*) the layer of *record*. For this room only."""
+    def publish_layer(
+        self, tree: Path, record: LayerRecord, *, recipe: Path | None = None, files: Listing | None = None
+    ) -> Layer:
+        """Make the finished *tree* (and a foreign tar's *recipe*) the layer of *record*. For this room only.
+
+        *files*: what is in it, where that is known already.
+        """
         present = self._present(record.diff_id)
         if present is not None:
             return present
         if self.is_shared:
             record = msgspec.structs.replace(record, facts=open_up(tree, record.facts))
-        share_files(tree, self.root)
+            files = None  # it changes modes
+        listing = files or list_files(tree)
+        share_files(tree, self.root, listing)
         # Everything below the name before the name: see durable.py for why not file by file.
         sync_file_system(tree)
         target = self.root / "l" / record.id
@@ -102,7 +109,7 @@ class Store(Ground):
             if recipe is not None:
                 recipe.chmod(self.record_mode)
                 recipe.replace(self.root / "layers" / f"{record.id}.recipe")
-            list_file(self.root / "layers", record.id).write_bytes(make_list(target))
+            list_file(self.root / "layers", record.id).write_bytes(listing.encode())
             self._write(self._shelf.layer_file(record.diff_id), msgspec.json.encode(record))
             self._used(record.diff_id)
         return _value(self._shelf, record)

@@ -148,3 +148,17 @@ def test_layers_are_what_they_were_without_sharing(trees: list[dict[str, tuple[b
                     layers.append(store.commit_layer(staging.fs, created_by="x", epoch=100))
             assert layers[0].diff_id == layers[1].diff_id
         assert verify(one) == ()
+
+
+def test_the_list_of_a_captured_layer_is_that_of_its_tree(store: Store) -> None:
+    with store.staging() as staging:
+        for name, mode in (("plain", 0o644), ("closed", 0o200), ("special", 0o4755), ("empty", 0o644)):
+            (staging.fs / name).write_bytes(b"" if name == "empty" else name.encode())
+            (staging.fs / name).chmod(mode)
+        (staging.fs / "folder").mkdir()
+        os.link(staging.fs / "special", staging.fs / "folder/link")
+        os.utime(staging.fs / "plain", (10**9, 10**9))
+        layer = store.commit_layer(staging.fs, created_by="x")
+    kept = list_file(store.root / "layers", layer.id).read_bytes()
+    assert kept == make_list(layer.path)
+    assert len(kept) == 8 * 4
