@@ -19,7 +19,7 @@ HINTS = (
     (r"No module named '?ipykernel", "add `ipykernel` to the spec's `packages.pip`"),
     (r"cannot open shared object file", "the image lacks a library that its own program needs: add the package of it"),
     (
-        r"No such file or directory|not found|execvp",
+        r"No such file or directory|no such program|not found|execvp",
         "the kernel's `argv` names a program that is not in the image: check `kernel.argv` of the spec",
     ),
     (r"[Oo]ut of memory|MemoryError", "raise `resources.memory` in the spec, or remove the limit"),

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jupyter_containers.build import ensure
+
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
@@ -43,11 +45,18 @@ async def test_kernel_from_the_launcher(small_environment, ask, execute, server)
 async def test_cells_wait_for_a_build(small_environment, ask, execute, server, monkeypatch):
     """The kernel of a spec that was never built: its start is answered at once, its cells run when it is there."""
     monkeypatch.setattr(server.kernel_manager, "start_patience", 0.2)
-    name = _write_spec(server, 'run = ["sleep 2; echo {name} > /opt/made"]')
+    build = ensure.ensure_built
+
+    def build_slowly(*given, **options):
+        time.sleep(2)
+        return build(*given, **options)
+
+    monkeypatch.setattr(ensure, "ensure_built", build_slowly)
+    name = _write_spec(server, 'env = { MADE = "{name}" }')
     try:
         model = await ask("POST", "api/kernels", {"name": f"jc-{name}"})
         assert model["execution_state"] == "starting"
-        assert await execute(model["id"], "a = 1", "print(a, open('/opt/made').read())") == ["", f"1 {name}\n\n"]
+        assert await execute(model["id"], "a = 1", "import os; print(a, os.environ['MADE'])") == ["", f"1 {name}\n"]
         await ask("DELETE", f"api/kernels/{model['id']}")
         while await ask("GET", "jupyter-containers/api/containers"):
             await asyncio.sleep(0.05)
@@ -56,13 +65,12 @@ async def test_cells_wait_for_a_build(small_environment, ask, execute, server, m
 
 
 async def test_kernel_of_a_failing_build_says_why(small_environment, ask, server, jp_fetch):
-    name = _write_spec(server, 'run = ["echo something is missing; exit 3"]')
+    name = _write_spec(server, "", pip="no-such-package-at-all")
     body = json.dumps({"path": "a.ipynb", "type": "notebook", "name": "a", "kernel": {"name": f"jc-{name}"}})
     response = await jp_fetch("api", "sessions", method="POST", body=body, raise_error=False, request_timeout=300)
     message = json.loads(response.body)["message"]
-    assert response.code >= 500
-    assert "something is missing; exit 3" in message
-    assert "status 3" in message
+    assert response.code >= 400
+    assert "no-such-package-at-all" in message
     assert await ask("GET", "api/kernels") == []
 
 
@@ -145,14 +153,14 @@ def _running_server(folder: Path):
         process.wait()
 
 
-def _write_spec(server, build: str) -> str:
+def _write_spec(server, build: str, *, pip: str = "six") -> str:
     """A spec in the server's root folder that adds *build* (``{name}`` stands for its name) to the small
     environment; its name is new, and so is a step with the name in it."""
     name = f"server-{os.getpid()}-{time.monotonic_ns():x}"
     folder = Path(server.root_dir) / name
     folder.mkdir()
     build = build.replace("{name}", name)
-    (folder / "jupyter-container.toml").write_text(f'name = "{name}"\n[packages]\npip = ["six"]\n[build]\n{build}\n')
+    (folder / "jupyter-container.toml").write_text(f'name = "{name}"\n[packages]\npip = ["{pip}"]\n[build]\n{build}\n')
     return name
 
 

@@ -139,7 +139,7 @@ def test_added_package_leaves_the_rest(world, load, paths, settings, index):
     loaded = load(packages={"pip": ("alpha", "beta"), "apt": ("graphviz",)})
     assert check_lock(loaded, first) == ("it lacks the Debian packages graphviz", "it lacks the Python packages beta")
     second = resolve(loaded, paths=paths, settings=settings, previous=first)
-    assert second.base == first.base
+    assert msgspec.structs.replace(second.base, date=first.base.date) == first.base  # the archive has gone on
     assert {package["name"]: package["version"] for package in second.python.pylock["packages"]} == {
         "alpha": "1.0",
         "beta": "1.0",
