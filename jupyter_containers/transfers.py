@@ -70,7 +70,10 @@ class Transfers:
         return self._jobs.start("pull", f"Pull {whole}", work, alone=f"pull {whole}")
 
     def start_push(self, name: str, target: str) -> JobView:
-        """Send the image of environment or image *name* to *target*. Result: ``digest`` of the manifest, ``reference``."""
+        """Send the image of environment or image *name* to *target*.
+
+        Result: ``digest`` of the manifest, ``reference``.
+        """
         from .image.registry_settings import remote_reference
 
         whole = str(remote_reference(target))

@@ -120,8 +120,8 @@ def check_unchanged(entry: Record, loaded: LoadedSpec, lock: bytes | None) -> No
 def agree_to_packages(
     entry: Record, loaded: LoadedSpec, lock: Lock, content: bytes, names: Collection[str], architecture: str
 ) -> str:
-    """What the record keeps of the user's word for the Python packages *names* of *lock*, whose bytes are *content*: the
-    addresses that *loaded* has for them, the code that building them runs, and nothing beyond."""
+    """What the record keeps of the user's word for the Python packages *names* of *lock*, whose bytes are *content*:
+    the addresses that *loaded* has for them, the code that building them runs, and nothing beyond."""
     known = granted(entry)
     asked = msgspec.json.decode(grant_of(loaded), type=Grant).addresses
     addresses = [item for item in asked if distribution_name(item) in names and item not in known.addresses]

@@ -28,7 +28,9 @@ def load_spec(path: Path) -> LoadedSpec:
     if path.is_dir():
         return _load_folder(Folder(path))
     if not os.path.lexists(path):
-        raise SpecError("no spec", problems=[Problem(str(path), "does not exist", "Name a folder or a file that is there")])
+        raise SpecError(
+            "no spec", problems=[Problem(str(path), "does not exist", "Name a folder or a file that is there")]
+        )
     folder = _workspace(path)
     return _load_file(Folder(folder), str(path.relative_to(folder)))
 

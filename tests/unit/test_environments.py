@@ -135,7 +135,9 @@ def test_image_goes_with_its_last_environment(environments, paths):
         record(paths, Record(name=name, display_name=name, spec_file="", image=image.digest))
         environments.store.tag(name, image.digest)
     environments.forget("one", image=True)
-    assert [(view.environments, view.references) for view in environments.storage.images()] == [(("two",), ("two:latest",))]
+    assert [(view.environments, view.references) for view in environments.storage.images()] == [
+        (("two",), ("two:latest",))
+    ]
     environments.forget("two", image=True)
     assert environments.storage.images() == ()
     assert environments.storage.prune(dry_run=True).size > 0

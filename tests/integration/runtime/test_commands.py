@@ -95,7 +95,8 @@ def test_what_the_caller_ignores_the_command_does_not(house) -> None:
 def test_an_ignored_signal_does_not_reach_the_container(house) -> None:
     command = "trap '' HUP; exec \"$@\""
     process = subprocess.Popen(
-        ["/bin/sh", "-c", command, "sh", *COMMAND, "run", "-i", "--rm", "busybox", "sh", "-c", "echo up; read x; echo $x"],
+        ["/bin/sh", "-c", command, "sh", *COMMAND, "run", "-i", "--rm", "busybox", "sh", "-c",
+         "echo up; read x; echo $x"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=house.env,
     )  # fmt: skip
     assert process.stdout is not None and process.stdout.readline() == "up\n"

@@ -292,7 +292,7 @@ def test_repository_that_does_not_tell_is_asked_where_it_may_be(resolve, index, 
 
 
 def test_repository_that_is_not_there(resolve, site):
-    with pytest.raises(ResolutionError, match="cannot look into the repository of old: .*not found") as caught:
+    with pytest.raises(ResolutionError, match=r"cannot look into the repository of old: .*not found") as caught:
         resolve(f"old @ git+{site.url}/none.git@main")
     assert "git ls-remote" in caught.value.hint
 
