@@ -26,6 +26,7 @@ class Bench:
     """A home for environments (kept) and scratch folders (removed at the end)."""
 
     def __init__(self) -> None:
+        self._near: set[Path] = set()
         self._scratch = tempfile.TemporaryDirectory(prefix="jc-bench-")
         self.env = os.environ | {"JUPYTER_CONTAINERS_HOME": str(HOME), "JUPYTER_DATA_DIR": str(HOME / "jupyter")}
         # An installed package has byte code; without it each start would compile the sources of an editable install.
@@ -38,10 +39,19 @@ class Bench:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._scratch.cleanup()
+        for folder in self._near:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def folder(self, name: str) -> Path:
         folder = Path(self._scratch.name) / name
         folder.mkdir(exist_ok=True)
+        return folder
+
+    def near(self, place: Path) -> Path:
+        """A scratch folder on the file system of *place*."""
+        folder = place.with_name(f"{place.name}-scratch-{os.getpid()}")
+        folder.mkdir(exist_ok=True)
+        self._near.add(folder)
         return folder
 
     def spec(self, name: str, *, pip: Sequence[str] = (), apt: Sequence[str] = (), more: str = "") -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 import threading
 from collections.abc import Callable
 
@@ -23,9 +24,10 @@ def execute(
     cancel: threading.Event | None,
     bounds: Bounds | None = None,
     on_output: Callable[[bytes], None] | None = None,
+    stdin: int | None = None,
 ) -> None:
     """Run *sandbox* to its end; its output goes to *on_output*, by default the reporter's. *command* is how an error
-    names it.
+    names it; *stdin* a descriptor, by default of nothing.
 
     Raises :class:`BuildError` where it fails or takes longer than *bounds* allow, :class:`OutOfSpaceError`,
     :class:`LimitError` where this host can't enforce a bound on memory that was asked for.
@@ -35,8 +37,9 @@ def execute(
     group = make_group(f"build-{secrets.token_hex(6)}", bounds.limits, accept=("pids",))
     try:
         status = process.run(
-            sandbox, on_output=on_output or reporter.output, timeout=bounds.seconds, cancel=cancel, group=group
-        )
+            sandbox, on_output=on_output or reporter.output, timeout=bounds.seconds, cancel=cancel, group=group,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+        )  # fmt: skip
         reporter.flush()
         check_cancelled(cancel)
         if status != 0:

@@ -19,8 +19,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from ..image.durable import fsync_folder, sync_file_system
 from ..image.tree import remove_tree
 from ..lock.model import Interpreter
 from ..lock.pip import uv_path
-from .bytecode import compile_trees
+from .bytecode import compiling
 from .emulation import usable_cores
 from .report import Reporter, check_cancelled
 from .wheelcheck import check_wheel
@@ -94,18 +94,14 @@ def prepare(
         reporter.phase("installing")
         platform_of(target.architecture)
         uv_path()  # found here once: sysconfig, which it asks, is not ready for several threads at its first call
-        progress = reporter.progress("installing")
-        with ThreadPoolExecutor(usable_cores() + 1, thread_name_prefix="wheel") as pool:
-            jobs = [pool.submit(_install, wheel, source / wheel.sha256, staging, target, reporter) for wheel in missing]
-            for done, job in enumerate(jobs, start=1):
-                job.result()
-                progress("wheels", done, len(jobs))
-                check_cancelled(cancel)
-        reporter.phase("compiling")
-        compile_trees(
+        with compiling(
             source, staging=staging, interpreter=target.interpreter, layers=target.layers, store=target.store,
             reporter=reporter, cancel=cancel,
-        )  # fmt: skip
+        ) as add:  # fmt: skip
+            _install_all(missing, source, staging, target, reporter, add=add, cancel=cancel)
+            reporter.phase("compiling")
+            # Most of the writing is done while the processors compile.
+            sync_file_system(cache)
         # Once for all: a prepared wheel is trusted for as long as it is there.
         sync_file_system(cache)
         for wheel in missing:
@@ -116,6 +112,29 @@ def prepare(
                     raise
         fsync_folder(cache)
     return [prepared_path(cache, wheel.sha256) for wheel in wheels]
+
+
+def _install_all(
+    wheels: Sequence[Wheel], source: Path, staging: Path, target: Target, reporter: Reporter, *,
+    add: Callable[[str], None], cancel: threading.Event | None,
+) -> None:  # fmt: skip
+    """Install each into a folder of its own in *source*; *add* is called with the folder's name when it is complete."""
+    progress = reporter.progress("installing")
+    # The large ones first: what takes long to compile is not to be what is left at the end.
+    order = sorted(wheels, key=lambda wheel: -wheel.file.stat().st_size)
+    with ThreadPoolExecutor(usable_cores() + 1, thread_name_prefix="wheel") as pool:
+        jobs = {
+            pool.submit(_install, wheel, source / wheel.sha256, staging, target, reporter): wheel for wheel in order
+        }
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                add(jobs[job].sha256)
+                progress("wheels", done, len(jobs))
+                check_cancelled(cancel)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def platform_of(architecture: str) -> str:
