@@ -61,8 +61,6 @@ class RegistryTable(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
 class _StoreTable(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     shared: tuple[str, ...] = ()
     """Folders of shared stores; :mod:`..image.shared` reads them itself, for every command opens the store."""
-    keep_bytes: str = ""
-    """What a server keeps the store below."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
