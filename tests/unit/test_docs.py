@@ -10,8 +10,13 @@ import msgspec
 import pytest
 
 from jupyter_containers.build.history import BuildRecord
+from jupyter_containers.disk_views import DiskView, ImageDetail, PruneView
+from jupyter_containers.files import Committed
+from jupyter_containers.image.check import Damage
+from jupyter_containers.image.compare import ImageDifference
 from jupyter_containers.kernels.execute import NotebookResult
 from jupyter_containers.runtime.base import Change, ContainerConfig, ContainerState, Stats
+from jupyter_containers.runtime.copying import Copied
 from jupyter_containers.sandbox.probe import Finding
 from jupyter_containers.views import EnvironmentView
 
@@ -19,7 +24,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 SECTIONS = {
     "State of a container": ContainerState, "Configuration of a container": ContainerConfig, "Sample of stats": Stats,
     "Change": Change, "Environment": EnvironmentView, "Build": BuildRecord, "Result of a notebook": NotebookResult,
-    "Finding": Finding,
+    "Finding": Finding, "Image in detail": ImageDetail, "Image that was made": Committed, "Copied": Copied,
+    "Disk": DiskView, "Pruned": PruneView, "Damage": Damage, "Difference of images": ImageDifference,
 }  # fmt: skip
 
 
