@@ -92,11 +92,12 @@ def build_machine(environments: Environments, folder: Path) -> Image:
 
 def build_store(folder: Path) -> Path:
     """A home with the environment ``small``, for the machine's users."""
-    (folder / "spec").mkdir(parents=True, exist_ok=True)
-    (folder / "spec/jupyter-container.toml").write_text(SMALL)
     paths = Paths(folder / "home", folder / "run").made()
+    spec = paths.home / "spec"
+    spec.mkdir(exist_ok=True)
+    (spec / "jupyter-container.toml").write_text(SMALL)
     with Environments(paths) as environments:
-        environments.build(folder / "spec", kernelspec=False)
+        environments.build(spec, kernelspec=False)
     shutil.rmtree(paths.store / "cache", ignore_errors=True)
     return paths.home
 
