@@ -17,7 +17,10 @@ import pytest
 
 from jupyter_containers.errors import HostError
 from jupyter_containers.sandbox import launcher, life
-from jupyter_containers.sandbox.model import Bind
+from jupyter_containers.sandbox.cgroup import Group
+from jupyter_containers.sandbox.controllers import Enforcement
+from jupyter_containers.sandbox.enter import arguments
+from jupyter_containers.sandbox.model import Bind, Limits
 from jupyter_containers.sandbox.process import run, spawn
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a launcher")]
@@ -175,3 +178,29 @@ def test_many_descriptors(make: Make) -> None:
     finally:
         for fd in (*reads, *fds):
             os.close(fd)
+
+
+def run_in(process: life.Process, group: Group, *argv: str) -> bytes:
+    command = arguments(process.child_pid, argv, env={"PATH": "/usr/bin:/bin"}, group=group)
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def test_it_starts_in_a_v2_group(make: Make) -> None:
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    mounts = [words[4] for words in lines if words[words.index("-") + 1] == "cgroup2"]
+    if not mounts:
+        pytest.skip("no cgroup2 is mounted")
+    folder = Path(mounts[0], f"jc-test-{os.getpid()}")
+    folder.mkdir()
+    group = Group("test", Limits(), Enforcement(), {"unified": folder})
+    try:
+        process = spawn(make("sleep 1000"), group=group)
+        try:
+            for pid in (process.pid, process.child_pid, process.command_pid):
+                assert f"0::/{folder.name}" in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+            assert b"0::/\n" in run_in(process, group, "cat", "/proc/self/cgroup")  # its cgroup namespace begins there
+        finally:
+            process.kill()
+    finally:
+        group.remove()
+    assert not folder.exists()
