@@ -107,8 +107,9 @@ def _has_irkernel(document: dict[str, Any]) -> bool:
 
 def _is_image(document: dict[str, Any]) -> bool:
     """Whether the base is an image of somebody else's: its kernel is injected where it has none."""
-    base = document.get("base")
-    return isinstance(base, str) and base.startswith(("oci-archive:", "oci:"))
+    base, build = document.get("base"), document.get("build")
+    made = isinstance(build, dict) and bool(build.get("dockerfile"))
+    return made or (isinstance(base, str) and base.startswith(("oci-archive:", "oci:", "image:")))
 
 
 def _pins(document: dict[str, Any], show: Callable[[Key], str]) -> Iterator[Conflict]:
