@@ -86,6 +86,8 @@ class ContainerProvisioner(KernelTraits):
         options = self.options
         self._host = host = current_host()
         self._target = await self._find_or_build(host, options)
+        if self._target.note:
+            self.log.info("%s: %s", options.what, self._target.note)
         self._connection = connection = self._connection or ConnectionFolder.choose(host.paths)
         env = pick_environment(host_env, self.kernel_spec.env, options.pass_env)
         self._config = kernel_config(
