@@ -5,6 +5,7 @@ is short because a Unix socket's holds 107 bytes (``sun_path``, unix(7))::
 
     <runtime>/k/<8 hex>/        0700
         connection.json         0600   what the kernel reads; the client's own copy is written by its KernelManager
+        container.py                   what its IPython runs at its start
         s-1 … s-5                      shell, iopub, stdin, control, hb: made by the kernel when it binds
 
 The kernel can write all of it: nothing here is ever read back by the host.
@@ -78,11 +79,25 @@ class ConnectionFolder:
     def write(self, info: Mapping[str, object]) -> None:
         """Write the connection file that the kernel reads; *info*'s ``key`` may be bytes."""
         content = {key: value.decode() if isinstance(value, bytes) else value for key, value in info.items()}
+        self._write_new(self.file, json.dumps(content))
+
+    @staticmethod
+    def _write_new(file: Path, text: str) -> None:
         # A kernel that ran before (restart) owns this folder: neither its file nor a link in its place is opened.
-        self.file.unlink(missing_ok=True)
-        handle = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        file.unlink(missing_ok=True)
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(content, stream)
+            stream.write(text)
+
+    @property
+    def magic(self) -> Path:
+        """What IPython runs at its start (:mod:`.inside`)."""
+        return self.path / "container.py"
+
+    def write_magic(self, environment: str) -> None:
+        """Write it, for a kernel of *environment*."""
+        text = Path(__file__).with_name("inside.py").read_text("utf-8")
+        self._write_new(self.magic, text.replace("@ENVIRONMENT@", environment))
 
     def bound(self) -> bool:
         """Whether the kernel has bound all of its sockets."""

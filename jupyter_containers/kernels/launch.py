@@ -13,12 +13,21 @@ from ..build.injection.places import MOUNT
 from ..errors import InputError
 from ..runtime.base import BindMount, ContainerConfig, Warm
 from ..spec.inputs import find_missing_mounts, mount_source
-from ..spec.model import EnvironmentSpec, Kernel, LoadedSpec, Resources
+from ..spec.model import EnvironmentSpec, Kernel, LoadedSpec
 from .connection import ConnectionFolder
 from .folders import Guarded, check_mount
+from .limits import StartLimits, decide
 from .options import KernelOptions
 
-__all__ = ["ENVIRONMENT_LABEL", "Target", "check_mounts", "kernel_config", "pick_environment", "wanted_limits"]
+__all__ = [
+    "ENVIRONMENT_LABEL",
+    "KERNEL_ID_LABEL",
+    "NOTEBOOK_LABEL",
+    "Target",
+    "check_mounts",
+    "kernel_config",
+    "pick_environment",
+]
 
 ENVIRONMENT_LABEL = "org.jupyter-containers.environment"
 KERNEL_ID_LABEL = "org.jupyter-containers.kernel-id"
@@ -87,10 +96,12 @@ def kernel_argv(
     *,
     kept: bool = False,
     entrypoint: Sequence[str] = (),
+    magic: Path | None = None,
 ) -> tuple[str, ...]:
     """The kernel's argument vector in the container, with *extra* arguments of the client at its end.
 
-    *kept*: the writable layer outlives the kernel, and so does its history. *entrypoint* goes before it.
+    *kept*: the writable layer outlives the kernel, and so does its history. *entrypoint* goes before it. *magic*: a
+    file that IPython runs at its start.
     """
     argv = target.kernel.argv
     if not argv and target.kernel.language.lower() == "r":
@@ -98,15 +109,10 @@ def kernel_argv(
     elif not argv:
         argv = (*target.command, "-f", "{connection_file}")
         argv += () if kept else (NO_HISTORY_FILE,)
+        argv += (f"--IPKernelApp.exec_files={magic}",) if magic is not None else ()
     # As jupyter_client does it: only known names are replaced, so that other braces of a shell line stay.
     filled = tuple(re.sub(r"\{connection_file\}", lambda _: str(connection_file), word) for word in argv)
     return (*entrypoint, *filled, *extra)
-
-
-def wanted_limits(spec: EnvironmentSpec, options: KernelOptions) -> Resources:
-    """The spec's limits, under those of the options."""
-    asked = {"memory": options.memory_bytes, "cpus": options.cpus, "pids": options.pids}
-    return msgspec.structs.replace(spec.resources, **{key: value for key, value in asked.items() if value is not None})
 
 
 def kernel_config(
@@ -119,18 +125,21 @@ def kernel_config(
     env: Mapping[str, str],
     extra: Sequence[str] = (),
     kernel_id: str = "",
+    limits: StartLimits | None = None,
 ) -> ContainerConfig:
     """The container of one kernel.
 
     *folder* is the notebook's, absolute; *env* is what :func:`pick_environment` left; *extra* are arguments that the
-    client adds; *kernel_id* is jupyter_client's, where it has one. :class:`InputError` for a folder or a mount that can't be had.
+    client adds; *kernel_id* is jupyter_client's, where it has one; *limits*: those of the spec and the options.
+    :class:`InputError` for a folder or a mount that can't be had.
     """
     spec = target.spec
     mounts = [*_folder_mounts(options, guarded, folder), *_spec_mounts(target, options, guarded)]
     mounts.append(BindMount(source=str(connection.path), target=str(connection.path), mode="rw"))
     mounts += [BindMount(source=path, target=MOUNT) for _, path in target.layers]
     seen = folder is not None and options.mount_folder != "none"
-    limits = wanted_limits(spec, options)
+    limits = limits or decide(spec, options)
+    resources = limits.resources
     return ContainerConfig(
         image=target.image,
         image_name=target.name,
@@ -140,18 +149,19 @@ def kernel_config(
             extra,
             kept=options.restart == "keep",
             entrypoint=target.entrypoint if options.entrypoint else (),
+            magic=connection.magic if has_magic(target) else None,
         ),
         user=options.run_as,
         env={**(QUIET if not target.kernel.argv else {}), **target.kernel.env, **env},
         cwd=str(folder) if seen else "",
         mounts=tuple(mounts),
         layers=tuple(diff_id for diff_id, _ in target.layers),
-        network=options.network or spec.network,
-        memory=limits.memory,
-        cpus=limits.cpus,
-        pids=limits.pids,
-        disk=limits.disk,
-        gpus=limits.gpus,
+        network=limits.network,
+        memory=resources.memory,
+        cpus=resources.cpus,
+        pids=resources.pids,
+        disk=resources.disk,
+        gpus=resources.gpus,
         accept_unenforced=options.accept_unenforced,
         # The server's death must not leave a kernel behind; what the reaper removes after it is in `scratch`.
         die_with_parent=True,
@@ -160,6 +170,11 @@ def kernel_config(
         warm=_warm(target, options),
         labels={**spec.labels, ENVIRONMENT_LABEL: target.name, **_session_labels(kernel_id, env)},
     )
+
+
+def has_magic(target: Target) -> bool:
+    """Whether ``%container`` is of use there, and understood: in environments of a spec, whose ipykernel is ours."""
+    return target.loaded is not None and target.command[1:] == ("-m", "ipykernel_launcher") and not target.layers
 
 
 def _warm(target: Target, options: KernelOptions) -> Warm | None:

@@ -32,10 +32,12 @@ from ..build.monitor import Event
 from ..errors import ContainerError, NotFoundError
 from ..runtime.base import Container, ContainerConfig
 from .connection import ConnectionFolder
-from .ending import describe_end, not_started, startup_error
+from .deaths import describe_death, tell
+from .ending import not_started, startup_error
 from .folders import Guarded
 from .host import Host, current_host
-from .launch import Target, kernel_config, pick_environment
+from .launch import Target, has_magic, kernel_config, pick_environment
+from .limits import StartLimits, current_policy, decide, read_chosen
 from .options import KernelOptions
 from .target import build_target, find_target
 from .traits import KernelTraits
@@ -90,19 +92,30 @@ class ContainerProvisioner(KernelTraits):
             self.log.info("%s: %s", options.what, self._target.note)
         self._connection = connection = self._connection or ConnectionFolder.choose(host.paths)
         env = pick_environment(host_env, self.kernel_spec.env, options.pass_env)
+        limits = await self._find_limits(self._target, options, Path(env.get("JPY_SESSION_NAME", "")))
         self._config = kernel_config(
             self._target, options, connection, Guarded.current(host.paths), folder=folder, env=env, extra=extra,
-            kernel_id=self.kernel_id or "",
+            kernel_id=self.kernel_id or "", limits=limits,
         )  # fmt: skip
         self._folder = folder if options.mount_folder != "none" else None
         await self._drop_unfit()
         connection.make()
         try:
+            if has_magic(self._target):
+                connection.write_magic(self._target.name)
             self.connection_info = self._write_connection(connection, env.get("JPY_SESSION_NAME", ""))
         except BaseException:
             connection.remove()
             raise
         return kwargs | {"cmd": list(self._config.argv)}
+
+    async def _find_limits(self, target: Target, options: KernelOptions, notebook: Path) -> StartLimits:
+        """Of the spec, of what was chosen for the *notebook*, and of what is allowed."""
+        policy = current_policy()
+        named = notebook.is_absolute()
+        agreed = policy.agreed(notebook) if named else None
+        chosen = await run_in_thread(lambda: read_chosen(notebook), name="notebook") if named else None
+        return decide(target.spec, options, chosen=chosen, agreed=agreed, ceiling=policy.ceiling)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the container; :class:`.KernelError` with its last output where it ends before the kernel has bound."""
@@ -209,8 +222,9 @@ class ContainerProvisioner(KernelTraits):
         if code is not None and not self._told:
             self._told = True
             if not getattr(self.parent, "shutting_down", False):
-                state = container.state()
-                self.log.warning("the kernel in container %s has died: %s", state.name, describe_end(state))
+                death = describe_death(container.state())
+                self.log.warning("container %s: %s", death.name, death.message)
+                tell(death)
         return code
 
     async def wait(self) -> int | None:

@@ -20,7 +20,7 @@ from .connection import CHANNELS, ConnectionFolder
 from .ending import startup_error
 from .folders import Guarded
 from .host import current_host
-from .launch import kernel_config, pick_environment
+from .launch import has_magic, kernel_config, pick_environment
 from .options import KernelOptions
 from .relay import open_relay
 from .target import build_target, find_target
@@ -48,6 +48,8 @@ def run_kernel(options: KernelOptions, connection_file: Path, *, monitor: Monito
     connection.make()
     inner = {**info, "transport": "ipc", "ip": connection.address, **connection.ports}
     connection.write(inner)
+    if has_magic(target):
+        connection.write_magic(target.name)
     container = host.runtime.create(config)
     try:
         container.start()

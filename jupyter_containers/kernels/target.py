@@ -17,7 +17,8 @@ from ..spec.grants import check_granted, is_new
 from ..spec.model import Kernel, LoadedSpec
 from .host import Host
 from .injected import KERNEL_LABEL, PYTHON_LABEL, find_injected, inject, needs_injection
-from .launch import Target, check_mounts, wanted_limits
+from .launch import Target, check_mounts
+from .limits import wanted_limits
 from .options import KernelOptions
 
 if TYPE_CHECKING:

@@ -127,6 +127,11 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     """128 + n where signal n ended it, as shells have it."""
     cause: str = ""
     """Why it ended, in words: ``out of memory (limit 512 MiB, peak 512 MiB)``, ``killed by SIGKILL`` …"""
+    oom: bool = False
+    """It was killed because its control group had reached its limit of memory."""
+    memory_limit: int | None = None
+    """Bytes, as the control group had it at the end."""
+    memory_peak: int | None = None
     limits: tuple[LimitReport, ...] = ()
     start: str = ""
     """Where a warm start was asked for: ``fork``, or ``fresh: `` and why."""

@@ -73,7 +73,11 @@ def finish(path: Path, exit_code: int, *, reason: str = "", remove: bool = False
         memory = MemoryEnd(usage.oom_kills or 0, usage.memory_limit, usage.memory_peak)
     cause = describe_end(exit_code, memory=memory, reason=reason)
     if not remove or (path / "watch").exists():
-        write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": exit_code, "cause": cause})
+        end = {"status": "exited", "ended_at": time.time(), "exit_code": exit_code, "cause": cause}
+        if memory is not None:
+            killed = bool(memory.kills) and exit_code == 128 + signal.SIGKILL and not reason
+            end |= {"oom": killed, "memory_limit": memory.limit, "memory_peak": memory.peak}
+        write_end(path, end)
     if remove:
         _let_watchers_read(path)
         return End(cause, hide_container(path, ended=True))

@@ -64,13 +64,14 @@ class FakeContainer:
             argv=config.argv, status="created", created_at=time.time(), limits=limits, labels=config.labels,
         )  # fmt: skip
 
-    def finish(self, exit_code: int, *, cause: str = "", output: str = "") -> None:
-        """End it, as its process would."""
+    def finish(self, exit_code: int, *, cause: str = "", output: str = "", oom: int | None = None) -> None:
+        """End it, as its process would; *oom*: killed for memory, of which it had so many bytes at most."""
         self.output += output
         cause = cause or (f"exit code {exit_code}" if exit_code < 128 else f"killed by signal {exit_code - 128}")
         self._state = msgspec.structs.replace(
-            self._state, status="exited", ended_at=time.time(), pid=None, exit_code=exit_code, cause=cause
-        )
+            self._state, status="exited", ended_at=time.time(), pid=None, exit_code=exit_code, cause=cause,
+            oom=oom is not None, memory_limit=self.config.memory, memory_peak=oom,
+        )  # fmt: skip
         self._ended.set()
         if self.config.remove:
             self._runtime._forget(self)
@@ -87,6 +88,7 @@ class FakeContainer:
         self._ended.clear()
         self._state = msgspec.structs.replace(
             self._state, status="running", started_at=time.time(), ended_at=None, exit_code=None, cause="",
+            oom=False, memory_limit=None, memory_peak=None,
             pid=next(self._runtime._pids),
         )  # fmt: skip
         code = self._runtime.program(self) if self._runtime.program else None

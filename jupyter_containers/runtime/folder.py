@@ -69,6 +69,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The container's first process."""
     exit_code: int | None = None
     cause: str = ""
+    oom: bool = False
+    memory_limit: int | None = None
+    memory_peak: int | None = None
+    """The three as of :class:`.base.ContainerState`."""
     limits: tuple[LimitReport, ...] = ()
     start: str = ""
     """As of :class:`.base.ContainerState`."""
@@ -117,7 +121,8 @@ class Folder:
             id=self.id, name=config.name, image=config.image, image_name=config.image_name, kind=config.kind,
             argv=config.argv, status=status, created_at=kept.created_at, started_at=kept.started_at,
             ended_at=kept.ended_at, pid=kept.pid if status == "running" else None, exit_code=kept.exit_code,
-            cause=cause, limits=kept.limits, start=kept.start, labels=config.labels,
+            cause=cause, oom=kept.oom, memory_limit=kept.memory_limit, memory_peak=kept.memory_peak,
+            limits=kept.limits, start=kept.start, labels=config.labels,
         )  # fmt: skip
 
     def is_running(self, kept: Kept) -> bool:

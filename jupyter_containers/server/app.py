@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Float, Integer
+from traitlets import Bool, Float, Integer, Unicode, validate
 
 if TYPE_CHECKING:
     from jupyter_events import EventLogger
     from jupyter_server.serverapp import ServerApp
 
     from ..environments import Environments
+    from ..kernels.deaths import Death
     from ..views import BuildView, JobView
     from .service import Service
     from .watch import Watch
@@ -41,11 +42,22 @@ class ContainersExtension(ExtensionApp):
     watch_interval = Float(
         5.0, min=0.5, config=True, help="Seconds between two looks at the containers, for events and metrics."
     )
+    max_memory = Unicode(
+        "", config=True, help="Memory that a kernel gets at most, such as 4G, whatever its spec or its user asks for."
+    )
+    max_cpus = Float(None, allow_none=True, config=True, help="CPUs that a kernel gets at most.")
+    max_pids = Integer(None, allow_none=True, config=True, help="Processes and threads that a kernel gets at most.")
+    max_gpus = Integer(None, allow_none=True, config=True, help="GPUs that a kernel gets at most.")
+    allow_network = Bool(True, config=True, help="Whether kernels may have a network at all.")
+    store_limit = Unicode(
+        "", config=True, help="What the image store may hold, such as 20G: over it the least recently used is removed."
+    )
     reap_at_start = Bool(True, config=True, help="Remove at start what crashed owners have left of their containers.")
 
     service: Service
     watch: Watch
     _reap: asyncio.Task[None] | None = None
+    _upkeep: asyncio.Task[None] | None = None
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         # The server links its extensions before it makes its kernel spec manager (ServerApp.initialize:
@@ -55,6 +67,18 @@ class ContainersExtension(ExtensionApp):
             from .launcher import add_environments
 
             add_environments(serverapp)
+
+    @validate("max_memory", "store_limit")
+    def _check_size(self, proposal: Any) -> str:
+        from traitlets import TraitError
+
+        from ..spec.sizes import parse_size
+
+        try:
+            parse_size(proposal["value"] or "1G")
+        except ValueError as error:
+            raise TraitError(f"{proposal['trait'].name}: {error}") from error
+        return str(proposal["value"])
 
     def initialize_settings(self) -> None:
         from .events import register_schemas
@@ -66,20 +90,42 @@ class ContainersExtension(ExtensionApp):
         self.watch = Watch(self.service, self._event_logger, interval=self.watch_interval, log=self.log)
         self.settings["jupyter_containers_service"] = self.service
         self.settings["jupyter_containers_watch"] = self.watch
+        self._set_rules()
 
     def initialize_handlers(self) -> None:
         from .handlers import ROUTES
 
         self.handlers.extend((rf"/jupyter-containers/api{pattern}", handler) for pattern, handler in ROUTES)
 
+    def _set_rules(self) -> None:
+        """Of the kernels that this process starts."""
+        from ..kernels.deaths import listen
+        from ..kernels.limits import Ceiling, current_policy
+        from ..spec.sizes import parse_size
+
+        current_policy().ceiling = Ceiling(
+            memory=parse_size(self.max_memory) if self.max_memory else None, cpus=self.max_cpus, pids=self.max_pids,
+            gpus=self.max_gpus, network="full" if self.allow_network else "none",
+        )  # fmt: skip
+        listen(self._report_death)
+
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         self._reap = asyncio.create_task(self._reap_leftovers()) if self.reap_at_start else None
+        if self.store_limit:
+            from ..spec.sizes import parse_size
+            from .upkeep import keep_below
+
+            self._upkeep = asyncio.create_task(keep_below(self.service, parse_size(self.store_limit), self.log))
         self.watch.start()
 
     async def stop_extension(self) -> None:
         """End the followers and the builds. Kernels end with the server's kernel manager, right after this."""
-        if self._reap is not None:
-            self._reap.cancel()
+        from ..kernels.deaths import forget
+
+        forget(self._report_death)
+        for task in (self._reap, self._upkeep):
+            if task is not None:
+                task.cancel()
         if hasattr(self, "watch"):  # not when the start of the server failed before it
             try:
                 await self.watch.close()
@@ -112,6 +158,11 @@ class ContainersExtension(ExtensionApp):
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(report_build, self._event_logger, view)
             loop.call_soon_threadsafe(self.watch.nudge)
+
+    def _report_death(self, death: Death) -> None:
+        """Called in the thread that saw it, which is the event loop's."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self.watch.tell_death, death)
 
     def _report_job(self, view: JobView) -> None:
         """Called from any thread."""

@@ -11,13 +11,18 @@ from . import metrics
 if TYPE_CHECKING:
     from jupyter_events import EventLogger
 
+    from ..kernels.deaths import Death
     from ..runtime.base import ContainerState
     from ..views import BuildView
 
-__all__ = ["BUILD_SCHEMA", "CONTAINER_SCHEMA", "register_schemas", "report_build", "report_container"]
+__all__ = [
+    "BUILD_SCHEMA", "CONTAINER_SCHEMA", "KERNEL_SCHEMA", "register_schemas", "report_build", "report_container",
+    "report_death",
+]  # fmt: skip
 
 BUILD_SCHEMA = "urn:jupyter-containers:event:build:1"
 CONTAINER_SCHEMA = "urn:jupyter-containers:event:container:1"
+KERNEL_SCHEMA = "urn:jupyter-containers:event:kernel:1"
 
 _SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -26,7 +31,8 @@ _ACTIONS: dict[str, str] = {"running": "started", "done": "done", "failed": "fai
 
 def register_schemas(logger: EventLogger) -> None:
     """Make the schemas of ``schemas/`` known to the server's logger, once."""
-    for schema_id, file in ((BUILD_SCHEMA, "build.yaml"), (CONTAINER_SCHEMA, "container.yaml")):
+    files = {BUILD_SCHEMA: "build.yaml", CONTAINER_SCHEMA: "container.yaml", KERNEL_SCHEMA: "kernel.yaml"}
+    for schema_id, file in files.items():
         if schema_id not in logger.schemas:
             logger.register_event_schema(_SCHEMAS / file)
 
@@ -60,6 +66,23 @@ def report_container(
     if action != "started":
         data |= {"exit_code": state.exit_code, "cause": state.cause}
     _emit(logger, CONTAINER_SCHEMA, data)
+
+
+def report_death(logger: EventLogger, death: Death) -> None:
+    """In the event loop: emit that a kernel has died."""
+    data = {
+        "action": "died",
+        "kernel_id": death.kernel_id,
+        "container_id": death.container,
+        "environment": death.environment,
+        "message": death.message,
+        "hint": death.hint,
+        "oom": death.oom,
+        "memory_limit": death.memory_limit,
+        "memory_peak": death.memory_peak,
+        "exit_code": death.exit_code,
+    }
+    _emit(logger, KERNEL_SCHEMA, data)
 
 
 def _emit(logger: EventLogger, schema_id: str, data: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from ..errors import InputError, Problem
+from ..kernels.limits import Ceiling, Chosen
 from ..spec.edit import Edit
 
 if TYPE_CHECKING:
@@ -103,6 +104,35 @@ class StartBuild(_Request, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if (self.environment is None) == (self.path is None):
             raise ValueError("give one of `environment` and `path`")
+
+
+class ChooseLimits(_Request, frozen=True, kw_only=True):
+    """``POST notebooks/limits``."""
+
+    path: str
+    """Of the notebook, relative to the server's root folder."""
+    limits: Chosen | None
+    """For its next kernels; null: no more than its spec says."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET limits``."""
+
+    maximum: Ceiling
+    """What the administrator allows."""
+    unenforced: dict[str, str]
+    """Limits that can't be enforced on this host, each with the reason; a kernel with one of them does not start."""
+    defaults: Chosen
+    """What kernels get where neither their spec nor anybody says something."""
+    host: HostSize
+
+
+class HostSize(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is in all."""
+
+    memory: int
+    """Bytes."""
+    cpus: int
 
 
 class AddPackages(_Request, frozen=True, kw_only=True):

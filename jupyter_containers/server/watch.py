@@ -20,12 +20,13 @@ from ..errors import ContainersError
 from ..views import ACTIVE, JobView
 from . import metrics
 from .audience import Audience, Follower, Picture
-from .events import report_container
+from .events import report_container, report_death
 
 if TYPE_CHECKING:
     from jupyter_events import EventLogger
 
     from ..environments import Environments
+    from ..kernels.deaths import Death
     from ..overview import Look
     from ..runtime.base import Container, ContainerState, Stats
     from .service import Service
@@ -123,12 +124,18 @@ class Watch:
             self.nudge()
             yield follower
 
+    def tell_death(self, death: Death) -> None:
+        """Tell that a kernel has died, before its restart takes the container away."""
+        report_death(self._logger, death)
+        self._audience.say("death", death)
+        self.nudge()
+
     def nudge(self) -> None:
         """Look soon: something has happened."""
         self._wake.set()
 
     async def run(self) -> None:
-        while True:
+        while not self.closed.is_set():
             start = time.monotonic()
             try:
                 await self.look()
@@ -140,7 +147,9 @@ class Watch:
             took = time.monotonic() - start
             usual = _FOLLOWED if len(self._audience) else self._interval
             try:
-                await asyncio.wait_for(self._wake.wait(), max(usual, _SHARE * took))
+                # Not wait_for(), which before Python 3.12 may lose a cancellation.
+                async with asyncio.timeout(max(usual, _SHARE * took)):
+                    await self._wake.wait()
                 if len(self._audience):
                     await asyncio.sleep(_BREATH + took)
             except TimeoutError:

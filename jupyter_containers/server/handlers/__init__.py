@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import about, builds, containers, doctor, environments, feed, images, jobs, packages, specs
+from . import about, builds, containers, doctor, environments, feed, images, jobs, limits, packages, specs
 
 __all__ = ["ROUTES"]
 
@@ -51,6 +51,8 @@ ROUTES = (
     (rf"/containers/{_ID}/stop", containers.StopHandler),
     (rf"/containers/{_ID}/commit", containers.CommitHandler),
     (rf"/containers/{_ID}/terminal", containers.TerminalHandler),
+    (r"/limits", limits.LimitsHandler),
+    (r"/notebooks/limits", limits.ChoiceHandler),
     (r"/doctor", doctor.DoctorHandler),
 )
 """Patterns below ``<base url>/jupyter-containers/api``; ``openapi.yaml`` describes each, held to it by a test."""

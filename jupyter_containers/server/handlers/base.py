@@ -105,6 +105,8 @@ class Handler(APIHandler):
 
     def path(self, text: str) -> Path:
         """A path of the client's on this host: relative ones start at the server's root folder."""
+        if "\0" in text:
+            raise Refusal(errors.InputError(f"{text[:40]!r} is not the name of a file or folder"))
         return Path(self.settings["server_root_dir"]).expanduser() / text
 
     def accept(self, job: JobView) -> None:

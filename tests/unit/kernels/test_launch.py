@@ -29,9 +29,10 @@ def make_config(target, paths, folder, *, env=(), extra=(), **options):
 def test_the_default_kernel_is_ipykernel_with_its_own_connection_file(paths, folder):
     connection, config = make_config(make_target(folder), paths, folder)
     launcher = ("python3", "-m", "ipykernel_launcher", "-f", str(connection.file))
-    assert config.argv == (*launcher, "--HistoryManager.hist_file=:memory:")
+    magic = f"--IPKernelApp.exec_files={connection.path}/container.py"
+    assert config.argv == (*launcher, "--HistoryManager.hist_file=:memory:", magic)
     connection, config = make_config(make_target(folder), paths, folder, restart="keep")
-    assert config.argv == ("python3", "-m", "ipykernel_launcher", "-f", str(connection.file))
+    assert "--HistoryManager.hist_file=:memory:" not in config.argv
     assert config.cwd == str(folder)
     seen = {(mount.source, mount.target, mount.mode) for mount in config.mounts}
     assert seen == {(str(folder), str(folder), "rw"), (str(connection.path), str(connection.path), "rw")}

@@ -15,6 +15,8 @@ import yaml
 
 from jupyter_containers.build.monitor import Event
 from jupyter_containers.errors import Problem
+from jupyter_containers.kernels.deaths import Death
+from jupyter_containers.kernels.limits import Ceiling, Chosen
 from jupyter_containers.lock.compare import LockedPackage, Moved
 from jupyter_containers.lock.counting import PackageCounts
 from jupyter_containers.lock.search import FoundPackage, Package, SearchResult
@@ -54,7 +56,7 @@ TYPES = (
     SpecText, CheckedText, LockChanges, LockedPackage, Moved, Draft, models.Output,
     StoreSize, PackageCounts, JobView, HistoryView, SearchResult, FoundPackage, Package, models.PullImage,
     models.PushImage, models.PruneStore, models.Pruned, models.CommitContainer, models.Terminal,
-    models.AddPackages,
+    models.AddPackages, models.ChooseLimits, models.Limits, models.HostSize, Chosen, Ceiling, Death,
 )  # fmt: skip
 
 
@@ -198,6 +200,10 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     await ask("cancelBuild", "builds/none", method="DELETE")
     await ask("listImages", "images")
     await ask("listJobs", "jobs")
+    await ask("getLimits", "limits")
+    body = {"path": "a.ipynb", "limits": {"memory": "2G"}}
+    await ask("chooseLimits", "notebooks/limits", method="POST", body=body)
+    await ask("chooseLimits", "notebooks/limits", method="POST", body={**body, "limits": {"cpus": 0}})
     await ask("prune", "prune", method="POST", body={"dry_run": True})
     await ask("getJob", "jobs/none")
     await ask("pullImage", "images/pull", method="POST", body={"reference": "A B"})
@@ -235,6 +241,7 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
         ("containers/box/stop", "stopContainer"),
         ("images/pull", "pullImage"),
         ("prune", "prune"),
+        ("notebooks/limits", "chooseLimits"),
         ("environments/demo/packages", "addPackages"),
         ("containers/box/commit", "commitContainer"),
         ("environments/demo/push", "pushEnvironment"),

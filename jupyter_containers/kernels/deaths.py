@@ -1,0 +1,83 @@
+"""Kernels that end without being asked to: told to those who listen, while it is still known why.
+
+jupyter_client starts a dead kernel again within seconds, and its container goes with all that was known of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+
+from ..runtime.base import ContainerState
+from ..spec.sizes import format_size
+from .ending import describe_end
+from .launch import ENVIRONMENT_LABEL, KERNEL_ID_LABEL, NOTEBOOK_LABEL
+
+__all__ = ["Death", "describe_death", "forget", "listen", "tell"]
+
+
+class Death(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel that died, and why."""
+
+    kernel_id: str
+    container: str
+    name: str
+    """Of the container."""
+    environment: str
+    notebook: str
+    """Its path, as the server tells it to the kernel."""
+    message: str
+    """In one sentence, for the notebook."""
+    hint: str
+    oom: bool
+    """It was killed for memory."""
+    memory_limit: int | None
+    memory_peak: int | None
+    exit_code: int | None
+    at: float
+    """Seconds since the epoch."""
+
+
+Listener: TypeAlias = Callable[[Death], None]
+
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> None:
+    """Have *listener* called with each death, in the thread that sees it."""
+    _listeners.append(listener)
+
+
+def forget(listener: Listener) -> None:
+    """Undo :func:`listen`."""
+    if listener in _listeners:
+        _listeners.remove(listener)
+
+
+def tell(death: Death) -> None:
+    for listener in tuple(_listeners):
+        listener(death)
+
+
+def describe_death(state: ContainerState) -> Death:
+    """What is to be told of the kernel whose container's last *state* this is. Pure."""
+    labels = state.labels
+    if state.oom:
+        figures = [
+            f"{name} {format_size(value)}"
+            for name, value in (("limit", state.memory_limit), ("peak", state.memory_peak))
+            if value is not None
+        ]
+        message = "the kernel was killed for memory" + (f": {', '.join(figures)}" if figures else "")
+        hint = "raise `resources.memory` in the spec, choose a higher limit for the notebook, or hold less in memory"
+    else:
+        message, hint = f"the kernel has died: {describe_end(state)}", ""
+    return Death(
+        kernel_id=labels.get(KERNEL_ID_LABEL, ""), container=state.id, name=state.name,
+        environment=labels.get(ENVIRONMENT_LABEL, state.image_name), notebook=labels.get(NOTEBOOK_LABEL, ""),
+        message=message, hint=hint, oom=state.oom, memory_limit=state.memory_limit, memory_peak=state.memory_peak,
+        exit_code=state.exit_code, at=state.ended_at or time.time(),
+    )  # fmt: skip

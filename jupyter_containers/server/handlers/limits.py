@@ -1,0 +1,72 @@
+"""``limits``: what kernels may have here; and what was chosen for a notebook."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from ...errors import LimitError
+from ...kernels.limits import Chosen, check_chosen, current_policy
+from ...spec.model import Resources
+from ..models import ChooseLimits, HostSize, Limits
+from .base import Handler
+
+if TYPE_CHECKING:
+    from ...environments import Environments
+
+__all__ = ["ChoiceHandler", "LimitsHandler"]
+
+_TRIED = {
+    "memory": Resources(memory=1 << 30), "cpus": Resources(cpus=1.0), "pids": Resources(pids=1000),
+    "gpus": Resources(gpus=1),
+}  # fmt: skip
+"""A value of each kind, to learn whether the host can hold a kernel to it."""
+
+
+class LimitsHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """What the administrator allows, what this host can enforce, and what kernels have by default."""
+        unenforced = await self.call(_find_unenforced, slow=True)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        host = HostSize(memory=memory, cpus=len(os.sched_getaffinity(0)))
+        limits = Limits(maximum=current_policy().ceiling, unenforced=unenforced, defaults=self._defaults(), host=host)
+        self.reply(limits)
+
+    def _defaults(self) -> Chosen:
+        section: Any = (self.config or {}).get("ContainerProvisioner", {})
+        known = {name: section[name] for name in ("memory", "cpus", "pids", "network") if section.get(name)}
+        return Chosen(**known)
+
+
+class ChoiceHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        """Let the next kernels of a notebook have other limits than its spec's: the user's word, in this server.
+
+        What the administrator allows is not passed.
+        """
+        wanted = self.body(ChooseLimits)
+        path = self.path(wanted.path)
+
+        def agree(_: Environments) -> None:
+            current_policy().agree(path, check_chosen(wanted.limits) if wanted.limits is not None else None)
+
+        await self.call(agree)
+        self.set_status(204)
+        self.finish()
+
+
+def _find_unenforced(environments: Environments) -> dict[str, str]:
+    found = {}
+    for name, limits in _TRIED.items():
+        try:
+            environments.runtime.check_limits(limits)
+        except LimitError as error:
+            found[name] = error.message
+    return found
