@@ -19,6 +19,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from ..errors import StoreError
 from .layer import whole_seconds
 
 __all__ = ["Listing", "list_file", "list_files", "make_list", "share_files"]
@@ -147,17 +148,18 @@ def _link(layer: bytes, top: bytes, name: bytes, touched: dict[bytes, os.stat_re
 
 def _replace(source: int, target: bytes, aside: bytes) -> None:
     """Let *target* be another name of the open file *source*: the very one that was compared, whatever has its name
-    by now. In between it lies in the folder *aside*, not in the tree, for whatever moment we are killed at."""
+    by now. Nobody sees the tree yet, so the old name goes first: a rename over it takes three times as long, since
+    ext4 writes the file's blocks to the disk for it (ext4(5), ``auto_da_alloc``)."""
     beside = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     name = b"shared-" + os.urandom(8).hex().encode()
     try:
         # With a folder's descriptor Python calls linkat(2), which can follow /proc's link to an open file.
         os.link(f"/proc/self/fd/{source}", name, dst_dir_fd=beside, follow_symlinks=True)
         try:
+            os.unlink(target)  # noqa: PTH108  bytes
             os.rename(name, target, src_dir_fd=beside)
-        except BaseException:
-            os.unlink(name, dir_fd=beside)
-            raise
+        except OSError as error:  # between the two the tree lacks a file
+            raise StoreError(f"cannot link {os.fsdecode(target)}: {error.strerror}") from error
     finally:
         os.close(beside)
 
