@@ -475,3 +475,30 @@ def test_import_from_the_web(house, files, tmp_path, monkeypatch):
         with pytest.raises(UntrustedContentError):
             files.import_root(f"{address}/evil.tar", "web:2")
         assert sorted(house.store.folder("images").iterdir()) == before
+
+
+def test_a_killed_import_leaves_nothing(house, tmp_path):
+    with tarfile.open(tmp_path / "root.tar", "w") as tar:
+        for number in range(300):
+            info = tarfile.TarInfo(f"folder{number % 7}/file{number}")
+            info.size = 100_000
+            tar.addfile(info, io.BytesIO(os.urandom(100_000)))
+    data = (tmp_path / "root.tar").read_bytes()
+    collect(house.store)
+    before = sorted(path.name for path in house.store.folder("l").iterdir())
+    program = [sys.executable, "-m", "jupyter_containers", "import", "-", "killed:2"]
+    for part in (0.0, 0.3, 0.9, 1.0):
+        process = subprocess.Popen(
+            program, env=house.env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        process.stdin.write(data[: int(len(data) * part)])
+        process.stdin.flush()
+        if part:
+            house.eventually(lambda: list(house.store.folder("tmp").iterdir()))
+        process.kill()
+        process.communicate()
+        collect(house.store)
+        assert verify(house.store) == ()
+        assert list(house.store.folder("tmp").iterdir()) == []
+        if "killed:2" not in house.store.references():
+            assert sorted(path.name for path in house.store.folder("l").iterdir()) == before
