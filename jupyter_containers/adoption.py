@@ -80,7 +80,7 @@ class Adoption:
         with self.store.lease():
             image = self._find(reference, progress=progress, notify=notify)
             entry = Record(
-                name=name, display_name=display_name or reference, spec_file="", image=image.digest,
+                name=name, display_name=display_name or _shown(reference, name), spec_file="", image=image.digest,
                 built_at=time.time(),
             )  # fmt: skip
             record(self.paths, entry)  # before anything is made: the name may be another's
@@ -117,6 +117,11 @@ class Adoption:
             return find_record(self.paths, name).image
         except NotFoundError:
             return None
+
+
+def _shown(reference: str, name: str) -> str:
+    """As a launcher has it: what the user called the image, where that is a name."""
+    return name if reference.startswith(("sha256:", *_FILES)) else reference
 
 
 def default_name(reference: str) -> str:
