@@ -301,6 +301,39 @@ def test_an_adopted_image_is_an_environment_like_any(images, environments, user)
     assert "kernel-on-env" not in images.store.pins()
 
 
+def test_an_image_of_a_registry_is_pulled(images, environments, registry, tmp_path):
+    image = images.debian("bookworm", "python3")
+    name = f"{registry}/plain/python:3"
+    environments.shipping.push(image, name)
+    own = Paths(tmp_path / "home", tmp_path / "run").made()
+    with Environments(own) as elsewhere:
+        adopted = elsewhere.adoption.adopt(name, kernelspec=False)
+        view = elsewhere.view("python-3")
+    assert adopted.image.digest == image.digest and (view.state, view.display_name) == ("ready", name)
+
+
+def test_the_debugger_works_beside_old_packages(images, open_kernel):
+    base = images.debian("bookworm", "python3")
+    image = images.with_packages(
+        base, "plain-test/older:1", "/usr/local/lib/python3.11/dist-packages", "3.11", "tornado==5.1.1"
+    )
+    client = open_kernel(image, "on-old").client
+
+    def ask(command: str, **arguments: object) -> dict:
+        content = {"type": "request", "seq": 1, "command": command, "arguments": arguments}
+        message = client.session.msg("debug_request", content)
+        client.control_channel.send(message)
+        while True:
+            reply = client.get_control_msg(timeout=60)
+            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                return reply["content"]
+
+    assert ask("initialize", clientID="test", adapterID="", linesStartAt1=True, pathFormat="path")["success"]
+    assert ask("attach")["success"]
+    assert ask("dumpCell", code="x = 1")["body"]["sourcePath"]
+    assert ask("disconnect", restart=False, terminateDebuggee=False)["success"]
+
+
 def test_the_layer_is_the_same_for_everybody_and_shared_by_images_of_one_base(images, environments, tmp_path):
     base = images.debian("bookworm", "python3")
     other = images.with_packages(
