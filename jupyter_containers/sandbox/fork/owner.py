@@ -190,13 +190,22 @@ class Forked:
 
     def poll(self) -> int | None:
         with self._lock:
-            if self._code is None and (self._handle < 0 or readable(self._handle, 0)):
-                self._code = self._last_word()
-            return self._code
+            return self._look()
+
+    def _look(self) -> int | None:
+        if self._code is None and (self._handle < 0 or readable(self._handle, 0)):
+            self._code = self._last_word()
+        return self._code
 
     def wait(self, timeout: float | None = None) -> int:
-        if self._handle >= 0 and not readable(self._handle, timeout):
-            raise TimeoutError(f"the sandbox did not end within {timeout} s")
+        with self._lock:  # of its own: it may be closed while it is waited for
+            handle = os.dup(self._handle) if self._handle >= 0 else -1
+        if handle >= 0:
+            try:
+                if not readable(handle, timeout):
+                    raise TimeoutError(f"the sandbox did not end within {timeout} s")
+            finally:
+                os.close(handle)
         code = self.poll()
         assert code is not None
         return code
@@ -211,24 +220,27 @@ class Forked:
 
     def kill(self) -> None:
         """SIGKILL to the first process, and with it to all; returns when it is gone."""
-        if self._handle >= 0:
-            with contextlib.suppress(ProcessLookupError):
+        with self._lock, contextlib.suppress(ProcessLookupError):
+            if self._handle >= 0:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-            self.wait()
+        self.wait()
 
     def check(self) -> None:
         """Nothing of a fork's set-up is left to fail once it has begun."""
 
     def close(self) -> None:
-        self._channel.close()
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        """Give the descriptors back; what is asked afterwards is answered as of an ended one."""
+        with self._lock:
+            self._look()
+            self._channel.close()
+            if self._handle >= 0:
+                os.close(self._handle)
+                self._handle = -1
 
     def _last_word(self) -> int:
         """The exit code that the first process told; 137 where it was killed before it could."""
         with contextlib.suppress(OSError):
-            while readable(self._channel.fileno(), 0):
+            while self._channel.fileno() >= 0 and readable(self._channel.fileno(), 0):
                 said = self._channel.recv(4096)
                 if said.startswith(b"="):
                     return int(said[1:])
