@@ -53,9 +53,16 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_build_id() -> str:
-    """An id that sorts by time: ``20260131-101500-123-a1b2`` (UTC)."""
-    now = time.time()
-    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"-{int(now * 1000) % 1000:03d}-{os.urandom(2).hex()}"
+    """An id that sorts by time, also among those of one moment: ``20260131-101500-123-a1b2`` (UTC)."""
+    global _last
+    with _turn:
+        _last = now = max(int(time.time() * 1000), _last + 1)
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 1000)) + f"-{now % 1000:03d}-{os.urandom(2).hex()}"
+
+
+_turn = Lock()
+_last = 0
+"""Milliseconds of the last id of this process."""
 
 
 def list_builds(paths: Paths, *, known: dict[str, BuildRecord] | None = None) -> tuple[BuildRecord, ...]:

@@ -130,3 +130,8 @@ def test_a_half_written_line_is_not_read(paths):
     with build.log.open("ab") as log:
         log.write(msgspec.json.encode(Event(kind="output", text="half"))[:-4])
     assert [event.kind for event in history.read_events(paths, build.id)] == ["result"]
+
+
+def test_ids_sort_as_they_were_made():
+    made = [history.new_build_id() for _ in range(200)]
+    assert made == sorted(made)
