@@ -79,6 +79,7 @@ def _launch(orders: Orders, maps: Maps, stage: int) -> None:
     if orders["parent"] and os.getppid() != orders["parent"]:
         os._exit(125)
     signals.reset()
+    os.umask(0o022)  # the caller's would decide the modes of what a build makes
     os.execv(orders["argv"][0], orders["argv"])  # noqa: S606
 
 

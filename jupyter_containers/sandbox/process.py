@@ -173,7 +173,7 @@ def _popen(
     try:
         return subprocess.Popen(
             argv, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, start_new_session=True, cwd="/",
-            env=environment(group),
+            env=environment(group), umask=0o022,  # the caller's would decide the modes of what a build makes
         )  # fmt: skip
     except OSError as error:
         raise HostError(f"cannot start {argv[0]}: {error.strerror}") from error

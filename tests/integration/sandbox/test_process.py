@@ -138,6 +138,15 @@ def test_failures_of_the_command_are_not_taken_for_ours(make: Make) -> None:
     assert run(make("echo 'bwrap: no such thing' >&2; exit 1"), on_output=said.append) == 1
 
 
+@pytest.mark.parametrize("mask", [0o000, 0o077])
+def test_the_caller_s_umask_has_no_say(output_of: Callable[..., str], mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        assert output_of("umask").strip() == "0022"
+    finally:
+        os.umask(before)
+
+
 def test_a_time_out_ends_it(make: Make) -> None:
     marker = f"13{os.getpid()}.5"
     with pytest.raises(ContainerError, match=r"within 0\.5 s") as caught:
