@@ -16,11 +16,12 @@ import errno
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
 
 from ..errors import HostError
 from . import idmap, orders
-from .passing import MOUNTS, Socket, end_sending, pair, receive, send
+from .passing import MOUNTS, NEXT, Socket, end_sending, is_waiting, pair, receive, send, taken
 
 __all__ = ["Launched", "ahead", "launch", "mount", "stop"]
 
@@ -60,19 +61,28 @@ class _Launcher:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._end: Socket | None = None
-        self._spare = 0
-        """What it has forked ahead: a child of this process, by its pid."""
+        self._spare: tuple[int, Socket] | None = None
+        """What it has forked ahead: a child of this process, by its pid, and where it waits for orders."""
+        self._known: set[object] = set()
 
     def start(self) -> None:
         with self._lock:
             if self._end is None:
                 self._start()
 
-    def launch(self, fds: Sequence[int], message: bytes = b"") -> int:
-        """The pid of the child that carries out the orders in the first of *fds*. Raises OSError."""
+    def launch(self, fds: Sequence[int], message: bytes = b"", *, shifts: Set[object] | None = None) -> int:
+        """The pid of the child that carries out the orders in the first of *fds*. Raises OSError.
+
+        *shifts*: what they map, where what was forked ahead may do it.
+        """
         with self._lock:
             if self._end is None:
                 self._start()
+            if shifts is not None:
+                # What the launcher has not mapped yet it does itself, so that those that come have the map.
+                if shifts <= self._known and (pid := self._use_spare(fds)):
+                    return pid
+                self._known |= shifts
             try:
                 self._tell(fds, message)
             except ConnectionError:  # somebody has killed it
@@ -90,8 +100,42 @@ class _Launcher:
         self._lock = threading.Lock()
         if self._end is not None:
             self._end.close()
-        self._process = self._end = None
-        self._spare = 0
+        if self._spare is not None:
+            self._spare[1].close()
+        self._process = self._end = self._spare = None
+
+    def _use_spare(self, fds: Sequence[int]) -> int:
+        """Give the orders to what was forked ahead; 0 where nothing was, or somebody has killed it."""
+        assert self._end is not None
+        with contextlib.suppress(ConnectionError, EOFError):  # told when it is asked for something
+            while self._spare is None and is_waiting(self._end):
+                self._answer(one=True)
+        if self._spare is None:
+            return 0
+        pid, end = self._spare
+        try:
+            send(end, b"", fds)
+        except ConnectionError:
+            self._drop_spare()
+            return 0
+        except BaseException:  # Ctrl-C, perhaps after it was sent
+            self._drop_spare()
+            raise
+        finally:
+            self._spare = None
+            end.close()
+            with contextlib.suppress(ConnectionError):
+                self._tell((), NEXT)
+        return pid
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            pid, end = self._spare
+            self._spare = None
+            end.close()
+            spare = Launched(pid)
+            spare.kill()
+            spare.wait()
 
     def _clear_away(self) -> None:
         """No process of a launcher is left."""
@@ -99,18 +143,14 @@ class _Launcher:
             end_sending(self._end)
             with contextlib.suppress(ConnectionError, EOFError):
                 while True:
-                    self._answer()  # of its spare, perhaps; nobody waits for an answer
+                    self._answer(one=True)  # of its spare, perhaps
             self._end.close()
             self._end = None
         if self._process is not None:
             self._process.wait()
             self._process = None
-        if self._spare:
-            # If the launcher was killed just after it had handed over orders, this is a sandbox that nobody knows of.
-            spare = Launched(self._spare)
-            spare.kill()
-            spare.wait()
-            self._spare = 0
+        self._drop_spare()
+        self._known.clear()
 
     def _start(self) -> None:
         self._clear_away()
@@ -148,16 +188,18 @@ class _Launcher:
             raise OSError(-number, os.strerror(-number))
         return number
 
-    def _answer(self) -> int:
+    def _answer(self, *, one: bool = False) -> int:
+        """The next answer; with *one* the next message is read, and 0 where it is none."""
         assert self._end is not None
         while True:
-            message, _ = receive(self._end)
+            message, fds = receive(self._end)
             number = int(message[1:])
             if message.startswith(b"="):
-                if number == self._spare:
-                    self._spare = 0
                 return number
-            self._spare = number
+            self._drop_spare()
+            self._spare = number, taken(fds[0])
+            if one:
+                return 0
 
 
 def _in_lasting_thread(function: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
@@ -198,10 +240,15 @@ def stop() -> None:
     _launcher.stop()
 
 
-def launch(packed: int, fds: Sequence[int]) -> Launched:
+def launch(
+    packed: int, fds: Sequence[int], *, clones: Sequence[idmap.Clone] = (), groups: Sequence[Path] = ()
+) -> Launched:
     """Have the orders in descriptor *packed* carried out, with the descriptors *fds* (``Orders.fds`` has the numbers
-    that they get). Raises HostError."""
-    return _launch([packed, *fds], b"", "a sandbox")
+    that they get). *clones* and *groups* are those of the orders. Raises HostError."""
+    # Only a new child is born in a v2 group; what was forked ahead would have to move.
+    born = any(path.name == "cgroup.procs" for path in groups)
+    shifts = None if born else {clone.shift for clone in clones if clone.shift is not None}
+    return _launch([packed, *fds], b"", "a sandbox", shifts=shifts)
 
 
 def mount(packed: int, answer: int) -> Launched:
@@ -210,9 +257,9 @@ def mount(packed: int, answer: int) -> Launched:
     return _launch([packed, answer], MOUNTS, "what mounts for a fork")
 
 
-def _launch(fds: Sequence[int], message: bytes, what: str) -> Launched:
+def _launch(fds: Sequence[int], message: bytes, what: str, *, shifts: Set[object] | None = None) -> Launched:
     try:
-        return Launched(_launcher.launch(fds, message))
+        return Launched(_launcher.launch(fds, message, shifts=shifts))
     except OSError as error:
         raise HostError(
             f"cannot start {what}: {error.strerror}", hint="look at the host's limits of processes"

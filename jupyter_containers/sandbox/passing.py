@@ -5,13 +5,14 @@ from __future__ import annotations
 import _socket  # what the module socket adds, enums and files, takes 9 ms to import
 import array
 import os
+import select
 from collections.abc import Sequence
 
-__all__ = ["MOUNTS", "Socket", "end_sending", "pair", "receive", "send", "taken"]
+__all__ = ["MOUNTS", "NEXT", "Socket", "end_sending", "is_waiting", "pair", "receive", "send", "taken"]
 
 Socket = _socket.socket
 
-MOUNTS = b"mounts"
+MOUNTS, NEXT = b"mounts", b"next"
 """What is said to :mod:`.service` with orders for the mounts of a fork."""
 
 _MOST = 253  # SCM_MAX_FD: how many descriptors the kernel takes in one message
@@ -42,6 +43,13 @@ def send(end: Socket, data: bytes, fds: Sequence[int] = ()) -> None:
 def _send(end: Socket, data: bytes, fds: Sequence[int]) -> None:
     rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     end.sendmsg([data], rights)
+
+
+def is_waiting(end: Socket) -> bool:
+    """Whether there is something to receive, the end of the other end included."""
+    poll = select.poll()
+    poll.register(end.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def end_sending(end: Socket) -> None:

@@ -151,7 +151,8 @@ def _start(
                     inherited.append(orders_fd)
                     child = _popen([*prefix, *orders.command(orders_fd)], streams, inherited, group)
                 else:
-                    child = launcher.launch(orders_fd, [*standard_streams(stack, streams), *sent])
+                    sent = [*standard_streams(stack, streams), *sent]
+                    child = launcher.launch(orders_fd, sent, clones=clones, groups=joins)
             else:
                 child = _popen([*prefix, *shell_prefix(joins, limits), *argv], streams, inherited, group)
         except BaseException:

@@ -5,7 +5,8 @@ is nothing to do one is made ahead, the *spare*, which has its stage set. Each c
 owner. Run as ``python -I -S``.
 
 Messages, on a socket that keeps their bounds: from the owner orders and the descriptors that go with them, to the owner
-``=PID`` or ``=-ERRNO`` for each, and ``+PID`` for a spare, which is the owner's to wait for as well.
+``=PID`` or ``=-ERRNO`` for each; and ``+PID`` for a spare, with a socket on which it takes orders from the owner
+itself. When it has, the owner asks for the ``next``.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ import gc
 import marshal
 import os
 import resource
-import select
 import sys
 
 from . import kernel
 from .failure import Failure
 from .launch import Maps, become, carry_out, fill_stage, make_maps, make_network, mount_stage, read
-from .passing import MOUNTS, Socket, pair, receive, send, taken
+from .passing import MOUNTS, NEXT, Socket, is_waiting, pair, receive, send, taken
 from .spaces import ground
 
 TYPE_CHECKING = False  # typing is a slow import here
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .orders import MountOrders, Orders
 
 __all__ = ["serve"]
@@ -54,16 +56,19 @@ class _Service:
         self._stage = stage
         self._maps: Maps = {}
         self._ground = -1
-        self._spare: tuple[int, Socket] | None = None
+        self._has_spare = False
 
     def run(self) -> None:
         while True:
-            if not _is_waiting(self._end):
+            if not is_waiting(self._end):
                 self._prepare()
             try:
                 message, fds = receive(self._end)
             except (EOFError, OSError):
                 os._exit(0)
+            if message == NEXT:
+                self._has_spare = False
+                continue
             try:
                 answer = self._mount(fds) if message == MOUNTS else self._start(fds)
             except OSError as error:
@@ -72,15 +77,15 @@ class _Service:
             for fd in fds:
                 os.close(fd)
 
-    def _tell(self, message: bytes) -> None:
+    def _tell(self, message: bytes, fds: Sequence[int] = ()) -> None:
         try:
-            send(self._end, message)
+            send(self._end, message, fds)
         except OSError:
             os._exit(0)
 
     def _prepare(self) -> None:
         """What can be done before orders come."""
-        if self._spare is not None:
+        if self._has_spare:
             return
         if self._stage and self._ground < 0:
             try:  # noqa: SIM105  contextlib is a slow import here
@@ -98,12 +103,14 @@ class _Service:
         if pid == 0:
             try:
                 ours.close()
+                self._end.close()  # the owner is to see the end of it when the launcher ends
                 self._wait_as_spare(theirs)
             finally:
                 os._exit(125)
+        self._has_spare = True
+        self._tell(b"+%d" % pid, [ours.fileno()])
+        ours.close()
         theirs.close()
-        self._spare = pid, ours
-        self._tell(b"+%d" % pid)
 
     def _start(self, fds: list[int]) -> int:
         """A child that carries out the orders in the first of *fds*; its pid."""
@@ -117,16 +124,6 @@ class _Service:
         except (Failure, OSError):
             pass  # the child fails at the same, and tells it where it is read
         group = next((path for path in orders["groups"] if path.endswith("/cgroup.procs")), "")
-        if self._spare is not None and not group:
-            pid, spare = self._spare
-            self._spare = None
-            try:
-                send(spare, b"", [*fds, *(self._maps[shift] for shift in _shifts(orders) if shift in self._maps)])
-                return pid
-            except ConnectionError:
-                pass  # somebody has killed it
-            finally:
-                spare.close()
         child = self._fork_into(group, orders) if group else kernel.fork_sibling()
         if child == 0:
             try:
@@ -180,9 +177,7 @@ class _Service:
         orders = read(fds[0])
         if network >= 0 and not orders["network"]:
             kernel.join_namespace(network, "net")
-        last = 1 + len(orders["fds"])
-        maps = dict(zip(_shifts(orders), fds[last:], strict=False))  # where one is missing, it can't be made
-        _carry_out(orders, fds[1:last], maps, stage, network=network >= 0)
+        _carry_out(orders, fds[1:], self._maps, stage, network=network >= 0)
 
     def _new_network(self) -> int:
         """Be in a network namespace of its own; the one before as a descriptor, -1 where that can't be done."""
@@ -229,11 +224,6 @@ def _make_mounts(mounts: MountOrders, maps: Maps, answer: Socket) -> None:
         send(answer, f"cannot mount {error.filename}: {error.strerror}\0".encode(errors="replace"))
 
 
-def _shifts(orders: Orders) -> list[tuple[int, int]]:
-    """The maps that the orders need, each once, in a lasting order."""
-    return list(dict.fromkeys(clone[2] for clone in orders["clones"] if clone[2] is not None))
-
-
 def _carry_out(orders: Orders, fds: list[int], maps: Maps, stage: int, *, network: bool = False) -> None:
     """Be what subprocess.Popen makes of a child: its descriptors and no others, a session of its own. Then go on."""
     # Before the descriptors: the owner's numbers may be above what was the limit when this process was started.
@@ -252,9 +242,3 @@ def _clear_of(numbers: frozenset[int], fd: int) -> int:
     while fd in numbers:
         fd = os.dup(fd)
     return fd
-
-
-def _is_waiting(end: Socket) -> bool:
-    poll = select.poll()
-    poll.register(end.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
