@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -150,6 +151,9 @@ def test_workers_work_side_by_side_and_no_more():
     for each in tasks:
         workers.submit(each)
     assert workers.withdraw(tasks[4])
+    deadline = time.monotonic() + 10
+    while counts["now"] < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
     go.set()
     workers.join(patience=10)
     assert counts == {"now": 0, "most": 2, "done": 4}
