@@ -173,9 +173,7 @@ class Environments:
         """Environments as files, for machines without a network."""
         from .bundles import Bundles
 
-        return Bundles(
-            self.paths, self.store, self.attestations, build=self.build, install=self._install_kernelspec
-        )
+        return Bundles(self.paths, self.store, self.attestations, build=self.build, install=self._install_kernelspec)
 
     @cached_property
     def transfers(self) -> Transfers:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_containers.build.ensure import Built, ensure_built
-from jupyter_containers.build.state import examine
 from jupyter_containers.build.monitor import Event
+from jupyter_containers.build.state import examine
 from jupyter_containers.errors import BuildError, HashMismatchError, LockError, OutOfSpaceError
 from jupyter_containers.paths import Paths
 
