@@ -19,7 +19,8 @@ def copy_files(step: CopyStep, context: Context) -> Layer:
     """Copy a file, or what is in a folder, as ``COPY`` of other builders does.
 
     A target that is a folder takes a file in under its name. Links are copied as links, so
-    nothing outside of the spec's folder gets in. Modes are kept; times are not (a checkout has today's).
+    nothing outside of the spec's folder gets in. Of modes only it stays whether a file may be executed; times do not
+    (a checkout has today's).
     :class:`BuildError` where the source is not what the step's hash says: the folder was written to meanwhile.
     """
     try:

@@ -72,8 +72,11 @@ class Entry(NamedTuple):
 
     @property
     def mode(self) -> int:
-        """As lstat(2) gives it, with the type."""
-        return self.status.st_mode
+        """With the type. Of the permissions one counts, as for git: whether it may be executed. The others are those of
+        whoever checked it out (umask), and the same lock gives the same image for all of them."""
+        mode = self.status.st_mode
+        executable = stat.S_ISDIR(mode) or mode & 0o111
+        return stat.S_IFMT(mode) | (0o755 if executable else 0o644)
 
     def open(self) -> BufferedReader:
         """The file, open for reading. :class:`OSError` where it is none any more."""
@@ -239,12 +242,12 @@ class InputHash:
         self._total.update(os.fsencode(f"{kind} {mode:o} {content} {entry.path}\0"))
 
     def hexdigest(self) -> str:
-        """Of a folder over all that is in it; of a file as sha256sum gives it, unless its mode is unusual."""
+        """Of a folder over all that is in it; of a file as sha256sum gives it, unless it may be executed."""
         first, content = self._first or (0, "")
         if not stat.S_ISREG(first):
             return self._total.hexdigest()
         mode = stat.S_IMODE(first)
-        return content if mode in {0o644, 0o664, 0o600} else hashlib.sha256(f"{mode:o} {content}".encode()).hexdigest()
+        return content if mode == 0o644 else hashlib.sha256(f"{mode:o} {content}".encode()).hexdigest()
 
 
 class HashedReader:

@@ -150,7 +150,7 @@ def plan(loaded: LoadedSpec, lock: Lock, architecture: str) -> tuple[Step, ...]:
             )  # fmt: skip
     for copy in build.copy:
         digest = _input(inputs, copy.source, loaded)
-        chained = chain("copy", target=copy.target, sha256=digest)
+        chained = chain("copy", target=copy.target, sha256=digest, modes="executable or not")
         steps.append(CopyStep(**chained, title=f"copy {copy.source} → {copy.target}", copy=copy, sha256=digest))
     for command in build.run:
         chained = chain("run", command=command, env=dict(sorted(build.env.items())))
