@@ -8,7 +8,6 @@ calls them from a thread pool. Errors are those of :mod:`.errors`.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import threading
 import time
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from .build.dockerfile.logged import BuiltDockerfile, Request
     from .build.ensure import Built
     from .bundles import Bundles
+    from .carrying import Carrying
     from .exports import Exports
     from .files import Files
     from .image.store import Store
@@ -55,9 +55,6 @@ if TYPE_CHECKING:
     from .views import JobView
 
 __all__ = ["Environments"]
-
-_SPEC_FILE = "jupyter-container.toml"
-
 
 class Environments:
     """The environments, builds, images and containers of one user.
@@ -191,6 +188,15 @@ class Environments:
             return self.build(name, kernelspec=False, automatic=True, **options)
 
         return Packages(self.directory, self.store, self.jobs, container=self.container, build=build)
+
+    @cached_property
+    def carrying(self) -> Carrying:
+        """Environments in notebooks' metadata."""
+        from .carrying import Carrying
+
+        return Carrying(
+            self.directory, self.store, self.shipping, self.jobs, add=self._add, build=self.build, forget=self.forget
+        )
 
     @cached_property
     def exports(self) -> Exports:
@@ -476,12 +482,3 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
-
-
-def _without_path(error: InputError, file: Path) -> InputError:
-    """*error* with the temporary path of its text left out."""
-    problems = [
-        dataclasses.replace(problem, file=file.name if problem.file == str(file) else problem.file)
-        for problem in error.problems
-    ]
-    return type(error)("the spec is not valid", problems=problems, hint=error.hint)
