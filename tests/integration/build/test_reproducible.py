@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ import pytest
 import jupyter_containers
 from jupyter_containers.build.ensure import ensure_built
 from jupyter_containers.environments import Environments
+from jupyter_containers.errors import NotFoundError
 from jupyter_containers.image.publishing import open_shared, publish_downloads
 from jupyter_containers.image.store import Store
 from jupyter_containers.paths import Paths
+from jupyter_containers.spec.catalog import forget
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -41,6 +44,9 @@ def top(shared_home: Paths) -> Iterator[Path]:
     top = Path(tempfile.mkdtemp(prefix="jc-repro-", dir="/var/tmp"))
     top.chmod(0o755)
     write_project(top / "project")
+    for name in ("repro", "repro-input", "repro-version", "repro-date"):  # of a run that was broken off
+        with suppress(NotFoundError):
+            forget(shared_home, name)
     ensure_built(top / "project", paths=shared_home)
     publish_downloads(Store(shared_home.store), open_shared(top / "srv"))
     yield top
