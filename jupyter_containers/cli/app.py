@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "to-dockerfile": ("Environments", "export", "ToDockerfile", "write an environment as a Dockerfile"),
     "to-devcontainer": ("Environments", "export", "ToDevcontainer", "write an environment as a devcontainer.json"),
     "execute": ("Notebooks", "execute", "Execute", "run notebooks in containers, side by side"),
+    "carry": ("Notebooks", "carry", "Carry", "write an environment into a notebook, which brings it along"),
     "kernelspec": (
         "Notebooks",
         "kernelspec",

@@ -25,7 +25,8 @@ class Execute(Command):
     description = (
         "Build what is not built yet, run each notebook in a kernel of its own, and write the executed copies. Without "
         "--env a notebook runs in its own environment: that of the PEP 723 block in its first code cell, else that of "
-        "the spec beside it. The notebook's folder is mounted at its own path."
+        "the spec beside it; one that has neither, in the environment that it carries, once you agree. The notebook's "
+        "folder is mounted at its own path."
     )
     examples = (
         "  jupyter containers execute analysis.ipynb             writes analysis.executed.ipynb\n"
@@ -37,6 +38,7 @@ class Execute(Command):
         add = parser.add_argument
         add("notebooks", nargs="+", type=Path, metavar="NOTEBOOK", help="an .ipynb file")
         add("--env", default="", metavar="ENV", help="environment, or path of a spec, for all notebooks")
+        add("--trust", action="store_true", help="agree to the environments that notebooks bring along")
         add("-j", "--jobs", type=above_zero(int), default=0, metavar="N",
             help="notebooks at a time (default: one per CPU)")  # fmt: skip
         add("--output-dir", type=Path, metavar="DIR", help="write the executed copies there, under their own names")
@@ -67,9 +69,10 @@ class Execute(Command):
         }  # fmt: skip
         settings = check_options(values, source="the command line", partial=True)
         quiet = options.quiet or options.json
+        named = {} if options.env else _open_carried(options.notebooks, trust=options.trust, quiet=quiet)
         with nullcontext(silent) if quiet else BuildProgress(verbose=options.verbose) as monitor:
             results = execute_notebooks(
-                options.notebooks, env=options.env, jobs=options.jobs or os.cpu_count() or 1,
+                options.notebooks, env=options.env, named=named, jobs=options.jobs or os.cpu_count() or 1,
                 output_dir=options.output_dir, inplace=options.inplace, timeout=options.timeout,
                 allow_errors=options.allow_errors, options=settings, monitor=monitor,
                 listener=_ignore if quiet else _tell,
@@ -79,6 +82,28 @@ class Execute(Command):
         else:
             _print(results)
         return 0 if all(item.status == "ok" for item in results) else 1
+
+
+def _open_carried(notebooks: list[Path], *, trust: bool, quiet: bool) -> dict[Path, str]:
+    """Environments that notebooks without a spec bring along, made ready."""
+    without = [path for path in notebooks if _has_no_spec(path)]
+    if not without:
+        return {}
+    from ..environments import Environments
+    from .carry import open_carried
+
+    return open_carried(Environments(), without, trust=trust, quiet=quiet)
+
+
+def _has_no_spec(path: Path) -> bool:
+    from ..errors import SpecError
+    from ..spec.load import load_spec
+
+    try:
+        load_spec(path)
+    except SpecError as error:
+        return error.message.startswith("no spec for")
+    return False
 
 
 def _ignore(event: CellEvent) -> None:

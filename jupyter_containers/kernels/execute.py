@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -26,7 +26,7 @@ from .options import KernelOptions
 from .source import Source, find_sources
 from .worker import worker
 
-__all__ = ["CellEvent", "NotebookResult", "execute_notebooks", "output_path"]
+__all__ = ["CellEvent", "NotebookResult", "execute_notebooks", "output_path", "read_notebook", "write_notebook"]
 
 Status: TypeAlias = Literal["ok", "failed", "timed out", "died", "not started", "cancelled"]
 
@@ -72,6 +72,7 @@ def execute_notebooks(
     notebooks: Sequence[Path],
     *,
     env: str = "",
+    named: Mapping[Path, str] | None = None,
     jobs: int = 1,
     output_dir: Path | None = None,
     inplace: bool = False,
@@ -85,7 +86,8 @@ def execute_notebooks(
 
     *env*: name of an environment, or path of a spec, for all of them; empty: each notebook's own spec (a PEP 723 block
     in its first code cell), else that of its folder. What is not built is built first, with *monitor* listening.
-    *timeout*: seconds for each cell. *options*: limits and settings on top of the spec's.
+    *named*: the environments of some of them. *timeout*: seconds for each cell. *options*: limits and settings on top
+    of the spec's.
 
     :class:`InputError` before anything runs: a file that is no notebook, a language that the environment doesn't speak,
     two results of one path. A notebook that fails is a result and no exception. On KeyboardInterrupt kernels are shut
@@ -93,7 +95,7 @@ def execute_notebooks(
     """
     read = [(path, read_notebook(path)) for path in notebooks]
     outputs = _choose_outputs(notebooks, output_dir=output_dir, inplace=inplace)
-    sources = find_sources(read, env, settings=options, monitor=monitor)
+    sources = find_sources(read, env, named=named, settings=options, monitor=monitor)
     tasks = [
         _Task(path, notebook, source, output)
         for (path, notebook), source, output in zip(read, sources, outputs, strict=True)
@@ -199,7 +201,7 @@ async def _run(task: _Task, settings: _Settings) -> NotebookResult:
                 status = "cancelled"
                 raise
             finally:
-                _write(task.notebook, task.output)
+                write_notebook(task.notebook, task.output)
     except ContainersError as problem:
         error, hint = problem.message, problem.hint
     return NotebookResult(
@@ -236,7 +238,7 @@ async def _measure(container: Container, before: int | None) -> int | None:
     return max(stats.memory_peak or stats.memory, before or 0)
 
 
-def _write(notebook: Any, output: Path) -> None:
+def write_notebook(notebook: Any, output: Path) -> None:
     """Replace *output* in one step: a crash leaves the old one or the new one."""
     text = nbformat.writes(notebook) + "\n"  # type: ignore[no-untyped-call]
     # Lone surrogates, which a cell may print, are not UTF-8 and would lose the whole notebook.

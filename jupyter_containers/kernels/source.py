@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,12 @@ def find_sources(
     notebooks: Sequence[tuple[Path, Any]],
     env: str = "",
     *,
+    named: Mapping[Path, str] | None = None,
     settings: KernelOptions | None = None,
     monitor: Monitor = silent,
 ) -> tuple[Source, ...]:
-    """A source for each of *notebooks* (path and content), whose kernels are to start with *settings*.
+    """A source for each of *notebooks* (path and content), whose kernels are to start with *settings*: *env* for all,
+    else the environment that *named* has for it, else its own.
 
     Errors are those of :func:`.target.build_target`, and :class:`InputError` for a notebook in a language that its
     environment does not speak.
@@ -54,7 +56,8 @@ def find_sources(
     targets: dict[tuple[str, str], Target | None] = {}
     keys = []
     for path, notebook in notebooks:
-        options = _named(env, host) if env else _own(path)
+        name = env or (named or {}).get(path, "")
+        options = _named(name, host) if name else _own(path)
         key = (options.environment, options.spec_file)
         if key not in asked:
             asked[key], targets[key] = options, find_target(options, host.paths, host.store)

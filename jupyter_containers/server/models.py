@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from ..carried import Carried
 from ..errors import InputError, Problem
 from ..kernels.limits import Ceiling, Chosen
 from ..spec.edit import Edit
@@ -104,6 +105,34 @@ class StartBuild(_Request, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if (self.environment is None) == (self.path is None):
             raise ValueError("give one of `environment` and `path`")
+
+
+class CarryEnvironment(_Request, frozen=True, kw_only=True):
+    """``POST notebooks/carry``."""
+
+    environment: str
+    references: Annotated[tuple[str, ...], msgspec.Meta(max_length=20)] = ()
+    """Names under which registries have its image, besides those that are known."""
+
+
+class NotebookMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    metadata: Carried
+    """The value of the key ``jupyter_containers`` of a notebook's metadata; what else stands there stays."""
+
+
+class CheckNotebook(_Request, frozen=True, kw_only=True):
+    """``POST notebooks/check``."""
+
+    metadata: Any
+    """The value of the key ``jupyter_containers`` of a notebook's metadata."""
+
+
+class OpenNotebook(_Request, frozen=True, kw_only=True):
+    """``POST notebooks/open``."""
+
+    metadata: Any
+    trust: bool = False
+    """The user has seen what `notebooks/check` tells, and agrees; nothing is done without."""
 
 
 class ChooseLimits(_Request, frozen=True, kw_only=True):

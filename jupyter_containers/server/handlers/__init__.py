@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import about, builds, containers, doctor, environments, feed, images, jobs, limits, packages, specs
+from . import about, builds, containers, doctor, environments, feed, images, jobs, limits, notebooks, packages, specs
 
 __all__ = ["ROUTES"]
 
@@ -53,6 +53,9 @@ ROUTES = (
     (rf"/containers/{_ID}/terminal", containers.TerminalHandler),
     (r"/limits", limits.LimitsHandler),
     (r"/notebooks/limits", limits.ChoiceHandler),
+    (r"/notebooks/carry", notebooks.CarryHandler),
+    (r"/notebooks/check", notebooks.CheckHandler),
+    (r"/notebooks/open", notebooks.OpenHandler),
     (r"/doctor", doctor.DoctorHandler),
 )
 """Patterns below ``<base url>/jupyter-containers/api``; ``openapi.yaml`` describes each, held to it by a test."""

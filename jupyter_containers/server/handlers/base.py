@@ -60,6 +60,8 @@ class Handler(APIHandler):
     """Base of all handlers. Each method of a subclass is ``@web.authenticated`` and ``@authorized``."""
 
     auth_resource = "containers"
+    longest_body = MAX_BODY
+    """Bytes."""
 
     @property
     def service(self) -> Service:
@@ -86,8 +88,8 @@ class Handler(APIHandler):
     def body(self, type: type[T]) -> T:
         """The request's body, decoded strictly; an empty one is ``{}``."""
         data = self.request.body
-        if len(data) > MAX_BODY:
-            raise web.HTTPError(413, f"the request's body has {len(data)} bytes, {MAX_BODY} are allowed")
+        if len(data) > self.longest_body:
+            raise web.HTTPError(413, f"the request's body has {len(data)} bytes, {self.longest_body} are allowed")
         try:
             return msgspec.json.decode(data or b"{}", type=type)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
