@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from jupyter_containers.build.monitor import Event
+from jupyter_containers.carried import Carried
+from jupyter_containers.carrying import Checked
 from jupyter_containers.errors import Problem
 from jupyter_containers.kernels.deaths import Death
 from jupyter_containers.kernels.limits import Ceiling, Chosen
@@ -56,7 +58,8 @@ TYPES = (
     SpecText, CheckedText, LockChanges, LockedPackage, Moved, Draft, models.Output,
     StoreSize, PackageCounts, JobView, HistoryView, SearchResult, FoundPackage, Package, models.PullImage,
     models.PushImage, models.PruneStore, models.Pruned, models.CommitContainer, models.Terminal,
-    models.AddPackages, models.ChooseLimits, models.Limits, models.HostSize, Chosen, Ceiling, Death,
+    models.AddPackages, models.ChooseLimits, models.Limits, models.HostSize, Chosen, Ceiling, Death, Carried, Checked,
+    models.CarryEnvironment, models.NotebookMetadata, models.CheckNotebook, models.OpenNotebook,
 )  # fmt: skip
 
 
@@ -132,9 +135,10 @@ def test_every_status_of_an_error_is_explained():
 JOBS = {
     "pushEnvironment", "saveEnvironment", "searchPackages", "fetchNames", "getPackage", "pullImage", "loadImages",
     "getHistory", "deleteImage", "addPackages",
-    "removePackage", "getJob", "cancelJob", "followJob", "commitContainer", "openTerminal",
+    "removePackage", "carryEnvironment",
+    "openNotebook", "getJob", "cancelJob", "followJob", "commitContainer", "openTerminal",
 }  # fmt: skip
-"""What needs an image, an index or terminals: test_jobs_api.py."""
+"""What needs an image, an index or terminals: test_jobs_api.py, test_notebooks_api.py."""
 
 
 async def test_answers_are_as_described(api, spec, builder, runtime, extension):
@@ -200,6 +204,8 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     await ask("cancelBuild", "builds/none", method="DELETE")
     await ask("listImages", "images")
     await ask("listJobs", "jobs")
+    await ask("checkNotebook", "notebooks/check", method="POST", body={"metadata": None})
+    await ask("checkNotebook", "notebooks/check", method="POST", body={"metadata": {"spec": 1}})
     await ask("getLimits", "limits")
     body = {"path": "a.ipynb", "limits": {"memory": "2G"}}
     await ask("chooseLimits", "notebooks/limits", method="POST", body=body)
@@ -242,6 +248,9 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
         ("images/pull", "pullImage"),
         ("prune", "prune"),
         ("notebooks/limits", "chooseLimits"),
+        ("notebooks/carry", "carryEnvironment"),
+        ("notebooks/check", "checkNotebook"),
+        ("notebooks/open", "openNotebook"),
         ("environments/demo/packages", "addPackages"),
         ("containers/box/commit", "commitContainer"),
         ("environments/demo/push", "pushEnvironment"),
