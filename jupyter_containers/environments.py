@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Environments"]
 
+
 class Environments:
     """The environments, builds, images and containers of one user.
 
