@@ -19,6 +19,7 @@ from pathlib import Path
 
 from jupyter_containers.environments import Environments
 from jupyter_containers.image.model import Image
+from jupyter_containers.lock.uv import uv_environment, uv_path
 from jupyter_containers.paths import Paths
 
 HERE = Path(__file__).parent
@@ -73,8 +74,8 @@ def build_machine(environments: Environments, folder: Path) -> Image:
         old.unlink()
     shutil.copytree(HERE / "machine", folder, dirs_exist_ok=True)
     # Without the browser's part, which takes Node.js and longer than all else.
-    environment = {**os.environ, "HATCH_BUILD_NO_HOOKS": "true"}
-    command = ["uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), str(REPOSITORY)]
+    environment = {**uv_environment(), "HATCH_BUILD_NO_HOOKS": "true"}
+    command = [str(uv_path()), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(REPOSITORY)]
     subprocess.run(command, check=True, env=environment)
     (wheel,) = folder.glob("*.whl")
     spec = folder / "jupyter-container.toml"
