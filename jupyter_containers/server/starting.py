@@ -90,13 +90,16 @@ class PendingStartsMixin(Configurable):
         would the end of the server."""
         kernel.provisioner.cancel_start()
         task = self._pending_kernels.get(kernel_id)  # type: ignore[attr-defined]
-        if task is None:
-            return
-        await asyncio.wait({task}, timeout=END_PATIENCE)
-        if task.done():
-            return
-        task.cancel()
-        await asyncio.wait({task})
+        if task is None:  # a restart by itself, which jupyter_client does not wait for
+            kernel.stop_restarter()
+            if await _settles(kernel, END_PATIENCE):
+                return
+        else:
+            await asyncio.wait({task}, timeout=END_PATIENCE)
+            if task.done():
+                return
+            task.cancel()
+            await asyncio.wait({task})
         if not kernel.ready.done():
             kernel.ready.set_exception(KernelError("the kernel's start was given up: the kernel is to end"))
         try:
@@ -146,6 +149,18 @@ def _tell_failure(kernel: Any, ready: asyncio.Future[None]) -> None:
     if error is not None:
         kernel.execution_state = "dead"
         kernel.reason = str(error)
+
+
+async def _settles(kernel: Any, patience: float) -> bool:
+    """Wait for what is under way: a restart is an end and a start, each with a future of its own."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    while not kernel.ready.done():
+        if loop.time() > deadline:
+            return False
+        await asyncio.wait({_ready(kernel)}, timeout=deadline - loop.time())
+        await asyncio.sleep(0.01)  # the start after the end
+    return True
 
 
 def _ready(kernel: Any) -> asyncio.Future[None]:

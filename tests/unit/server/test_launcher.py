@@ -230,3 +230,27 @@ async def test_shutdown_of_a_start_that_hangs(kernel, start, jp_serverapp, monke
     await manager.shutdown_all(now=True)
     assert model["id"] not in manager
     assert kernel.process is None
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_shutdown_while_it_restarts_by_itself(kernel, start, jp_serverapp, jp_fetch, monkeypatch, hangs):
+    """jupyter_client asks for the outcome of a restart that has none yet, and fails."""
+    monkeypatch.setattr("jupyter_containers.server.starting.END_PATIENCE", 0.1)
+    if hangs:
+        monkeypatch.setattr(kernel, "cancel_start", lambda self: None)
+    kernel.go.set()
+    _, model = await start()
+    kernel.go.clear()
+    manager = jp_serverapp.kernel_manager
+    made = manager.get_kernel(model["id"])
+    restart = asyncio.ensure_future(made.restart_kernel(now=True))
+    while made.ready.done():
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert not made.ready.done()
+    response = await jp_fetch("api", "kernels", model["id"], method="DELETE")
+    assert response.code == 204
+    assert model["id"] not in manager
+    restart.cancel()
+    await asyncio.wait({restart})
+    assert kernel.process is None or kernel.process.returncode is not None
