@@ -1,4 +1,4 @@
-"""What the front end does beside builds, on the real runtime: packages, terminals, limits, transfers, carried notebooks."""
+"""What the front end does beside builds: packages, terminals, limits, transfers and carried notebooks, for real."""
 
 from __future__ import annotations
 
@@ -92,7 +92,13 @@ async def _first(events: list[tuple[str, dict]], kind: str, timeout: float = 60)
 
 
 def _request(code: str) -> str:
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": "s", "username": "", "version": "5.3"}
+    header = {
+        "msg_id": uuid.uuid4().hex,
+        "msg_type": "execute_request",
+        "session": "s",
+        "username": "",
+        "version": "5.3",
+    }
     content = {"code": code, "silent": False}
     return json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"})
 
@@ -208,7 +214,12 @@ async def test_limits_in_a_notebook_only_narrow(environment, ask, execute, serve
     wanted = {"jupyter_containers": {"limits": {"pids": 77, "network": "full"}}}
     notebook = {"cells": [], "metadata": wanted, "nbformat": 4, "nbformat_minor": 5}
     (Path(server.root_dir) / environment / "b.ipynb").write_text(json.dumps(notebook))
-    body = {"path": f"{environment}/b.ipynb", "type": "notebook", "name": "b.ipynb", "kernel": {"name": f"jc-{environment}"}}
+    body = {
+        "path": f"{environment}/b.ipynb",
+        "type": "notebook",
+        "name": "b.ipynb",
+        "kernel": {"name": f"jc-{environment}"},
+    }
     kernel = (await ask("POST", "api/sessions", body))["kernel"]["id"]
     (container,) = await ask("GET", f"{API}/containers")
     details = await ask("GET", f"{API}/containers/{container['id']}/stats")
