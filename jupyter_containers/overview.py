@@ -64,6 +64,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class _Known(msgspec.Struct, frozen=True):
     entry: Record
     examined: Examined
+    asks: tuple[str, ...]
     marks: Marks
     until: float
     """Of a clock that does not jump."""
@@ -144,7 +145,7 @@ class Overview:
         known = {entry.name for entry in self._records()}
         views = {}
         for entry in sorted(records, key=lambda entry: entry.name):
-            examined = self._examine(entry, present)
+            examined, asks = self._examine(entry, present)
             views[entry.name] = environment_view(
                 entry,
                 _find_building(entry, builds) or examined.status,
@@ -153,10 +154,12 @@ class Overview:
                 containers=running[entry.name],
                 known=entry.name in known,
                 packages=examined.packages,
+                asks=asks,
             )
         return views
 
-    def _examine(self, entry: Record, present: Mapping[str, Image]) -> Examined:
+    def _examine(self, entry: Record, present: Mapping[str, Image]) -> tuple[Examined, tuple[str, ...]]:
+        from .build.asks import find_asks
         from .build.state import examine
 
         if len(self._examined) > _MOST:
@@ -166,15 +169,16 @@ class Overview:
         if known is not None and known.entry == entry and now < known.until:
             gone = entry.image is not None and known.examined.status.state != "broken" and entry.image not in present
             if not gone and _marks(known.examined.files) == known.marks:
-                return known.examined
+                return known.examined, known.asks
         began = time.time()
         examined = examine(entry, self._paths)
+        asks = find_asks(entry, self._paths) if entry.spec_file and examined.status.state != "ready" else ()
         marks = _marks(examined.files)
         lasts = (_DEEP if examined.deep else _SHALLOW) if _are_settled(marks, began) else 0.0
         # Not all of 200 environments in the same look again.
         until = now + lasts * (0.5 + hash(entry.name) % 512 / 1024)
-        self._examined[entry.name] = _Known(entry, examined, marks, until)
-        return examined
+        self._examined[entry.name] = _Known(entry, examined, asks, marks, until)
+        return examined, asks
 
 
 def _find_building(entry: Record, builds: Sequence[BuildView]) -> Status | None:

@@ -81,6 +81,8 @@ class EnvironmentView(msgspec.Struct, frozen=True, kw_only=True):
     """False: only a spec in the server's root folder offers it; a build makes it known."""
     packages: PackageCounts | None = None
     """Those of its lock; None: it has none yet."""
+    asks: tuple[str, ...] = ()
+    """What a kernel's start may not build before the user has: what it takes beyond their last build, a line each."""
 
 
 class BuildView(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +231,7 @@ def environment_view(
     containers: int,
     known: bool = True,
     packages: PackageCounts | None = None,
+    asks: tuple[str, ...] = (),
 ) -> EnvironmentView:
     """*queued*: the id of this process's build of it; *size*: as of :func:`image_sizes`."""
     return EnvironmentView(
@@ -248,6 +251,7 @@ def environment_view(
         containers=containers,
         known=known,
         packages=packages,
+        asks=asks,
     )
 
 

@@ -66,7 +66,7 @@ class Examined(msgspec.Struct, frozen=True):
 def examine(entry: Record, paths: Paths) -> Examined:
     """The status of *entry* where no build is at work."""
     if entry.image is None:
-        return Examined(Status(state="not built"))
+        return _examine_unbuilt(entry, paths)
     try:
         Store(paths.store).image(entry.image)
     except NotFoundError:
@@ -87,6 +87,17 @@ def examine(entry: Record, paths: Paths) -> Examined:
     files, deep = _read_from(loaded, entry, paths)
     packages = count_packages(loaded.lock_file, host_architecture())
     return Examined(Status(state="out of date" if reason else "ready", reason=reason), files, deep, packages)
+
+
+def _examine_unbuilt(entry: Record, paths: Paths) -> Examined:
+    from ..lock.fit import host_architecture  # late, as above
+
+    status = Status(state="not built")
+    try:
+        loaded = load_spec(Path(entry.spec_file))
+    except ContainersError:
+        return Examined(status, (Path(entry.spec_file),), deep=True)
+    return Examined(status, *_read_from(loaded, entry, paths), count_packages(loaded.lock_file, host_architecture()))
 
 
 def _read_from(loaded: LoadedSpec, entry: Record, paths: Paths) -> tuple[tuple[Path, ...], bool]:

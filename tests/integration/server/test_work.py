@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from tornado.httpclient import HTTPClientError
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -286,3 +287,27 @@ async def test_a_notebook_carries_its_environment(environment, ask, finish, serv
     assert (await ask("POST", f"{API}/notebooks/check", {"metadata": metadata}))["state"] == "present"
     kernel = await ask("POST", "api/kernels", {"name": f"jc-{opened['environment']}"})
     assert kernel["name"] == f"jc-{opened['environment']}"
+
+
+async def test_a_spec_with_steps_says_what_it_asks(small_environment, ask, server):
+    """Listed before anybody has built it; what it asks is what refuses a kernel's start; a build agrees to it."""
+    name = f"asks-{os.getpid()}-{time.monotonic_ns():x}"
+    folder = Path(server.root_dir) / name
+    folder.mkdir()
+    text = f'name = "{name}"\n[packages]\npip = ["six"]\n[build]\nrun = ["echo {name}"]\n'
+    (folder / "jupyter-container.toml").write_text(text)
+    view = await ask("GET", f"{API}/environments/{name}")
+    assert (view["state"], view["known"]) == ("not built", False)
+    assert view["asks"] == [f"build.run: the step 'echo {name}', which has network"]
+    with pytest.raises(HTTPClientError) as refused:
+        await ask("POST", "api/kernels", {"name": f"jc-{name}"})
+    assert "has not been built by you" in json.loads(refused.value.response.body)["message"]
+    build = await ask("POST", f"{API}/builds", {"environment": name})
+    while (build := await ask("GET", f"{API}/builds/{build['id']}"))["state"] in {"queued", "running"}:
+        await asyncio.sleep(0.1)
+    view = await ask("GET", f"{API}/environments/{name}")
+    assert (view["state"], view["asks"]) == ("ready", [])
+    (folder / "jupyter-container.toml").write_text(text.replace('"six"', '"six>1"'))
+    view = await ask("GET", f"{API}/environments/{name}")
+    assert (view["state"], view["asks"]) == ("out of date", [f"build.run: the step 'echo {name}' again"])
+    await ask("DELETE", f"{API}/environments/{name}", image="true")
