@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,7 +21,7 @@ from ..errors import ContainersError, HostError
 from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
-from ..sandbox.cgroup import Group, find_facts
+from ..sandbox.cgroup import find_facts
 from ..sandbox.fork.owner import ForkServer
 from ..sandbox.life import Running
 from ..sandbox.model import Sandbox
@@ -57,7 +57,6 @@ class _Kept:
 
     def __init__(self) -> None:
         self.server: ForkServer | None = None
-        self.charge: Charge | None = None
         self.failed = ""
         self.settled = threading.Event()
         """It is ready, or has failed."""
@@ -133,14 +132,13 @@ def _lasting(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 class _Fresh:
+    """Hands on what :class:`.starting.Spawner` is called with, as the two below do."""
+
     def __init__(self, reason: str) -> None:
         self.outcome = f"fresh: {reason}"
 
-    def __call__(
-        self, sandbox: Sandbox, *, stdin: int, stdout: int, stderr: int, group: Group | None, status: Path,
-        terminal: bool,
-    ) -> Running:  # fmt: skip
-        return spawn(sandbox, stdin=stdin, stdout=stdout, stderr=stderr, group=group, status=status, terminal=terminal)
+    def __call__(self, sandbox: Sandbox, **options: Any) -> Running:
+        return spawn(sandbox, **options)
 
 
 class _Fork:
@@ -148,18 +146,13 @@ class _Fork:
         self._kept, self._server = kept, server
         self.outcome = "fork"
 
-    def __call__(
-        self, sandbox: Sandbox, *, stdin: int, stdout: int, stderr: int, group: Group | None, status: Path,
-        terminal: bool,
-    ) -> Running:  # fmt: skip
+    def __call__(self, sandbox: Sandbox, *, stdin: int, terminal: bool, **options: Any) -> Running:
         try:
-            fork = self._server.fork(sandbox, stdout=stdout, stderr=stderr, group=group, status=status)
+            fork = self._server.fork(sandbox, **options)
         except HostError as error:
             instead = _Fresh(error.message)
             self.outcome = instead.outcome
-            return instead(
-                sandbox, stdin=stdin, stdout=stdout, stderr=stderr, group=group, status=status, terminal=terminal
-            )
+            return instead(sandbox, stdin=stdin, terminal=terminal, **options)
         self._kept.used = time.monotonic()
         self._kept.forks.append(fork)
         return fork
@@ -207,7 +200,7 @@ def _start(
     try:
         find_facts(sandbox_limits(config))  # where systemd has a word, it is asked before the server has its place
         folder = create_folder(paths.containers, own)
-        kept.charge = start(
+        start(
             folder, folder.config(), image, paths=paths, store=store, stdin=None, stdout=None, stderr=None,
             spawner=_Server(kept, warm),
         )  # fmt: skip
@@ -227,13 +220,7 @@ class _Server:
     def __init__(self, kept: _Kept, warm: Warm) -> None:
         self._kept, self._warm = kept, warm
 
-    def __call__(
-        self, sandbox: Sandbox, *, stdin: int, stdout: int, stderr: int, group: Group | None, status: Path,
-        terminal: bool,
-    ) -> Running:  # fmt: skip
-        server = ForkServer.spawn(
-            sandbox, self._warm.python, self._warm.module, self._warm.words, stdout=stdout, stderr=stderr, group=group,
-            status=status,
-        )  # fmt: skip
-        self._kept.server = server
+    def __call__(self, sandbox: Sandbox, *, stdin: int, terminal: bool, **options: Any) -> Running:
+        warm = self._warm
+        self._kept.server = server = ForkServer.spawn(sandbox, warm.python, warm.module, warm.words, **options)
         return server.process

@@ -77,7 +77,7 @@ def arguments(
     from ..errors import HostError
     from . import idmap
     from .filters import filter_program
-    from .handover import rlimits_of
+    from .handover import rlimits
     from .life import start_time
 
     started = start_time(pid)
@@ -93,7 +93,7 @@ def arguments(
         "gid": gid,
         "filter": filter_program(filter),
         "groups": [str(path) for path in group.joins] if group else [],
-        "rlimits": rlimits_of(group),
+        "rlimits": rlimits(group.limits, group, pids=True) if group else [],
         "new_session": new_session,
         "identity": idmap.UNPRIVILEGED_ID if idmap.is_needed() else None,
     }

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .cgroup import Group
-from .model import Sandbox
+from .model import Limits
 
 __all__ = [
     "environment",
@@ -18,7 +18,6 @@ __all__ = [
     "open_files",
     "pids_by_rlimit",
     "rlimits",
-    "rlimits_of",
     "shell_prefix",
     "standard_streams",
     "status_file",
@@ -65,25 +64,14 @@ def status_file(path: Path | None) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
 
 
-def rlimits(sandbox: Sandbox, group: Group | None) -> list[tuple[int, int]]:
-    limits = sandbox.limits
-    wanted = [(resource.RLIMIT_NOFILE, limits.open_files), (resource.RLIMIT_FSIZE, limits.file_size)]
-    given = [(which, value) for which, value in wanted if value is not None]
-    if group is not None and group.memory_by_rlimit is not None:
-        given.append((resource.RLIMIT_DATA, group.memory_by_rlimit))
-    return given
-
-
-def rlimits_of(group: Group | None) -> list[tuple[int, int]]:
-    """All rlimits of a running sandbox, for a process that joins it."""
-    if group is None:
-        return []
-    limits = group.limits
+def rlimits(limits: Limits, group: Group | None, *, pids: bool) -> list[tuple[int, int]]:
+    """The rlimits of a sandbox with *limits*. *pids*: also that of processes, for one that is in its user namespace
+    already; for another see :func:`pids_by_rlimit`."""
     wanted = [
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_FSIZE, limits.file_size),
-        (resource.RLIMIT_DATA, group.memory_by_rlimit),
-        (resource.RLIMIT_NPROC, group.pids_by_rlimit),
+        (resource.RLIMIT_DATA, group.memory_by_rlimit if group else None),
+        (resource.RLIMIT_NPROC, group.pids_by_rlimit if group and pids else None),
     ]
     return [(which, value) for which, value in wanted if value is not None]
 

@@ -18,16 +18,18 @@ __all__ = [
     "bind_clone",
     "bring_loopback_up",
     "drop_capabilities",
+    "enter_root",
     "forbid_new_privileges",
     "fork_sibling",
     "hide_from_tracers",
     "install_filter",
     "join_namespace",
+    "keep_mounts_apart",
+    "map_ids",
     "mount",
     "move_mount",
     "own_files",
     "owning_user_namespace",
-    "pivot_root",
     "set_hostname",
     "set_mount_attributes",
     "set_parent_death_signal",
@@ -140,8 +142,25 @@ def unmount(target: str) -> None:
     _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), target)
 
 
-def pivot_root(new: str, old: str) -> None:
-    _checked(_libc.pivot_root(os.fsencode(new), os.fsencode(old)), new)
+def keep_mounts_apart() -> None:
+    """In a mount namespace that is a copy: what is mounted in it, or in the one before, does not reach the other."""
+    mount("none", "/", None, MS["private"] | MS["rec"])
+
+
+def enter_root(folder: str) -> None:
+    """Make the mount at *folder* the root, and the only one there is (pivot_root(2), "pivot_root(".", ".")")."""
+    os.chdir(folder)
+    _checked(_libc.pivot_root(b".", b"."), folder)
+    unmount(".")  # the old root, which now lies over the new one
+    os.chdir("/")
+
+
+def map_ids(uid: int, gid: int) -> None:
+    """In a user namespace that this process has just made: be *uid* and *gid*, as before (user_namespaces(7))."""
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        file = os.open(f"/proc/self/{name}", os.O_WRONLY)
+        os.write(file, text.encode())
+        os.close(file)
 
 
 def bind_clone(source: str, *, recursive: bool, resolved: bool = False) -> int:

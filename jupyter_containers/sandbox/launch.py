@@ -122,7 +122,7 @@ def fill_stage(orders: Orders | MountOrders, maps: Maps, stage: int = -1, *, pro
         ready.append((fd, target, folder))
     if stage < 0 or not join_stage(stage, program, orders["stage"]):
         kernel.unshare("mnt")
-        kernel.mount("none", "/", None, kernel.MS["private"] | kernel.MS["rec"])
+        kernel.keep_mounts_apart()
         mount_stage(orders["stage"])
     for fd, target, folder in ready:
         if folder:

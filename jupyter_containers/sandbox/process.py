@@ -126,7 +126,7 @@ def _start(
         argv = [program, "--args", str(args), "--", *command]
         inherited = [*pass_fds, args, *fds.all()]
         joins = group.joins if group else ()
-        limits = rlimits(sandbox, group)
+        limits = rlimits(sandbox.limits, group, pids=False)
         streams = (stdin, stdout, stderr)
         prefix = group.prefix if group else ()
         try:

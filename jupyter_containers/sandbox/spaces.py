@@ -53,16 +53,14 @@ def ground(base: str, programs: tuple[str, ...]) -> int:
 
     def build() -> None:
         kernel.unshare("mnt")
-        kernel.mount("none", "/", None, kernel.MS["private"] | kernel.MS["rec"])
+        kernel.keep_mounts_apart()
         with open("/proc/self/mountinfo", "rb") as file:
             wanted = needed_mounts(file.read(), programs)
         clones = [(place, kernel.bind_clone(place, recursive=False)) for place in wanted]
         for place, fd in clones:
             kernel.move_mount(fd, base + place)
             os.close(fd)
-        os.chdir(base)
-        kernel.pivot_root(".", ".")  # the old root now lies over the new one, pivot_root(2)
-        kernel.unmount(".")
+        kernel.enter_root(base)
 
     return _of_a_child("mnt", build, lambda child: None)
 

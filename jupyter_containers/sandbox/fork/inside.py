@@ -29,23 +29,17 @@ def enter_namespaces(uid: int, gid: int, *, network: bool) -> None:
     *uid* and *gid* are who it is, inside as before.
     """
     kernel.unshare(*_ALL, *(("net",) if network else ()))
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        file = os.open(f"/proc/self/{name}", os.O_WRONLY)
-        os.write(file, text.encode())
-        os.close(file)
+    kernel.map_ids(uid, gid)
 
 
 def make_root(steps: Sequence[Sequence[Any]], mounts: Sequence[int]) -> None:
     """Carry out *steps*; afterwards the new root is all there is. For pid 1 of the new pid namespace."""
-    kernel.mount("none", "/", None, kernel.MS["private"] | kernel.MS["rec"])
+    kernel.keep_mounts_apart()
     kernel.mount("tmpfs", _WORKSHOP, "tmpfs", _QUIET, "mode=0700,size=1m")
     made = _Root(mounts)
     for name, *arguments in steps:
         getattr(made, name)(*arguments)
-    os.chdir(_PLACE)
-    kernel.pivot_root(".", ".")  # the old root now lies over the new one, pivot_root(2)
-    kernel.unmount(".")
-    os.chdir("/")
+    kernel.enter_root(_PLACE)
 
 
 class _Root:

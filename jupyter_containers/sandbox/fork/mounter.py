@@ -29,11 +29,8 @@ def make_mounts(sources: Sequence[Source], place: str) -> list[int]:
     """
     uid, gid = os.geteuid(), os.getegid()
     kernel.unshare("user", "mnt")
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        file = os.open(f"/proc/self/{name}", os.O_WRONLY)
-        os.write(file, text.encode())
-        os.close(file)
-    kernel.mount("none", "/", None, kernel.MS["private"] | kernel.MS["rec"])
+    kernel.map_ids(uid, gid)
+    kernel.keep_mounts_apart()
     return [_overlay(place, *rest) if kind == "overlay" else _bind(*rest) for kind, *rest in sources]
 
 

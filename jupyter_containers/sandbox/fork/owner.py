@@ -9,13 +9,12 @@ import contextlib
 import errno
 import marshal
 import os
-import resource
 import signal
 import struct
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from ..bwrap import this_host
 from ..cgroup import Group
 from ..filters import filter_program
 from ..handover import memory_file, rlimits, standard_streams
-from ..life import Process, readable, start_time
+from ..life import Process, readable
 from ..model import Bind, Sandbox
 from ..passing import Socket, pair, receive, send
 from ..preparation import prepare
@@ -53,8 +52,6 @@ class ForkServer:
 
     def __init__(self, process: Process, end: Socket) -> None:
         self.process = process
-        self.threads = 1
-        """Of the server, once it is ready: more than one is what an import has started."""
         self._end = end
         self._lock = threading.Lock()
         self._ready = False
@@ -100,9 +97,8 @@ class ForkServer:
                 said, _ = receive(self._end)
             except (EOFError, OSError) as error:
                 raise HostError("the fork server has ended before it was ready") from error
-            if not said.startswith(READY):
+            if said != READY:
                 raise HostError(f"the fork server could not get ready: {said[1:].decode(errors='replace')}")
-            self.threads = int(said[len(READY) :])
             self._ready = True
 
     def fork(
@@ -129,7 +125,7 @@ class ForkServer:
                     "argv": list(sandbox.argv),
                     "env": dict(sandbox.env),
                     "cwd": sandbox.cwd,
-                    "rlimits": _rlimits(sandbox, group),
+                    "rlimits": rlimits(sandbox.limits, group, pids=True),
                     "filter": filter_program("container"),
                 }
                 packed = memory_file(stack, "fork", marshal.dumps(content, 4))  # type: ignore[arg-type]
@@ -156,12 +152,11 @@ class ForkServer:
 
 
 class Forked:
-    """A running, or ended, sandbox whose command is a fork; as :class:`..life.Process`."""
+    """A sandbox whose command is a fork: a :class:`..life.Running`."""
 
     def __init__(self, first: int, channel: Socket) -> None:
         self.pid = self.child_pid = first
         self.command_pid = 0
-        self.started = start_time(first)
         self._channel = channel
         self._code: int | None = None
         self._lock = threading.Lock()
@@ -224,9 +219,6 @@ class Forked:
             if self._handle >= 0:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
         self.wait()
-
-    def check(self) -> None:
-        """Nothing of a fork's set-up is left to fail once it has begun."""
 
     def close(self) -> None:
         """Give the descriptors back; what is asked afterwards is answered as of an ended one."""
@@ -303,15 +295,3 @@ def _join(group: Group | None, pid: int) -> None:
         except OSError as error:
             if error.errno != errno.ESRCH:
                 raise HostError(f"{path}: the fork can't join its control group: {error.strerror}") from error
-
-
-def _rlimits(sandbox: Sandbox, group: Group | None) -> list[tuple[int, int]]:
-    given = list(rlimits(sandbox, group))
-    if group is not None and group.pids_by_rlimit is not None:
-        given.append((resource.RLIMIT_NPROC, group.pids_by_rlimit))
-    return given
-
-
-def environment_key(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """What of a command's environment its interpreter has read before the fork."""
-    return tuple(sorted((name, value) for name, value in env.items() if not name.startswith("JPY_")))

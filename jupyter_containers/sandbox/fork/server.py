@@ -56,7 +56,6 @@ def serve(handle: int, prepare: Callable[[], None], become: Callable[[list[str]]
     kernel.adopt_orphans()
     try:
         prepare()
-        threads = len(os.listdir("/proc/self/task"))
     except BaseException as error:
         send(end, f"!{error!r}"[:3000].encode())
         os._exit(1)
@@ -64,7 +63,7 @@ def serve(handle: int, prepare: Callable[[], None], become: Callable[[list[str]]
     gc.disable()  # a collection would write to pages that the forks share; each fork has its own again
     # Without a handler the ended would stay until the next order comes.
     signal.signal(signal.SIGCHLD, lambda number, frame: _reap())
-    send(end, READY + b" %d" % threads)
+    send(end, READY)
     while True:
         try:
             _, fds = receive(end)
