@@ -12,7 +12,6 @@ from typing import TypeAlias
 import msgspec
 
 from ..runtime.base import ContainerState
-from ..spec.sizes import format_size
 from .ending import describe_end
 from .launch import ENVIRONMENT_LABEL, KERNEL_ID_LABEL, NOTEBOOK_LABEL
 
@@ -65,19 +64,13 @@ def tell(death: Death) -> None:
 def describe_death(state: ContainerState) -> Death:
     """What is to be told of the kernel whose container's last *state* this is. Pure."""
     labels = state.labels
+    hint = ""
     if state.oom:
-        figures = [
-            f"{name} {format_size(value)}"
-            for name, value in (("limit", state.memory_limit), ("peak", state.memory_peak))
-            if value is not None
-        ]
-        message = "the kernel was killed for memory" + (f": {', '.join(figures)}" if figures else "")
         hint = "raise `resources.memory` in the spec, choose a higher limit for the notebook, or hold less in memory"
-    else:
-        message, hint = f"the kernel has died: {describe_end(state)}", ""
     return Death(
         kernel_id=labels.get(KERNEL_ID_LABEL, ""), container=state.id, name=state.name,
         environment=labels.get(ENVIRONMENT_LABEL, state.image_name), notebook=labels.get(NOTEBOOK_LABEL, ""),
-        message=message, hint=hint, oom=state.oom, memory_limit=state.memory_limit, memory_peak=state.memory_peak,
-        exit_code=state.exit_code, at=state.ended_at or time.time(),
+        message=f"the kernel has died: {describe_end(state)}", hint=hint, oom=state.oom,
+        memory_limit=state.memory_limit, memory_peak=state.memory_peak, exit_code=state.exit_code,
+        at=state.ended_at or time.time(),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from ..image.tree import remove_tree
 from ..sandbox import cgroup
 from ..sandbox.cgroup import Group
+from ..sandbox.handover import mark_link
 from .identity import is_alive, kill_process, read_scope, read_start_time
 
 __all__ = [
@@ -77,11 +78,11 @@ def _kill_starting(path: Path) -> None:
     """SIGKILL what was on its way to become the container when its starter was killed.
 
     bwrap arms its parent-death signal only after a moment, in the outer process and in the container's first one: whose
-    parent ends before that is given to init, and lives on. Both have ``status.json`` open until it tells the first
-    process's pid, which is in no other file yet.
+    parent ends before that is given to init, and lives on. The outer one has ``status.json`` open, in which it tells
+    the first one's pid; the first one has the filter of its system calls open, which bears the container's name.
     """
-    status = str(path / "status.json")
-    while found := [pid for pid in _pids() if _has_open(pid, status)]:
+    marks = {str(path / "status.json"), mark_link(path / "status.json")}
+    while found := [pid for pid in _pids() if _has_open(pid, marks)]:
         for pid in found:
             # Its child may not have armed its signal: it goes first. Stopped, the parent makes no new one.
             with suppress(ProcessLookupError):
@@ -115,12 +116,12 @@ def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
-def _has_open(pid: int, file: str) -> bool:
+def _has_open(pid: int, links: Set[str]) -> bool:
     folder = f"/proc/{pid}/fd"
     with suppress(OSError):  # it has ended, or is another user's
         for name in os.listdir(folder):
             with suppress(OSError):
-                if os.readlink(f"{folder}/{name}") == file:  # noqa: PTH115
+                if os.readlink(f"{folder}/{name}") in links:  # noqa: PTH115
                     return read_start_time(pid) is not None
     return False
 

@@ -14,6 +14,8 @@ from .model import Limits
 
 __all__ = [
     "environment",
+    "mark_link",
+    "mark_of",
     "memory_file",
     "open_files",
     "pids_by_rlimit",
@@ -24,8 +26,22 @@ __all__ = [
 ]
 
 
+_MEMORY_FILE = "jupyter-containers-"
+
+
+def mark_of(status: Path | None) -> str:
+    """The name of a memory file that every process of a start has open until its command runs: what bwrap has forked
+    and no more than that closes ``status`` early, and would be known to nobody if its parent ended then."""
+    return f"seccomp-{status.parent.name}" if status is not None else "seccomp"
+
+
+def mark_link(status: Path) -> str:
+    """What the link of that file in /proc/PID/fd says (memfd_create(2))."""
+    return f"/memfd:{_MEMORY_FILE}{mark_of(status)} (deleted)"
+
+
 def memory_file(stack: ExitStack, name: str, content: bytes) -> int:
-    fd = os.memfd_create(f"jupyter-containers-{name}")
+    fd = os.memfd_create(f"{_MEMORY_FILE}{name}")
     stack.callback(os.close, fd)
     view = memoryview(content)
     while view:

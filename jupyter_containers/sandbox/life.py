@@ -11,7 +11,6 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import ContainerError, ContainersError, HostError
@@ -21,7 +20,7 @@ __all__ = ["Child", "Process", "Running", "Tail", "first_child", "readable", "se
 
 _PATIENCE = 30.0
 """Seconds that setting up may take before it counts as hung."""
-_STEP = 0.0003
+_STEP = 0.0002
 _NOT_YET = frozenset({"bwrap", terminal.NAME})
 """Names of what runs before the command does."""
 
@@ -189,7 +188,7 @@ class Process:
         if not pid:
             return False
         try:
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            name = _proc(pid, "comm").strip()
         except OSError:
             return False
         if name in _NOT_YET:
@@ -257,7 +256,7 @@ def setup_error(text: str, code: int) -> ContainersError:
 def start_time(pid: int) -> int:
     """Clock ticks since boot at which a process started; 0: there is none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = _proc(pid, "stat")
     except OSError:
         return 0
     return int(text.rpartition(")")[2].split()[19])
@@ -266,11 +265,20 @@ def start_time(pid: int) -> int:
 def first_child(pid: int) -> int:
     """The pid of a process's first child; 0: none."""
     try:
-        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        listed = _proc(pid, f"task/{pid}/children").split()
     except OSError:
         # No CONFIG_PROC_CHILDREN, or the process is gone.
         return next((each for each in _pids() if _parent(each) == pid), 0)
     return int(listed[0]) if listed else 0
+
+
+def _proc(pid: int, name: str) -> str:
+    # Plain system calls: a start looks here every fifth of a millisecond.
+    handle = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(handle, 4096).decode(errors="replace")
+    finally:
+        os.close(handle)
 
 
 def _pids() -> Iterator[int]:
@@ -279,7 +287,7 @@ def _pids() -> Iterator[int]:
 
 def _parent(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return int(_proc(pid, "stat").rpartition(")")[2].split()[1])
     except OSError:
         return 0
 

@@ -24,6 +24,7 @@ from .choice import expect_bwrap
 from .filters import filter_program
 from .handover import (
     environment,
+    mark_of,
     memory_file,
     open_files,
     pids_by_rlimit,
@@ -112,7 +113,7 @@ def _start(
         block, release = pids_by_rlimit(stack, group)
         helper = memory_file(stack, "terminal", terminal_program()) if terminal else None
         fds = Fds(
-            memory_file(stack, "seccomp", filter_program(sandbox.filter)),
+            memory_file(stack, mark_of(status), filter_program(sandbox.filter)),
             status_fd,
             block,
             helper,

@@ -101,7 +101,12 @@ class Session:
 
 
 @pytest.fixture(params=["fresh", "fork"])
-def start(request, environment, folder) -> Iterator[Callable[..., Session]]:
+def start_kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def start(start_kind, environment, folder) -> Iterator[Callable[..., Session]]:
     """Start a kernel of the environment with these options, as its kernelspec would have them.
 
     All that is asked of a kernel is asked of both kinds: started afresh, and forked from a process that is ready.
@@ -109,11 +114,11 @@ def start(request, environment, folder) -> Iterator[Callable[..., Session]]:
     made: list[Session] = []
 
     def make(**options) -> Session:
-        kernelspec.install(environment, warm="wait" if request.param == "fork" else "off", **options)
+        kernelspec.install(environment, warm="wait" if start_kind == "fork" else "off", **options)
         manager = KernelManager(kernel_name=f"jc-{environment}")
         manager.start_kernel(cwd=str(folder))
         made.append(Session(manager))
-        assert made[-1].container.state().start == ("fork" if request.param == "fork" else "")
+        assert made[-1].container.state().start == ("fork" if start_kind == "fork" else "")
         return made[-1]
 
     yield make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_containers.runtime import removal
+from jupyter_containers.sandbox.handover import mark_of
 
 OWNER = """
 import os, signal, subprocess, sys, time
@@ -79,3 +81,26 @@ def test_a_pid_that_was_given_again_is_left_alone(tmp_path):
     assert removal._first_process(status) == (0, 0)
     status.write_text(f'{{"child-pid": {os.getpid()}}}\n{{"exit-code": 0}}\n')
     assert removal._first_process(status) == (0, 0)
+
+
+def test_what_has_lost_its_parent_and_closed_the_status_is_found(tmp_path):
+    """bwrap's first process, between its fork and the moment at which its parent tells its pid."""
+    folder = tmp_path / "0123456789ab"
+    folder.mkdir()
+    (folder / "state.json").write_text(json.dumps({"scope": removal.read_scope(), "status": "created"}))
+    code = "import os, sys, time; os.memfd_create(sys.argv[1]); print(flush=True); time.sleep(1000)"
+    names = [f"jupyter-containers-{mark_of(place / 'status.json')}" for place in (folder, tmp_path / "another")]
+    lost, other = (
+        subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE) for name in names
+    )  # fmt: skip
+    try:
+        for process in (lost, other):
+            process.stdout.readline()
+        removal.end_processes(folder)
+        assert lost.wait(10) == -9
+        assert other.poll() is None
+    finally:
+        for process in (lost, other):
+            process.kill()
+            process.wait()
+            process.stdout.close()

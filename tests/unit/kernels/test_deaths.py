@@ -22,11 +22,12 @@ def state(**fields):
 
 
 def test_for_want_of_memory():
-    death = describe_death(state(exit_code=137, oom=True, memory_limit=512 << 20, memory_peak=(512 << 20) - 4096))
-    assert death.message == "the kernel was killed for memory: limit 512 MiB, peak 512 MiB"
+    cause = "out of memory (limit 512 MiB, peak 511.9 MiB)"
+    death = describe_death(state(exit_code=137, oom=True, cause=cause, memory_limit=512 << 20, memory_peak=1))
+    assert death.message == f"the kernel has died: {cause}"
     assert "resources.memory" in death.hint
     assert (death.kernel_id, death.environment, death.notebook) == ("k-1", "analysis", "/work/a.ipynb")
-    assert describe_death(state(exit_code=137, oom=True)).message == "the kernel was killed for memory"
+    assert (death.oom, death.memory_limit, death.memory_peak) == (True, 512 << 20, 1)
 
 
 @pytest.mark.parametrize(

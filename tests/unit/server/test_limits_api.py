@@ -71,7 +71,7 @@ async def test_a_death_is_told(extension, jp_serverapp, runtime):
     labels = {"org.jupyter-containers.kernel-id": "k-1", "org.jupyter-containers.environment": "demo"}
     box = runtime.create(ContainerConfig(image="sha256:0", argv=("x",), kind="kernel", memory=512 << 20, labels=labels))
     box.start()
-    box.finish(137, oom=(512 << 20) - 1)
+    box.finish(137, cause="out of memory (limit 512 MiB, peak 512 MiB)", oom=(512 << 20) - 1)
     with extension.watch.follow() as follower:
         await extension.watch.look()
         deaths.tell(describe_death(box.state()))
@@ -80,7 +80,7 @@ async def test_a_death_is_told(extension, jp_serverapp, runtime):
             told += b"".join(await follower.next(timeout=5, gone=extension.watch.closed))
     death = json.loads(told.partition(b"event: death\ndata: ")[2].partition(b"\n")[0])
     assert (death["kernel_id"], death["oom"], death["memory_limit"]) == ("k-1", True, 512 << 20)
-    assert death["message"].startswith("the kernel was killed for memory: limit 512 MiB")
+    assert death["message"] == "the kernel has died: out of memory (limit 512 MiB, peak 512 MiB)"
     event = next(event for event in heard if event["__schema__"] == KERNEL_SCHEMA)
     assert (event["action"], event["kernel_id"], event["memory_limit"]) == ("died", "k-1", 512 << 20)
     await extension.stop_extension()
