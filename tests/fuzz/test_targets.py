@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-from pathlib import Path
 
+import fuzz_targets as targets
 import pytest
 
 from jupyter_containers.errors import ContainersError
-
-_SPEC = importlib.util.spec_from_file_location("fuzz_targets", Path(__file__).with_name("targets.py"))
-assert _SPEC is not None and _SPEC.loader is not None
-targets = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(targets)
 
 ROUNDS = {"archive": 60, "notebook": 100, "spec": 100}
 TOKENS = (b"\0", b"\xff" * 4, b"..", b"/", b"\n", b'"', b"${", b"sha256:", b"9" * 30, b"[" * 50, b"-1", b"\x1f\x8b")

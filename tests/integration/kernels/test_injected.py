@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import jupyter_kernel_test
+import conformance
 import nbformat
 import pytest
 
@@ -368,25 +368,7 @@ def suite_kernel(images, environments, tmp_path_factory):
 
 
 @pytest.mark.usefixtures("suite_kernel")
-class TestInjectedKernel(jupyter_kernel_test.KernelTests):
+class TestInjectedKernel(conformance.PythonKernelTests):
     """The conformance tests of the Jupyter project, against an injected kernel."""
 
     kernel_name = "jc-on-suite"
-    language_name = "python"
-    file_extension = ".py"
-    code_hello_world = "print('hello, world')"
-    code_stderr = "import sys; print('test', file=sys.stderr)"
-    completion_samples = ({"text": "zi", "matches": {"zip"}},)
-    complete_code_samples = ("1", "print('hello, world')", "def f(x):\n  return x*2\n\n\n")
-    incomplete_code_samples = ("print('''hello", "def f(x):\n  x*2")
-    invalid_code_samples = ("import = 7q",)
-    code_page_something = "zip?"
-    code_generate_error = "raise"
-    code_execute_result = ({"code": "1+2+3", "result": "6"},)
-    code_display_data = (
-        {"code": "from IPython.display import HTML, display; display(HTML('<b>test</b>'))", "mime": "text/html"},
-    )
-    code_history_pattern = "1?2*"
-    supported_history_operations = ("tail", "search")
-    code_inspect_sample = "zip"
-    code_clear_output = "from IPython.display import clear_output; clear_output()"

@@ -4,25 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from trees import tree
 
 from jupyter_containers.errors import StoreError
 from jupyter_containers.sandbox.difference import changes, differences
-
-
-def tree(folder: Path, *names: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        path = folder / name
-        if name.endswith("/"):
-            path.mkdir(parents=True, exist_ok=True)
-        elif name.startswith("-"):
-            path = folder / name[1:]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.mknod(path, 0o020000, 0)  # a whiteout
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(name)
-    return folder
 
 
 class TestChanges:

@@ -7,24 +7,9 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trees import tree
 
 from jupyter_containers.sandbox.overlay import make_writable, remove_tree
-
-
-def tree(folder: Path, *names: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        path = folder / name
-        if name.endswith("/"):
-            path.mkdir(parents=True, exist_ok=True)
-        elif name.startswith("-"):
-            path = folder / name[1:]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.mknod(path, 0o020000, 0)  # a whiteout
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(name)
-    return folder
 
 
 class TestRemove:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +13,6 @@ import pytest
 from jupyter_containers.build.dockerfile.builder import Request, build_dockerfile
 from jupyter_containers.image.model import Image
 from jupyter_containers.paths import Paths
-
-# Test modules are not on the import path (`--import-mode=importlib`): what they share gets a name here.
-_SPEC = importlib.util.spec_from_file_location("dockerfile_case", Path(__file__).with_name("case.py"))
-assert _SPEC is not None and _SPEC.loader is not None
-sys.modules["dockerfile_case"] = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(sys.modules["dockerfile_case"])
 
 BUSYBOX = Path("/bin/busybox")
 DOCKERFILE = """\

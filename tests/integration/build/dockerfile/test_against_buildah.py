@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import dockerfile_case as cases  # by conftest.py
+import dockerfile_case as cases
 import pytest
 
 from jupyter_containers.build.dockerfile.builder import build_dockerfile

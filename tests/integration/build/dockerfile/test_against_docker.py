@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dockerfile_case as cases  # by conftest.py
+import dockerfile_case as cases
 import msgspec
 import pytest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dockerfile_case as cases  # by conftest.py
+import dockerfile_case as cases
 import msgspec
 import pytest
 

@@ -1,6 +1,6 @@
 """Fuzz targets: what reads bytes from strangers. Any bytes give a value or one of the program's own errors.
 
-    python tests/fuzz/targets.py archive -max_total_time=600 [CORPUS FOLDER, else one of the seeds]
+    python tests/fuzz/fuzz_targets.py archive -max_total_time=600 [CORPUS FOLDER, else one of the seeds]
 
 needs atheris (PyPI), which follows the coverage; the options after the target's name are libFuzzer's. The tests run
 each target for a moment without it (``test_targets.py``). A crash leaves its input in a file; name that file instead
@@ -95,36 +95,31 @@ def fuzz_dockerfile(data: bytes) -> None:
     parse(data.decode("utf-8", "replace"))
 
 
+def _load(name: str, data: bytes, read: Callable[[Path], object]) -> None:
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        file = Path(folder, name)
+        file.write_bytes(data)
+        read(file)
+
+
 def fuzz_spec(data: bytes) -> None:
     """A ``jupyter-container.toml``."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        file = Path(name, "jupyter-container.toml")
-        file.write_bytes(data)
-        load_spec(file)
+    _load("jupyter-container.toml", data, load_spec)
 
 
 def fuzz_devcontainer(data: bytes) -> None:
     """A ``.devcontainer.json``."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        file = Path(name, ".devcontainer.json")
-        file.write_bytes(data)
-        load_spec(file)
+    _load(".devcontainer.json", data, load_spec)
 
 
 def fuzz_notebook(data: bytes) -> None:
     """A notebook, whose first cell may hold a spec."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        file = Path(name, "it.ipynb")
-        file.write_bytes(data)
-        load_spec(file)
+    _load("it.ipynb", data, load_spec)
 
 
 def fuzz_lock(data: bytes) -> None:
     """A ``jupyter-container.lock``."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        file = Path(name, "jupyter-container.lock")
-        file.write_bytes(data)
-        read_lock(file)
+    _load("jupyter-container.lock", data, read_lock)
 
 
 TARGETS: dict[str, Target] = {

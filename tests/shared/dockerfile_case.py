@@ -19,7 +19,7 @@ from jupyter_containers.image.store import Store
 from jupyter_containers.paths import Paths
 from jupyter_containers.runtime.base import BindMount
 
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parents[1] / "integration/build/dockerfile/cases"
 MADE_BY_ENGINES = {
     ".dockerenv", "dev", "proc", "sys", "run", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab",
     "dev/console", "dev/pts", "dev/shm",
