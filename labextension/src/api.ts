@@ -72,6 +72,21 @@ export class Api {
   fetchPackageNames = (): Promise<rest.IJob> => this._send('POST', 'packages/names', {});
   searchPackages = (query: string): Promise<rest.IPackageSearch> => this._get('packages', { query });
 
+  /** Add requirements, such as `polars>=1`, and put them into a running container at once where one is given. */
+  addPackages = (name: string, packages: readonly string[], container?: string): Promise<rest.IJob> =>
+    this._send('POST', of('environments', name, 'packages'), { packages, container: container ?? null });
+  removePackage = (name: string, pkg: string): Promise<rest.IJob> =>
+    this._send('DELETE', of('environments', name, 'packages', encodeURIComponent(pkg)));
+
+  // Notebooks that carry their environment: the value of their metadata's key
+  carry = (environment: string): Promise<{ metadata: rest.ICarried }> =>
+    this._send('POST', 'notebooks/carry', { environment });
+  checkNotebook = (metadata: unknown): Promise<rest.IChecked> =>
+    this._send('POST', 'notebooks/check', { metadata: metadata ?? null });
+  /** Only once the user has seen what {@link checkNotebook} tells, and has agreed. */
+  openNotebook = (metadata: unknown): Promise<rest.IJob> =>
+    this._send('POST', 'notebooks/open', { metadata, trust: true });
+
   // Builds
   build = (
     environment: string,
@@ -83,6 +98,7 @@ export class Api {
     this.follow(of('builds', id, 'events'), options);
 
   // Containers
+  containers = (): Promise<rest.IContainer[]> => this._get('containers');
   stop = (id: string): Promise<rest.IContainer> => this._send('POST', of('containers', id, 'stop'), {});
   findContainer = (id: string): Promise<rest.IContainer> => this._get(of('containers', id));
   followContainer = (id: string, options: IFollowOptions): AsyncGenerator<ISentEvent> =>
@@ -109,6 +125,7 @@ export class Api {
 
   // The feed
   feed = (options: IFollowOptions): AsyncGenerator<ISentEvent> => this.follow('feed', options);
+  jobs = (): Promise<rest.IJob[]> => this._get('jobs');
   cancelJob = (id: string): Promise<rest.IJob> => this._send('DELETE', of('jobs', id));
 
   /**

@@ -167,6 +167,59 @@ export interface IJob {
   percent: number | null;
   error: string;
   hint: string;
+  phase?: string;
+  /** What deserves a look and stops nothing. */
+  notes?: string[];
+  /** What came of it, by kind: {@link IPackagesChanged} of `add` and `remove`, {@link ITaken} of `open`. */
+  result?: unknown;
+  /** No other job of the same word runs beside it. */
+  alone?: string;
+}
+
+/** What came of adding or removing packages. */
+export interface IPackagesChanged {
+  /** Those that have changed the spec. */
+  requirements: string[];
+  packages: ILockedPackage[];
+  changed: IMovedPackage[];
+  removed: ILockedPackage[];
+  /** Packages that a running kernel gets with its restart. */
+  restart: string[];
+  /** Empty: the environment is not built yet. */
+  image: string;
+  container?: string | null;
+}
+
+/** What a notebook carries of its environment, in its metadata; other keys beside are no part of it. */
+export interface ICarried {
+  version: number;
+  name: string;
+  spec: string;
+  lock: string;
+  digest: string;
+  references: string[];
+}
+
+/** What is to be said of what a notebook carries, before anything is done. */
+export interface IChecked {
+  state: 'none' | 'present' | 'missing' | 'invalid';
+  /** Its name here where it is present, else the one that it would get. */
+  environment: string;
+  digest: string;
+  /** What opening it would do, a line each: a stranger's words. */
+  would: string[];
+  problems: IProblem[];
+  trusted: boolean;
+}
+
+/** What came of opening the environment of a notebook. */
+export interface ITaken {
+  environment: string;
+  digest: string;
+  expected: string;
+  /** It is the very image that the notebook was made with. */
+  same: boolean;
+  how: 'present' | 'pulled' | 'built';
 }
 
 export interface ISpecFile {
@@ -209,11 +262,19 @@ export interface ILockedPackage {
   version: string;
 }
 
+/** A package at another version than before. */
+export interface IMovedPackage {
+  kind: string;
+  name: string;
+  before: string;
+  after: string;
+}
+
 /** What has changed in the lock of an environment since its image was built. */
 export interface ILockDiff {
   added: ILockedPackage[];
   removed: ILockedPackage[];
-  changed: { kind: string; name: string; before: string; after: string }[];
+  changed: IMovedPackage[];
   reasons: string[];
 }
 

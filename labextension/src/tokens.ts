@@ -41,7 +41,13 @@ export namespace CommandIDs {
   export const saveEnvironment = `${NAMESPACE}:save-environment`;
   export const pushEnvironment = `${NAMESPACE}:push-environment`;
   export const deleteEnvironment = `${NAMESPACE}:delete-environment`;
+  export const addPackage = `${NAMESPACE}:add-package`;
+  export const removePackage = `${NAMESPACE}:remove-package`;
   export const showBuildLog = `${NAMESPACE}:show-build-log`;
+
+  export const containerise = `${NAMESPACE}:containerise`;
+  export const openCarried = `${NAMESPACE}:open-notebook-environment`;
+  export const forgetCarried = `${NAMESPACE}:remove-notebook-environment`;
 
   export const restartContainer = `${NAMESPACE}:restart-container`;
   export const stopContainer = `${NAMESPACE}:stop-container`;
