@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .spec.catalog import Record
     from .spec.draft import Draft
     from .spec.edit import Edit
-    from .spec.model import LoadedSpec
+    from .spec.model import EnvironmentSpec, LoadedSpec
     from .views import EnvironmentView
 
 __all__ = ["CheckedText", "LockChanges", "SpecText", "Specs"]
@@ -194,6 +194,13 @@ class Specs:
             raise SpecError("the spec is not valid", problems=[problem])
         _write(file, text)
         return self.read(name)
+
+    def find(self, name: str) -> EnvironmentSpec:
+        """The spec of the environment *name* as it is now; of one that is an image alone, a spec that says nothing."""
+        from .spec.model import EnvironmentSpec
+
+        entry = self._directory.find(name)
+        return load_spec(self._location(entry)).spec if entry.spec_file else EnvironmentSpec(name=name)
 
     def compare_lock(self, name: str) -> LockChanges:
         """The lock of the environment *name* against the one that its image was built from."""

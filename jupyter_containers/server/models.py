@@ -99,6 +99,8 @@ class StartBuild(_Request, frozen=True, kw_only=True):
     upgrade: bool = False
     locked: bool = False
     no_cache: bool = False
+    automatic: bool = False
+    """Nobody has asked for just this build: what goes beyond the user's last one is refused."""
     kernelspec: bool | None = None
     """Install the kernelspec afterwards; None: as the server is set."""
 
@@ -154,6 +156,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Chosen
     """What kernels get where neither their spec nor anybody says something."""
     host: HostSize
+    environment: Chosen | None = None
+    """What the kernels of the environment that was asked about have, where nothing is chosen for their notebook."""
 
 
 class HostSize(msgspec.Struct, frozen=True, kw_only=True):

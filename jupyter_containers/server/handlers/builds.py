@@ -37,6 +37,7 @@ class BuildsHandler(Handler):
                 upgrade=wanted.upgrade,
                 locked=wanted.locked,
                 no_cache=wanted.no_cache,
+                **({"automatic": True} if wanted.automatic else {}),
             )
         )
         view = await self.call(lambda environments: environments.find_build(build_id))

@@ -9,7 +9,8 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ...errors import LimitError
-from ...kernels.limits import Chosen, check_chosen, current_policy
+from ...kernels.limits import Chosen, check_chosen, current_policy, decide
+from ...kernels.options import KernelOptions
 from ...spec.model import Resources
 from ..models import ChooseLimits, HostSize, Limits
 from .base import Handler
@@ -34,7 +35,11 @@ class LimitsHandler(Handler):
         unenforced = await self.call(_find_unenforced, slow=True)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         host = HostSize(memory=memory, cpus=len(os.sched_getaffinity(0)))
-        limits = Limits(maximum=current_policy().ceiling, unenforced=unenforced, defaults=self._defaults(), host=host)
+        defaults, name = self._defaults(), self.get_query_argument("environment", "")
+        own = await self.call(lambda environments: _find_own(environments, name, defaults)) if name else None
+        limits = Limits(
+            maximum=current_policy().ceiling, unenforced=unenforced, defaults=defaults, host=host, environment=own
+        )
         self.reply(limits)
 
     def _defaults(self) -> Chosen:
@@ -60,6 +65,16 @@ class ChoiceHandler(Handler):
         await self.call(agree)
         self.set_status(204)
         self.finish()
+
+
+def _find_own(environments: Environments, name: str, defaults: Chosen) -> Chosen:
+    """What kernels of the environment *name* have by themselves."""
+    options = KernelOptions(
+        memory=str(defaults.memory or ""), cpus=defaults.cpus, pids=defaults.pids, network=defaults.network or ""
+    )
+    own = decide(environments.specs.find(name), options, ceiling=current_policy().ceiling)
+    given = {key: getattr(own.resources, key) for key in ("memory", "cpus", "pids", "gpus")}
+    return Chosen(**given, network=own.network)
 
 
 def _find_unenforced(environments: Environments) -> dict[str, str]:

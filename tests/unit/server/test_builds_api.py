@@ -86,6 +86,13 @@ async def test_failure_is_told(api, spec, builder, error):
     assert str(error.args[0]) in ended["error"]
 
 
+async def test_a_build_that_nobody_asked_for(api, spec, builder):
+    builder.go.set()
+    _, started, _ = await api("builds", method="POST", body={"path": "demo", "automatic": True})
+    await _end(api, started["id"])
+    assert builder.options[0]["automatic"] is True
+
+
 @pytest.mark.parametrize("body", [{}, {"environment": "a", "path": "b"}, {"path": "demo", "upgrade": "yes"}])
 async def test_body_that_is_not_valid(api, spec, body):
     status, refused, _ = await api("builds", method="POST", body=body)

@@ -43,6 +43,13 @@ class TestWithSettings:
         assert list(limits["unenforced"]) == ["cpus"]
         assert (limits["defaults"]["memory"], limits["defaults"]["pids"]) == ("1G", 100)
 
+    async def test_of_one_environment(self, api, spec):
+        (spec / "jupyter-container.toml").write_text('name = "demo"\n[resources]\nmemory = "2G"\ncpus = 4\n')
+        await api("environments", method="POST", body={"path": "demo"})
+        _, limits, _ = await api("limits", params={"environment": "demo"})
+        own = {"memory": 1 << 30, "cpus": 1.5, "pids": 100, "gpus": None, "network": "none"}
+        assert limits["environment"] == own
+
 
 def test_a_maximum_that_is_no_size():
     with pytest.raises(Exception, match="is not a size"):
