@@ -60,7 +60,7 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
         "Inspect",
         "show all that is known of a container, environment or image",
     ),
-    "stats": ("Containers", "containers_usage", "StatsCommand", "show CPU, memory and process counts"),
+    "stats": ("Containers", "containers_usage", "StatsCommand", "show what containers use"),
     "top": ("Containers", "containers_usage", "Top", "list the processes of a container"),
     "diff": ("Containers", "containers_usage", "Diff", "list the files a container changed"),
     "cp": ("Containers", "containers_files", "Cp", "copy files between the host and a container"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import NotFoundError
 from .base import Command
 from .container_options import above_zero
-from .output import print_json, print_table, printable
+from .output import age, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from ..environments import Environments
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Diff", "StatsCommand", "Top"]
 
-_STATS_HEAD = ("CONTAINER ID", "NAME", "CPU", "MEMORY / LIMIT", "PEAK", "PIDS", "READ / WRITTEN")
+_STATS_HEAD = (
+    "CONTAINER ID", "NAME", "CPU", "MEMORY / LIMIT", "PEAK", "PIDS", "READ / WRITTEN", "NETWORK", "UP", "ACTIVE",
+)  # fmt: skip
 _HELP = "a container's name, its id, or the beginning of its id"
 
 
 class StatsCommand(Command):
     name = "stats"
-    summary = "show CPU, memory and process counts"
+    summary = "show what containers use"
     description = "Of running containers; on a terminal again and again until Ctrl-C, else once."
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -50,9 +52,7 @@ class StatsCommand(Command):
                 return 0
             if not once:
                 print("\x1b[H\x1b[J", end="")
-            print_table(
-                ("CONTAINER ID", "NAME", "CPU", "MEMORY / LIMIT", "PEAK", "PIDS", "READ / WRITTEN"), map(_row, samples)
-            )
+            print_table(_STATS_HEAD, _rows(samples))
             if once:
                 return 0
 
@@ -129,13 +129,37 @@ def read_stats(environments: Environments, names: list[str], known: dict[str, Co
     return samples
 
 
+def _rows(samples: list[Stats]) -> list[tuple[str, ...]]:
+    """A line for each, and one for all together where there are several."""
+    from ..runtime.usage import add_up
+
+    rows = [_row(item) for item in samples]
+    if len(samples) > 1:
+        total = add_up(samples)
+        rows.append(
+            (
+                "", f"all {total.containers}", f"{total.cpu_percent:.1f}%", size(total.memory), "", str(total.pids),
+                f"{size(total.read_bytes)} / {size(total.write_bytes)}", "", "", "",
+            )
+        )  # fmt: skip
+    return rows
+
+
 def _row(stats: Stats) -> tuple[str, ...]:
     limit = f" / {size(stats.memory_limit)}" if stats.memory_limit is not None else ""
     return (
         stats.id, stats.name, f"{stats.cpu_percent:.1f}%", f"{size(stats.memory)}{limit}",
         "-" if stats.memory_peak is None else size(stats.memory_peak), str(stats.pids),
         f"{size(stats.read_bytes)} / {size(stats.write_bytes)}",
+        _network(stats),
+        age(stats.uptime), "-" if stats.last_activity is None else f"{age(time.time() - stats.last_activity)} ago",
     )  # fmt: skip
+
+
+def _network(stats: Stats) -> str:
+    if stats.received_bytes is None or stats.sent_bytes is None:
+        return "the host's"
+    return f"{size(stats.received_bytes)} / {size(stats.sent_bytes)}"
 
 
 def size(value: int) -> str:

@@ -151,6 +151,13 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     pids: int
     read_bytes: int
     write_bytes: int
+    received_bytes: int | None = None
+    """Over its network; None: it uses the host's, which counts for all together."""
+    sent_bytes: int | None = None
+    uptime: float = 0.0
+    """Seconds since its start."""
+    last_activity: float | None = None
+    """When the kernel last said something, in seconds since the epoch; None: nobody who knows has told."""
 
 
 class LogPage(msgspec.Struct, frozen=True):
@@ -235,6 +242,9 @@ class Container(Protocol):
         """The output after *position* (empty, or of an earlier page) that is there now; does not wait."""
 
     def stats(self) -> Stats: ...
+
+    def note_activity(self, at: float) -> None:
+        """Its kernel was active *at* that time (seconds since the epoch): :meth:`stats` tells it to everyone."""
 
 
 class Runtime(Protocol):

@@ -22,7 +22,7 @@ from .logs import follow_log, read_log, read_log_page
 from .processes import signal_inside
 from .removal import end_processes, find_group, remove_container
 from .translate import make_sandbox
-from .usage import Sample, read_sample
+from .usage import Sample, note_activity, read_sample, read_stats
 from .waiting import wait_for_end
 
 if TYPE_CHECKING:
@@ -188,9 +188,13 @@ class BundledContainer:
         return follow_log(self._folder.log, tail=tail, ended=self._has_ended)
 
     def stats(self) -> Stats:
-        sample = read_sample(self._folder.path, self._first())
+        kept = self._running()
+        sample = read_sample(self._folder.path, kept.pid or 0)
         before, self._sample = self._sample, sample
-        return sample.since(before, container_id=self.id, name=self.config.name)
+        return read_stats(self._folder, self.config, kept, sample, before)
+
+    def note_activity(self, at: float) -> None:
+        note_activity(self._folder, at)
 
     def _sandbox(self) -> Sandbox:
         return make_sandbox(
@@ -204,12 +208,16 @@ class BundledContainer:
         return self._known_image
 
     def _first(self) -> int:
+        return self._running().pid or 0
+
+    def _running(self) -> Kept:
+        """Its state; :class:`ContainerError` where it does not run."""
         kept = self._folder.kept()
         if kept.pid is None or not self._folder.is_running(kept):
             raise ContainerError(
                 f"container {self.config.name} is not running", hint="`jupyter containers ps` lists those that are"
             )
-        return kept.pid
+        return kept
 
     def _has_ended(self) -> bool:
         try:

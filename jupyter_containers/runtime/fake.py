@@ -47,6 +47,7 @@ class FakeContainer:
         """What :meth:`changes` answers."""
         self.files: dict[str, bytes] = {}
         """What :meth:`copy_changes` copies, by path."""
+        self.active_at: float | None = None
         self.stdio: tuple[Stdio, Stdio, Stdio] | None = None
         self.ends_at: frozenset[int] = frozenset(
             {signals_of_the_host.SIGTERM, signals_of_the_host.SIGKILL, signals_of_the_host.SIGHUP}
@@ -162,7 +163,11 @@ class FakeContainer:
         return Stats(
             id=self.id, name=self.config.name, cpu_seconds=0.0, cpu_percent=0.0, memory=1 << 20,
             memory_limit=self.config.memory, memory_peak=1 << 20, pids=1, read_bytes=0, write_bytes=0,
+            uptime=time.time() - (self._state.started_at or self._state.created_at), last_activity=self.active_at,
         )  # fmt: skip
+
+    def note_activity(self, at: float) -> None:
+        self.active_at = at
 
     def _need_running(self) -> None:
         if self._state.status != "running":

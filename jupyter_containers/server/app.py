@@ -42,6 +42,11 @@ class ContainersExtension(ExtensionApp):
     watch_interval = Float(
         5.0, min=0.5, config=True, help="Seconds between two looks at the containers, for events and metrics."
     )
+    metrics_of_each = Bool(True, config=True, help="Metrics of each container, beside those of all together.")
+    resource_usage = Bool(
+        True, config=True,
+        help="Answer what the front end of jupyter-resource-usage asks for, where its own server extension does not.",
+    )  # fmt: skip
     max_memory = Unicode(
         "", config=True, help="Memory that a kernel gets at most, such as 4G, whatever its spec or its user asks for."
     )
@@ -87,7 +92,10 @@ class ContainersExtension(ExtensionApp):
 
         register_schemas(self._event_logger)
         self.service = Service(self._open_environments, install_kernelspecs=self.install_kernelspecs)
-        self.watch = Watch(self.service, self._event_logger, interval=self.watch_interval, log=self.log)
+        self.watch = Watch(
+            self.service, self._event_logger, interval=self.watch_interval, log=self.log, activity=self._find_activity,
+            each_metric=self.metrics_of_each,
+        )  # fmt: skip
         self.settings["jupyter_containers_service"] = self.service
         self.settings["jupyter_containers_watch"] = self.watch
         self._set_rules()
@@ -96,6 +104,13 @@ class ContainersExtension(ExtensionApp):
         from .handlers import ROUTES
 
         self.handlers.extend((rf"/jupyter-containers/api{pattern}", handler) for pattern, handler in ROUTES)
+        if self.resource_usage:
+            from .handlers import resource_usage
+
+            assert self.serverapp is not None
+            theirs = self.serverapp.extension_manager.extensions.get(resource_usage.EXTENSION)
+            if theirs is None or not theirs.enabled:
+                self.handlers.extend(resource_usage.ROUTES)
 
     def _set_rules(self) -> None:
         """Of the kernels that this process starts."""
@@ -133,6 +148,19 @@ class ContainersExtension(ExtensionApp):
             except Exception:
                 # What is raised here ends jupyter_server's own clean-up: its kernels, and the server, would go on.
                 self.log.exception("the builds could not be ended in order")
+
+    def _find_activity(self) -> dict[str, float]:
+        """When each kernel was last active, by its container's id."""
+        assert self.serverapp is not None
+        manager = self.serverapp.kernel_manager
+        found = {}
+        for kernel_id in manager.list_kernel_ids():
+            kernel = manager.get_kernel(kernel_id)
+            container = getattr(kernel.provisioner, "container", None)
+            at = getattr(kernel, "last_activity", None)  # not before its start has been answered
+            if container is not None and at is not None:
+                found[container.id] = at.timestamp()
+        return found
 
     def current_activity(self) -> bool | None:
         """A build at work keeps the server from shutting itself down for want of activity."""

@@ -7,12 +7,18 @@ Names follow https://prometheus.io/docs/practices/naming/.
 from __future__ import annotations
 
 from collections import Counter as Count
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ..runtime.usage import add_up
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from ..runtime.base import ContainerState, Stats
     from ..views import BuildView
 
@@ -32,6 +38,48 @@ ENDS = Counter(
 )
 RUNNING = Gauge("jupyter_containers_containers_running", "Containers that run now, by kind", ["kind"])
 MEMORY = Gauge("jupyter_containers_memory_bytes", "Memory of all running containers together")
+CPU = Gauge("jupyter_containers_cpu_percent", "CPU share of all running containers together; 100 is one CPU")
+PIDS = Gauge("jupyter_containers_pids", "Processes and threads of all running containers together")
+
+_EACH = (
+    # field of Stats, name, whether it only grows, what it is
+    ("cpu_seconds", "cpu_seconds", True, "CPU time used since its start"),
+    ("memory", "memory_bytes", False, "Memory"),
+    ("memory_limit", "memory_limit_bytes", False, "Limit of memory"),
+    ("memory_peak", "memory_peak_bytes", False, "Most memory that it had at once"),
+    ("pids", "pids", False, "Processes and threads"),
+    ("read_bytes", "read_bytes", True, "Bytes read from block devices"),
+    ("write_bytes", "write_bytes", True, "Bytes written to block devices"),
+    ("uptime", "uptime_seconds", False, "Time since its start"),
+    ("last_activity", "last_activity_timestamp_seconds", False, "When its kernel last said something"),
+)
+
+
+class EachContainer(Collector):
+    """A value of each kind for each running container. Made when it is asked for: what is of no container any more
+    leaves no series behind, and where nobody scrapes a thousand kernels cost nothing."""
+
+    def __init__(self) -> None:
+        self.running: Sequence[tuple[ContainerState, Stats]] = ()
+
+    def collect(self) -> Iterator[Metric]:
+        for field, name, grows, what in _EACH:
+            kind = CounterMetricFamily if grows else GaugeMetricFamily
+            family = kind(f"jupyter_containers_container_{name}", f"{what}, by container", labels=_LABELS)
+            for state, stats in self.running:
+                value = getattr(stats, field)
+                if value is not None:
+                    family.add_metric([state.name, state.image_name, state.kind], value)
+            yield family
+
+    def describe(self) -> Iterator[Metric]:
+        """The names alone, which do not depend on what runs."""
+        yield from EachContainer().collect()
+
+
+_LABELS = ("container", "environment", "kind")
+EACH = EachContainer()
+REGISTRY.register(EACH)
 
 for _result in _RESULTS:  # so that a rate has a zero to start from
     BUILDS.labels(_result)
@@ -57,9 +105,15 @@ def count_container(action: str, state: ContainerState) -> None:
         ENDS.labels(state.kind, "success" if state.exit_code == 0 else "failure").inc()
 
 
-def set_running(states: Iterable[ContainerState], stats: Iterable[Stats]) -> None:
-    """Set the gauges to what runs now."""
+def set_running(states: Iterable[ContainerState], stats: Sequence[Stats], *, each: bool = True) -> None:
+    """Set the gauges to what runs now; *each*: those of each container as well."""
+    states = tuple(states)
     running = Count(state.kind for state in states if state.status in {"running", "paused"})
     for kind in _KINDS:
         RUNNING.labels(kind).set(running[kind])
-    MEMORY.set(sum(item.memory for item in stats))
+    total = add_up(stats)
+    MEMORY.set(total.memory)
+    CPU.set(total.cpu_percent)
+    PIDS.set(total.pids)
+    known = {state.id: state for state in states}
+    EACH.running = [(known[item.id], item) for item in stats if item.id in known] if each else ()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +21,7 @@ from ..views import ACTIVE, JobView
 from . import metrics
 from .audience import Audience, Follower, Picture
 from .events import report_container, report_death
+from .usage import measured
 
 if TYPE_CHECKING:
     from jupyter_events import EventLogger
@@ -65,19 +66,6 @@ def changes(
             yield "removed", old
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """What a container uses: an item of the feed's ``stats``."""
-
-    id: str
-    cpu_percent: float
-    memory: int
-    memory_limit: int | None
-    memory_peak: int | None
-    pids: int
-    at: float
-    """Seconds since the epoch."""
-
-
 class _Seen(msgspec.Struct, frozen=True):
     containers: dict[str, ContainerState]
     look: Look | None
@@ -90,8 +78,24 @@ class _Seen(msgspec.Struct, frozen=True):
 class Watch:
     """The loop that looks; :meth:`start` it. For the event loop's thread."""
 
-    def __init__(self, service: Service, logger: EventLogger, *, interval: float, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        service: Service,
+        logger: EventLogger,
+        *,
+        interval: float,
+        log: logging.Logger,
+        activity: Callable[[], Mapping[str, float]] = dict,
+        each_metric: bool = True,
+    ) -> None:
+        """*activity*: when each kernel of this server was last active, by its container's id. *each_metric*: metrics of
+        each container, too."""
         self.closed = asyncio.Event()
+        self.latest: list[Stats] = []
+        """What the last measurement has found."""
+        self._activity = activity
+        self._each_metric = each_metric
+        self._noted: Mapping[str, float] = {}
         self._service = service
         self._logger = logger
         self._interval = interval
@@ -161,7 +165,8 @@ class Watch:
         followed = len(self._audience) > 0
         due = time.monotonic() - self._measured_at >= _MEASURED * 0.9
         measure = due or not followed or self._audience.has_new
-        seen = await self._service.call_look(lambda environments: self._read(environments, followed, measure))
+        activity = self._activity()
+        seen = await self._service.call_look(lambda environments: self._read(environments, followed, measure, activity))
         if self._before is not None:
             for action, state in changes(self._before, seen.containers):
                 report_container(self._logger, action, state)
@@ -169,16 +174,26 @@ class Watch:
         if seen.look is not None:
             self._audience.show(_picture(seen.look, seen.jobs))
         if seen.stats is not None:
-            metrics.set_running(seen.containers.values(), seen.stats)
+            self.latest = seen.stats
+            metrics.set_running(seen.containers.values(), seen.stats, each=self._each_metric)
             if seen.stats:
-                self._audience.say("stats", {"items": _usages(seen.stats)})
+                self._audience.say("stats", measured(seen.stats))
 
-    def _read(self, environments: Environments, followed: bool, measure: bool) -> _Seen:
+    def _read(self, environments: Environments, followed: bool, measure: bool, activity: Mapping[str, float]) -> _Seen:
         """In a thread."""
+        self._note(environments, activity)
         look = environments.overview.look() if followed else None
         states = look.containers if look else {state.id: state for state in environments.containers(all=True)}
         stats = self._measure(environments, states) if measure else None
         return _Seen(states, look, environments.jobs.list() if followed else (), stats)
+
+    def _note(self, environments: Environments, activity: Mapping[str, float]) -> None:
+        """Write down which kernels were active, for those who have no server to ask."""
+        for key, at in activity.items():
+            if self._noted.get(key) != at:
+                with suppress(ContainersError):
+                    (self._measured.get(key) or environments.container(key)).note_activity(at)
+        self._noted = activity
 
     def _measure(self, environments: Environments, states: Mapping[str, ContainerState]) -> list[Stats]:
         self._measured_at = time.monotonic()
@@ -207,11 +222,3 @@ def _picture(look: Look, jobs: Sequence[JobView]) -> Picture:
         "image": look.images,
         "job": {view.id: view for view in jobs},
     }
-
-
-def _usages(stats: list[Stats]) -> list[Usage]:
-    now = time.time()
-    return [
-        Usage(item.id, round(item.cpu_percent, 2), item.memory, item.memory_limit, item.memory_peak, item.pids, now)
-        for item in stats
-    ]

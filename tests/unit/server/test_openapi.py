@@ -23,12 +23,13 @@ from jupyter_containers.lock.compare import LockedPackage, Moved
 from jupyter_containers.lock.counting import PackageCounts
 from jupyter_containers.lock.search import FoundPackage, Package, SearchResult
 from jupyter_containers.runtime.base import ContainerConfig, ContainerState, LimitReport, Stats
+from jupyter_containers.runtime.usage import Total
 from jupyter_containers.sandbox.probe import Finding
 from jupyter_containers.server import models
 from jupyter_containers.server.audience import Change
 from jupyter_containers.server.handlers import ROUTES
 from jupyter_containers.server.handlers.base import STATUS
-from jupyter_containers.server.watch import Usage
+from jupyter_containers.server.usage import StatsReport, Usage
 from jupyter_containers.spec.draft import Draft
 from jupyter_containers.spec.edit import Edit
 from jupyter_containers.specs import CheckedText, LockChanges, SpecText
@@ -54,7 +55,8 @@ OPERATIONS = {
 TYPES = (
     models.Version, models.CreateEnvironment, models.StartBuild, models.StopContainer, models.ErrorReply,
     EnvironmentView, BuildView, Event, ImageView, LayerView, ContainerState, LimitReport, Stats, Finding, Problem,
-    Change, Usage, models.WriteSpec, models.CheckSpec, models.DraftSpec, models.EditSpec, models.EditedSpec, Edit,
+    Change, Usage, StatsReport, Total, models.WriteSpec, models.CheckSpec, models.DraftSpec, models.EditSpec,
+    models.EditedSpec, Edit,
     SpecText, CheckedText, LockChanges, LockedPackage, Moved, Draft, models.Output,
     StoreSize, PackageCounts, JobView, HistoryView, SearchResult, FoundPackage, Package, models.PullImage,
     models.PushImage, models.PruneStore, models.Pruned, models.CommitContainer, models.Terminal,
