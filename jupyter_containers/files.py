@@ -65,8 +65,9 @@ class Files:
         self._shipping, self._container = shipping, container
 
     def commit(
-        self, reference: str, name: str, *, message: str = "", author: str = "", changes: Sequence[str] = ()
-    ) -> Committed:
+        self, reference: str, name: str, *, message: str = "", author: str = "", changes: Sequence[str] = (),
+        progress: Progress = _quiet,
+    ) -> Committed:  # fmt: skip
         """Make an image called *name* of a container's image and what the container has changed.
 
         A running container, a kernel too, stands still while its files are copied. *changes* are Dockerfile
@@ -90,8 +91,9 @@ class Files:
                 )
             created_by = " ".join(container.config.argv)
             with self.store.staging() as staging:
-                snapshot = container.copy_changes(staging.upper)
+                snapshot = container.copy_changes(staging.upper, progress=progress)
                 layer = None
+                progress("making the layer", 0, 0)
                 if snapshot.entries:
                     layer = self.store.commit_layer(staging.upper, created_by=created_by, epoch=_ANY_TIME, private=True)
             now = _now()
@@ -112,7 +114,7 @@ class Files:
             size=snapshot.size, left_out=tuple(snapshot.dropped),
         )  # fmt: skip
 
-    def export(self, reference: str, stream: BinaryIO) -> int:
+    def export(self, reference: str, stream: BinaryIO, *, progress: Progress = _quiet) -> int:
         """Write all files of a container, its image's and its own, to *stream* as one tar; returns its size.
 
         What is mounted, and what :meth:`commit` leaves out, is not in it.
@@ -124,7 +126,7 @@ class Files:
         container = self._container(reference)
         with self.store.lease([container.config.image]), self.store.staging() as staging:
             image = self.store.image(container.config.image)
-            container.copy_changes(staging.upper)
+            container.copy_changes(staging.upper, progress=progress)
             # As for a layer: what its owner may not read is made readable, and its true mode noted.
             capture = Capture(os.fsencode(staging.upper), _ANY_TIME, private=True)
             for _ in capture.items():
@@ -135,6 +137,7 @@ class Files:
                 for piece in pieces:
                     stream.write(piece)
                     size += len(piece)
+                    progress("writing files", size, 0)
         return size
 
     def import_root(
@@ -176,7 +179,7 @@ class Files:
             image=image.digest, reference=whole, layer=layer.diff_id, entries=layer.entries, size=layer.size
         )
 
-    def copy(self, source: str, target: str, *, follow: bool = False) -> Copied:
+    def copy(self, source: str, target: str, *, follow: bool = False, progress: Progress = _quiet) -> Copied:
         """Copy files between the host and a container: one of the two is ``CONTAINER:PATH``, the other a path, or
         ``-`` for a tar on standard input or output. See :mod:`.runtime.copying` for the rules.
 
@@ -193,10 +196,12 @@ class Files:
         if from_container:
             container = self._container(from_container)
             with container.open_root() as root:
-                return hostfiles.copy_out(root, path, place, label=source, follow=follow)
+                return hostfiles.copy_out(root, path, place, label=source, follow=follow, progress=progress)
         container = self._container(to_container)
         with container.open_root() as root:
-            return hostfiles.copy_in(root, path, place, label=target, follow=follow, disk=self.paths.home)
+            return hostfiles.copy_in(
+                root, path, place, label=target, follow=follow, disk=self.paths.home, progress=progress
+            )
 
     @contextmanager
     def _opened(self, source: str, progress: Progress) -> Iterator[tuple[Readable, str]]:

@@ -90,8 +90,7 @@ class Transfers:
         whole = self._shipping.check_name(name)
 
         def work(control: Control) -> dict[str, Any]:
-            control.progress("copying files", 0, 0)
-            made = self._files.commit(container, name, message=message)
+            made = self._files.commit(container, name, message=message, progress=control.progress)
             if made.left_out:
                 control.say(f"left out: {', '.join(made.left_out)}")
             return {"digest": made.image, "reference": made.reference, "size": made.size}

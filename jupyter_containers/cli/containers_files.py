@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,10 +44,13 @@ class Commit(Command):
 
     def run(self, options: argparse.Namespace) -> int:
         from ..environments import Environments
+        from .progress import Transfer
 
-        committed = Environments().files.commit(
-            options.container, options.name, message=options.message, author=options.author, changes=options.change
-        )
+        with Transfer() as progress:
+            committed = Environments().files.commit(
+                options.container, options.name, message=options.message, author=options.author,
+                changes=options.change, progress=progress,
+            )  # fmt: skip
         _tell(committed, json=options.json)
         return 0
 
@@ -79,8 +82,12 @@ class Cp(Command):
     def run(self, options: argparse.Namespace) -> int:
         from ..environments import Environments
         from ..spec.sizes import format_size
+        from .progress import Transfer
 
-        copied = Environments().files.copy(options.source, options.target, follow=options.follow_link)
+        with Transfer() if not options.quiet else nullcontext(_quiet) as progress:
+            copied = Environments().files.copy(
+                options.source, options.target, follow=options.follow_link, progress=progress
+            )
         to_stream = options.target == "-"
         if options.json and not to_stream:
             print_json(copied)
@@ -108,18 +115,20 @@ class Export(Command):
 
     def run(self, options: argparse.Namespace) -> int:
         from ..environments import Environments
+        from .progress import Transfer
 
         environments = Environments()
         if not options.output:
             if sys.stdout.isatty():
                 raise InputError("a tar is not for a terminal", hint="name a file with -o, or redirect the output")
-            environments.files.export(options.container, sys.stdout.buffer)
+            with Transfer() as progress:
+                environments.files.export(options.container, sys.stdout.buffer, progress=progress)
             return 0
         target = Path(options.output)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            with part.open("xb") as stream:
-                environments.files.export(options.container, stream)
+            with part.open("xb") as stream, Transfer() as progress:
+                environments.files.export(options.container, stream, progress=progress)
             part.replace(target)
         except FileNotFoundError as error:
             if error.filename not in (str(part), str(target)):
@@ -178,6 +187,10 @@ def _tell(committed: Committed, *, json: bool) -> None:
     print(f"{named}{layer}", file=sys.stderr)
     if committed.left_out:
         print(f"left out: {_some(committed.left_out)} (sockets, devices)", file=sys.stderr)
+
+
+def _quiet(what: str, done: int, total: int) -> None:
+    """Tells nobody."""
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:

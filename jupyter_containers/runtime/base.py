@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from ..image.progress import Progress, quiet
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -225,7 +227,7 @@ class Container(Protocol):
     def changes(self) -> tuple[Change, ...]:
         """How its files differ from its image's, by path; what is mounted is not looked at."""
 
-    def copy_changes(self, target: Path) -> Snapshot:
+    def copy_changes(self, target: Path, *, progress: Progress = quiet) -> Snapshot:
         """Copy them into the empty folder *target*, in the form of an overlay's upper folder; see :mod:`.snapshot`.
 
         A running container stands still meanwhile. Raises :class:`~jupyter_containers.errors.ContainerError` where it

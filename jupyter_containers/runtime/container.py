@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConflictError, ContainerError, NotFoundError
 from ..image.durable import full_disk_told
 from ..image.model import Image
+from ..image.progress import Progress, quiet
 from ..image.store import Store
 from ..paths import Paths
 from .base import Change, ContainerConfig, ContainerState, LogPage, Stats, Stdio
@@ -163,10 +164,10 @@ class BundledContainer:
 
         return list_changes(self._folder, self._image(), self._sandbox())
 
-    def copy_changes(self, target: Path) -> Snapshot:
+    def copy_changes(self, target: Path, *, progress: Progress = quiet) -> Snapshot:
         from .contents import copy_changes
 
-        return copy_changes(self._folder, self._image(), self._sandbox(), target)
+        return copy_changes(self._folder, self._image(), self._sandbox(), target, progress=progress)
 
     def open_root(self) -> AbstractContextManager[Place]:
         from .contents import open_root

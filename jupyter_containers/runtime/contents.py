@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import ContainerError
 from ..image.model import Image
+from ..image.progress import Progress, quiet
 from ..sandbox.difference import changes
 from ..sandbox.idmap import UNPRIVILEGED_ID, is_needed
 from ..sandbox.model import Sandbox
@@ -31,13 +32,15 @@ def list_changes(folder: Folder, image: Image, sandbox: Sandbox) -> tuple[Change
     return tuple(Change(kind=kind, path=path) for kind, path in found)
 
 
-def copy_changes(folder: Folder, image: Image, sandbox: Sandbox, target: Path) -> Snapshot:
+def copy_changes(
+    folder: Folder, image: Image, sandbox: Sandbox, target: Path, *, progress: Progress = quiet
+) -> Snapshot:
     """As of :meth:`.base.Container.copy_changes`."""
     what = f"container {folder.config().name}"
     mounts = _mounts(folder, image, sandbox)
     try:
         with _standing_still(folder):
-            return copy_snapshot(image.layer_paths, folder.upper, target, mounts=mounts, what=what)
+            return copy_snapshot(image.layer_paths, folder.upper, target, mounts=mounts, what=what, progress=progress)
     except FileNotFoundError as error:
         folder.kept()  # raises where it has been removed meanwhile
         raise ContainerError(f"{what}: {error.filename} is gone", hint="try again") from error
@@ -76,6 +79,9 @@ def _running_root(folder: Folder, kept: Kept) -> int:
 def _standing_still(folder: Folder) -> Iterator[None]:
     """No process of it runs, or is started, until the end."""
     kept = folder.kept()
+    if folder.is_running(kept) and kept.paused:
+        yield  # it stands still, and goes on doing so afterwards
+        return
     if folder.is_running(kept):
         with frozen(folder.path, _first(folder, kept), name=folder.config().name):
             yield

@@ -25,11 +25,12 @@ import posixpath
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from ..errors import ContainerError, ContainersError
+from ..image.progress import Counter, Progress, quiet
 from .places import Place, walk
 
 __all__ = ["NOT_COPIED", "Copied", "Source", "Spot", "copy", "open_source", "open_target", "told"]
@@ -109,25 +110,32 @@ def open_target(root: Place, path: str, source: Source, *, label: str) -> Iterat
             yield place, name
 
 
-def copy(source: Source, target: Spot, *, skip: tuple[str, ...] = ()) -> Copied:
+def copy(source: Source, target: Spot, *, skip: tuple[str, ...] = (), progress: Progress = quiet) -> Copied:
     """Copy *source* to *target*. *skip*: names that are left out where the source is a whole root.
 
     Raises :class:`OSError`; what was copied until then stays.
     """
-    copied = Copied()
+    work = _Work(Copied(), Counter("copying files", 0, progress))
     place, name = target
     if source.name:
-        _copy(source.place, source.name, place, name, copied, depth=0)
+        _copy(source.place, source.name, place, name, work, depth=0)
     elif not name:
-        _fill(source.place, place, copied, depth=0, skip=skip)
+        _fill(source.place, place, work, depth=0, skip=skip)
     else:
         _enter_or_make(place, name)
         with place.enter(name) as inside:
-            _fill(source.place, inside, copied, depth=0, skip=skip)
-    return copied
+            _fill(source.place, inside, work, depth=0, skip=skip)
+    return work.copied
 
 
-def _copy(source: Place, name: str, target: Place, new: str, copied: Copied, *, depth: int) -> None:
+class _Work(NamedTuple):
+    """How far it is, and who is told."""
+
+    copied: Copied
+    counter: Counter
+
+
+def _copy(source: Place, name: str, target: Place, new: str, work: _Work, *, depth: int) -> None:
     status = source.status(name)
     if status is None:
         return  # gone meanwhile
@@ -137,21 +145,21 @@ def _copy(source: Place, name: str, target: Place, new: str, copied: Copied, *, 
         what = "a folder" if stat.S_ISDIR(present.st_mode) else "no folder"
         raise OSError(errno.EEXIST, f"it is {what} in the target, and can't be replaced", name)
     if kind == stat.S_IFDIR:
-        _copy_folder(source, name, target, new, copied, depth=depth, status=status)
+        _copy_folder(source, name, target, new, work, depth=depth, status=status)
         return
     if kind == stat.S_IFLNK:
         target.make_link(new, source.link_text(name))
     elif kind == stat.S_IFREG:
-        copied.size += _copy_file(source, name, target, new)
+        work.copied.size += _copy_file(source, name, target, new, work.counter)
     else:
-        copied.left_out.append(name)
+        work.copied.left_out.append(name)
         return
     target.settle(new, mode=None if kind == stat.S_IFLNK else _mode(status), mtime_ns=status.st_mtime_ns)
-    copied.files += 1
+    work.copied.files += 1
 
 
 def _copy_folder(
-    source: Place, name: str, target: Place, new: str, copied: Copied, *, depth: int, status: os.stat_result
+    source: Place, name: str, target: Place, new: str, work: _Work, *, depth: int, status: os.stat_result
 ) -> None:
     if depth > _DEEPEST:
         raise OSError(errno.ELOOP, f"folders are nested more than {_DEEPEST} deep", name)
@@ -159,18 +167,18 @@ def _copy_folder(
     with source.enter(name) as inner:
         if new:
             with target.enter(new) as inside:
-                _fill(inner, inside, copied, depth=depth + 1)
+                _fill(inner, inside, work, depth=depth + 1)
         else:
-            _fill(inner, target, copied, depth=depth + 1)
+            _fill(inner, target, work, depth=depth + 1)
     if made:
         target.settle(new, mode=_mode(status), mtime_ns=status.st_mtime_ns)
-    copied.files += 1
+    work.copied.files += 1
 
 
-def _fill(source: Place, target: Place, copied: Copied, *, depth: int, skip: tuple[str, ...] = ()) -> None:
+def _fill(source: Place, target: Place, work: _Work, *, depth: int, skip: tuple[str, ...] = ()) -> None:
     for name in source.names():
         if name not in skip:
-            _copy(source, name, target, name, copied, depth=depth)
+            _copy(source, name, target, name, work, depth=depth)
 
 
 def _enter_or_make(target: Place, name: str) -> bool:
@@ -181,7 +189,7 @@ def _enter_or_make(target: Place, name: str) -> bool:
     return True
 
 
-def _copy_file(source: Place, name: str, target: Place, new: str) -> int:
+def _copy_file(source: Place, name: str, target: Place, new: str, counter: Counter) -> int:
     size = 0
     one = source.open(name)
     try:
@@ -191,6 +199,7 @@ def _copy_file(source: Place, name: str, target: Place, new: str) -> int:
             while piece := os.read(one, _PIECE):
                 view = memoryview(piece)
                 size += len(piece)
+                counter.add(len(piece))
                 while view:
                     view = view[os.write(other, view) :]
         finally:

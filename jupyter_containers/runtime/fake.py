@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import ConflictError, ContainerError, LimitError, NotFoundError
+from ..image.progress import Progress, quiet
 from ..spec.model import Resources
 from .base import Change, ContainerConfig, ContainerState, LimitReport, LogPage, Stats, Stdio
 from .names import make_name
@@ -138,7 +139,7 @@ class FakeContainer:
     def changes(self) -> tuple[Change, ...]:
         return self.difference
 
-    def copy_changes(self, target: Path) -> Snapshot:
+    def copy_changes(self, target: Path, *, progress: Progress = quiet) -> Snapshot:
         """:attr:`files`, as files of *target*."""
         for path, content in self.files.items():
             file = target / path.lstrip("/")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..image.bounds import DEFAULT_BOUNDS, Room
+from ..image.progress import Progress, quiet
 from .copying import NOT_COPIED, Copied, copy, open_source, open_target, told
 from .places import FOLDER, FolderPlace, Place
 from .streams import unpack_stream, write_stream
@@ -17,7 +18,7 @@ from .streams import unpack_stream, write_stream
 __all__ = ["copy_in", "copy_out"]
 
 
-def copy_out(root: Place, path: str, target: str, *, label: str, follow: bool) -> Copied:
+def copy_out(root: Place, path: str, target: str, *, label: str, follow: bool, progress: Progress = quiet) -> Copied:
     """Copy *path* below a container's *root* to the host's path *target*, or as a tar to standard output (``-``).
 
     *label* names the source in errors. :class:`~jupyter_containers.errors.ContainerError`.
@@ -27,7 +28,7 @@ def copy_out(root: Place, path: str, target: str, *, label: str, follow: bool) -
         if target == "-":
             if sys.stdout.isatty():
                 raise InputError("a tar is not for a terminal", hint="redirect it: `… - > FILE` or `… - | tar x`")
-            copied = write_stream(source, sys.stdout.buffer, skip=NOT_COPIED)
+            copied = write_stream(source, sys.stdout.buffer, skip=NOT_COPIED, progress=progress)
             sys.stdout.buffer.flush()
             return copied
         with (
@@ -35,10 +36,12 @@ def copy_out(root: Place, path: str, target: str, *, label: str, follow: bool) -
             _host_folder(target, follow=True) as (folder, name),
             open_target(folder, name, source, label=target) as spot,
         ):
-            return copy(source, spot, skip=NOT_COPIED)
+            return copy(source, spot, skip=NOT_COPIED, progress=progress)
 
 
-def copy_in(root: Place, source: str, path: str, *, label: str, follow: bool, disk: Path) -> Copied:
+def copy_in(
+    root: Place, source: str, path: str, *, label: str, follow: bool, disk: Path, progress: Progress = quiet
+) -> Copied:
     """Copy the host's path *source*, or a tar from standard input (``-``), to *path* below a container's *root*.
 
     *disk*: a folder on the disk that holds containers, which a tar may not fill.
@@ -47,7 +50,7 @@ def copy_in(root: Place, source: str, path: str, *, label: str, follow: bool, di
     if source == "-":
         room = Room(disk, DEFAULT_BOUNDS, what="standard input")
         with told(label):
-            return unpack_stream(root, path, sys.stdin.buffer, what="standard input", room=room)
+            return unpack_stream(root, path, sys.stdin.buffer, what="standard input", room=room, progress=progress)
     with (
         told(source),
         _host_folder(source, follow=follow) as (folder, name),
@@ -55,7 +58,7 @@ def copy_in(root: Place, source: str, path: str, *, label: str, follow: bool, di
         open_target(root, path, found, label=label) as spot,
         told(label),
     ):
-        return copy(found, spot)
+        return copy(found, spot, progress=progress)
 
 
 @contextmanager

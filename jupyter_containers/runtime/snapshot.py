@@ -13,6 +13,7 @@ import msgspec
 from ..errors import StoreError
 from ..image.bounds import DEFAULT_BOUNDS, Room
 from ..image.facts import quote_name
+from ..image.progress import Counter, Progress, quiet
 from ..image.whiteout import make_whiteout, set_opaque
 from ..sandbox.difference import Difference, differences
 
@@ -38,15 +39,17 @@ class Snapshot(msgspec.Struct):
 
 
 def copy_changes(
-    layers: Sequence[Path], upper: Path, target: Path, *, mounts: Collection[str] = (), what: str
-) -> Snapshot:
+    layers: Sequence[Path], upper: Path, target: Path, *, mounts: Collection[str] = (), what: str,
+    progress: Progress = quiet,
+) -> Snapshot:  # fmt: skip
     """Copy what *upper* changes in *layers* (lowest first) into the empty folder *target*, in overlayfs's form.
 
     Left out are *mounts*, :data:`NOT_TAKEN`, and files that were opened for writing and are what they were. *what*
     names the container in errors: :class:`StoreError` for what can't be copied,
     :class:`~jupyter_containers.errors.OutOfSpaceError`.
     """
-    copy = _Copy(target, Room(target, DEFAULT_BOUNDS, what=what), what)
+    counter = Counter("copying files", 0, progress)
+    copy = _Copy(target, Room(target, DEFAULT_BOUNDS, what=what), what, counter)
     try:
         for difference in differences(layers, upper, mounts=(*mounts, *NOT_TAKEN)):
             copy.take(difference)
@@ -57,8 +60,9 @@ def copy_changes(
 
 
 class _Copy:
-    def __init__(self, target: Path, room: Room, what: str) -> None:
+    def __init__(self, target: Path, room: Room, what: str, counter: Counter) -> None:
         self._top, self._room, self._what = os.open(target, _FOLDER), room, what
+        self._counter = counter
         self._open: tuple[str, int] = ("", os.dup(self._top))
         """The folder of the target that was used last, by its path."""
         self._folders: list[tuple[str, os.stat_result]] = []
@@ -121,6 +125,7 @@ class _Copy:
             # The kernel copies, and where the file system can, both share the blocks from now on.
             while copied < status.st_size and (size := os.copy_file_range(source, handle, _PIECE * 64)):
                 copied += size
+                self._counter.add(size)
             _copy_attributes(source, handle)
             os.fchmod(handle, stat.S_IMODE(status.st_mode))
         self.result.size += copied

@@ -12,6 +12,7 @@ from ..errors import UntrustedContentError
 from ..image.bounds import DEFAULT_BOUNDS, Room
 from ..image.compression import Readable
 from ..image.foreign import plain_tar
+from ..image.progress import Counter, Progress, quiet
 from ..image.tar import DIRECTORY, END, FILE, HARD_LINK, SYMBOLIC_LINK, Member, pack, pad
 from ..image.untrusted import TarReader
 from .copying import Copied, Source
@@ -22,7 +23,7 @@ __all__ = ["unpack_stream", "write_stream"]
 _PIECE = 1 << 20
 
 
-def write_stream(source: Source, stream: BinaryIO, *, skip: tuple[str, ...] = ()) -> Copied:
+def write_stream(source: Source, stream: BinaryIO, *, skip: tuple[str, ...] = (), progress: Progress = quiet) -> Copied:
     """Write *source* as a tar to *stream*: under its own name, or, a folder with ``/.``, what it holds.
 
     Owners are 0. *skip*: names that are left out of a whole root. Raises :class:`OSError`.
@@ -32,15 +33,20 @@ def write_stream(source: Source, stream: BinaryIO, *, skip: tuple[str, ...] = ()
         entries = _inside(source.place, b"", copied, skip)
     elif not source.base:
         with source.place.enter(source.name) as place:
-            for piece in _inside(place, b"", copied):
-                stream.write(piece)
+            _send(_inside(place, b"", copied), stream, progress)
         entries = iter(())
     else:
         entries = _entry(source.place, source.name, b"", copied)
-    for piece in entries:
-        stream.write(piece)
+    _send(entries, stream, progress)
     stream.write(END)
     return copied
+
+
+def _send(pieces: Iterator[bytes], stream: BinaryIO, progress: Progress) -> None:
+    counter = Counter("copying files", 0, progress)
+    for piece in pieces:
+        stream.write(piece)
+        counter.add(len(piece))
 
 
 def _inside(place: Place, prefix: bytes, copied: Copied, skip: tuple[str, ...] = ()) -> Iterator[bytes]:
@@ -85,7 +91,9 @@ def _content(handle: int, member: Member, copied: Copied) -> Iterator[bytes]:
         os.close(handle)
 
 
-def unpack_stream(root: Place, folder: str, stream: Readable, *, what: str, room: Room) -> Copied:
+def unpack_stream(
+    root: Place, folder: str, stream: Readable, *, what: str, room: Room, progress: Progress = quiet
+) -> Copied:
     """Make what the tar *stream* (plain or compressed) holds in the folder *folder* below *root*.
 
     The tar is read as foreign ones are; links that the container has on the way are followed inside of it. Raises
@@ -93,6 +101,7 @@ def unpack_stream(root: Place, folder: str, stream: Readable, *, what: str, room
     """
     copied = Copied()
     folders: list[tuple[str, Member]] = []
+    counter = Counter("copying files", 0, progress)
     with walk(root, folder, follow=True) as (place, name):
         status = place.status(name or ".")
         if status is None or not stat.S_ISDIR(status.st_mode):
@@ -100,6 +109,7 @@ def unpack_stream(root: Place, folder: str, stream: Readable, *, what: str, room
     with plain_tar(stream, what=what, bounds=DEFAULT_BOUNDS) as tar:
         reader = TarReader(tar, what=what, bounds=DEFAULT_BOUNDS)
         for member in reader:
+            counter.add(member.size)
             if not member.name:
                 continue
             room.take(member.size)

@@ -68,9 +68,12 @@ class TestCommit:
         )
         container = house.start(script, user="root")
         container.wait(20)
+        told = []
         made = files.commit(
-            container.id, "made:1", message="a comment", author="someone", changes=['CMD ["sh"]', "ENV A=b"]
-        )
+            container.id, "made:1", message="a comment", author="someone", changes=['CMD ["sh"]', "ENV A=b"],
+            progress=lambda *progress: told.append(progress),
+        )  # fmt: skip
+        assert ("copying files", made.size, 0) in told
         image = house.store.image("made:1")
         container.remove()
         assert made.image == image.digest
@@ -249,7 +252,11 @@ class TestCopy:
         assert (copied.files, copied.size) == (4, 7)
         files.copy(str(tmp_path / "in"), f"{container.id}:/home/jovyan/new")
         files.copy(str(tmp_path / "in") + "/.", f"{container.id}:/home/jovyan/sub")
-        files.copy(f"{container.id}:/home/jovyan/.", str(tmp_path / "out"))
+        told = []
+        back = files.copy(
+            f"{container.id}:/home/jovyan/.", str(tmp_path / "out"), progress=lambda *progress: told.append(progress)
+        )
+        assert told[-1] == ("copying files", back.size, 0)
         names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*")}
         assert names == {
             "made", "ready", "out", "root", "to-sub", "up", "sub", "sub/inner", "sub/deep", "sub/deep/file", "sub/link",
@@ -386,7 +393,9 @@ class TestCopy:
 class TestExport:
     def test_flat_and_back(self, house, files, container, tmp_path):
         with (tmp_path / "root.tar").open("wb") as stream:
-            size = files.export(container.id, stream)
+            told = []
+            size = files.export(container.id, stream, progress=lambda *progress: told.append(progress))
+            assert told[-1] == ("writing files", size, 0)
         assert (tmp_path / "root.tar").stat().st_size == size
         with tarfile.open(tmp_path / "root.tar") as tar:
             members = {member.name: member for member in tar}
