@@ -24,6 +24,7 @@ from .bounds import read_bounds
 from .context import Context, State
 from .downloads import Downloads
 from .emulation import ENVIRONMENT, host_architecture
+from .labels import KERNEL_LABEL, PYTHON_LABEL, kernel_labels
 from .monitor import Event, Monitor
 from .plan import Step, plan
 from .python import missing_artifacts
@@ -126,7 +127,9 @@ def _config(loaded: LoadedSpec, state: State, architecture: str) -> ImageConfig:
         "HOME": rootfs.HOME, "USER": rootfs.USER, **spec.build.env,
     }  # fmt: skip
     labels = {
-        **(base.labels or {}),
+        # How a base's own kernel is started is not how this one is.
+        **{name: text for name, text in (base.labels or {}).items() if name not in (PYTHON_LABEL, KERNEL_LABEL)},
+        **kernel_labels(loaded, state.environment),
         "org.opencontainers.image.title": spec.display_name or spec.name,
         "org.opencontainers.image.base.name": spec.origin,
         **spec.labels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from ..build.labels import read_kernel, read_python
 from ..build.monitor import Monitor, silent
 from ..lock.requirements import takes_image_as_it_is
 from ..spec.model import Kernel, LoadedSpec
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["find_injected", "inject", "needs_injection", "pin_name"]
 
-PYTHON_LABEL = "org.jupyter-containers.python"
-KERNEL_LABEL = "org.jupyter-containers.kernel"
-
 
 def needs_injection(image: Image, loaded: LoadedSpec | None) -> bool:
     """Whether *image* has to be asked for its Python: no spec, and no label of it, says how its kernel is started."""
     if loaded is not None:
         return takes_image_as_it_is(loaded.spec, adopted=loaded.pylock is not None)
     labels = image.config.execution.labels or {}
-    return PYTHON_LABEL not in labels and KERNEL_LABEL not in labels
+    return not read_python(labels) and read_kernel(labels) is None
 
 
 def find_injected(image: Image, store: Store, *, name: str, loaded: LoadedSpec | None = None) -> Target | None:

@@ -6,8 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from ..build.labels import read_kernel, read_python
 from ..build.monitor import Monitor, silent
 from ..build.state import find_outdated
 from ..errors import NotFoundError
@@ -16,7 +15,7 @@ from ..spec.catalog import Record, find_record, list_records
 from ..spec.grants import check_granted, is_new
 from ..spec.model import Kernel, LoadedSpec
 from .host import Host
-from .injected import KERNEL_LABEL, PYTHON_LABEL, find_injected, inject, needs_injection
+from .injected import find_injected, inject, needs_injection
 from .launch import Target, check_mounts
 from .limits import wanted_limits
 from .options import KernelOptions
@@ -79,10 +78,12 @@ def build_target(
     from ..build.ensure import ensure_built
     from ..image.short_names import find_image
 
-    loaded = load_target(options, host.paths, asked=asked)
+    entry = find_entry(options, host.paths) if options.environment else None
+    loaded = None if _is_left(entry, host.store) else load_target(options, host.paths, asked=asked)
     if loaded is None:
-        entry = find_entry(options, host.paths) if options.environment else None
         image = find_image(host.store, options.image or (entry.image if entry is not None else None) or "")
+        if not needs_injection(image, None):
+            return image_target(image, name=options.what)
         return inject(image, host, name=options.what, pinned=entry is not None, monitor=monitor, cancel=cancel)
     host.runtime.check_limits(wanted_limits(loaded.spec, options), accept=options.accept_unenforced)
     check_mounts(loaded)
@@ -126,12 +127,9 @@ def image_target(image: Image, *, name: str, loaded: LoadedSpec | None = None) -
     """
     execution = image.config.execution
     labels = execution.labels or {}
-    if loaded is not None:
-        kernel = loaded.spec.kernel
-    else:
-        kernel = msgspec.json.decode(labels[KERNEL_LABEL], type=Kernel) if KERNEL_LABEL in labels else Kernel()
+    kernel = loaded.spec.kernel if loaded is not None else read_kernel(labels) or Kernel()
     virtual = execution.environment.get("VIRTUAL_ENV", "")
-    python = labels.get(PYTHON_LABEL) or (f"{virtual}/bin/python" if virtual else "python3")
+    python = read_python(labels) or (f"{virtual}/bin/python" if virtual else "python3")
     return Target(
         name=name,
         image=image.digest,
@@ -173,6 +171,17 @@ def _read_spec(entry: Record) -> LoadedSpec | None:
     from ..spec.load import load_spec
 
     return load_spec(Path(entry.spec_file))
+
+
+def _is_left(entry: Record | None, store: Store) -> bool:
+    """Whether of an environment its image is there, and its spec is gone: then it is run as an image is."""
+    if entry is None or entry.image is None or not entry.spec_file or Path(entry.spec_file).exists():
+        return False
+    try:
+        store.image(entry.image)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _build_first(options: KernelOptions) -> Target | None:

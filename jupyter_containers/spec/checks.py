@@ -201,21 +201,34 @@ def _check_url(text: str) -> str:
     return text
 
 
+_FROM_ELSEWHERE = "Put it into the spec's folder, and write its path there"
+"""A build takes nothing of the host from outside of the spec's folder."""
+
+
 def _check_copy_source(text: str) -> str:
-    return _relative(text, "a copy's source", "the spec's folder")
+    return _relative(text, "a copy's source", "the spec's folder", _FROM_ELSEWHERE)
 
 
 def _check_copy_target(text: str) -> str:
-    path = _relative(text, "a copy's target", f"the kernel user's home, {HOME}")
+    path = _relative(text, "a copy's target", f"the kernel user's home, {HOME}", _inside_home(text))
     return HOME if path == "." else f"{HOME}/{path}"
 
 
+def _inside_home(text: str) -> str:
+    """What to write for an absolute target."""
+    path = posixpath.normpath(HOME + text[1:] if text == "~" or text.startswith("~/") else text)
+    if is_inside(path, HOME):
+        return f"Write {posixpath.relpath(path, HOME)!r}"
+    name = posixpath.basename(path) or "file"
+    return f'Write {name!r}, and move it by a line of `build.run`, which is root\'s: "mv {HOME}/{name} {path}"'
+
+
 def _check_dockerfile(text: str) -> str:
-    return _relative(text, "its path", "the spec's folder")
+    return _relative(text, "its path", "the spec's folder", _FROM_ELSEWHERE)
 
 
 def _check_context(text: str) -> str:
-    return _relative(text, "a build context", "the spec's folder")
+    return _relative(text, "a build context", "the spec's folder", _FROM_ELSEWHERE)
 
 
 def _check_mount_source(text: str) -> str:
@@ -226,11 +239,12 @@ def _check_mount_source(text: str) -> str:
     return text
 
 
-def _relative(text: str, what: str, start: str) -> str:
+def _relative(text: str, what: str, start: str, remedy: str) -> str:
+    """*remedy*: for a path that is absolute."""
     if "\0" in text or not text.strip():
         raise Wrong(f"{text!r} is not a path")
     if text.startswith(("/", "~")):
-        raise Wrong(f"{text!r} is absolute; {what} is relative to {start}", f"Write {text.lstrip('/~') or '.'!r}")
+        raise Wrong(f"{text!r} is absolute; {what} is relative to {start}", remedy)
     if ".." in text.split("/"):
         raise Wrong(f"{text!r} holds `..`; {what} stays inside of {start}", "Write a path without `..`")
     return posixpath.normpath(text)

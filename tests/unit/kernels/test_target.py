@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from jupyter_containers.build import ensure
-from jupyter_containers.errors import InputError, LimitError
+from jupyter_containers.build.labels import KERNEL_LABEL, PYTHON_LABEL
+from jupyter_containers.errors import InputError, LimitError, NotFoundError
+from jupyter_containers.kernels import target
 from jupyter_containers.kernels.options import KernelOptions
 from jupyter_containers.kernels.target import build_target, find_target
 from jupyter_containers.spec.catalog import record
@@ -37,6 +39,29 @@ def test_a_spec_that_says_something_else_is_built(processes, folder, change):
     assert find_target(SMALL, processes.paths, processes.store) is None
     unchanged = KernelOptions(environment="small", build="missing")
     assert find_target(unchanged, processes.paths, processes.store) is not None
+
+
+def test_an_environment_whose_spec_is_gone_runs_from_its_image(processes, environment, folder, monkeypatch):
+    """Its network and mounts were the spec's, and are gone with it; how its kernel is started the image tells."""
+    image = processes.store.images[environment.image]
+    (folder / "jupyter-container.toml").unlink()
+    folder.rename(folder.with_name("away"))
+    made = []
+    monkeypatch.setattr(target, "find_injected", lambda *arguments, **options: None)
+    monkeypatch.setattr(target, "inject", lambda image, host, **options: made.append((image.digest, options["name"])))
+    assert find_target(SMALL, processes.paths, processes.store) is None  # an image without a label is asked
+    build_target(SMALL, processes)
+    assert made == [(environment.image, "small")]
+    image[PYTHON_LABEL] = "/opt/venv/bin/python"
+    for found in (find_target(SMALL, processes.paths, processes.store), build_target(SMALL, processes)):
+        assert found.command == ("/opt/venv/bin/python", "-m", "ipykernel_launcher")
+        assert found.loaded is None
+    image.clear()
+    image[KERNEL_LABEL] = '{"argv": ["/usr/bin/R", "{connection_file}"], "language": "R"}'
+    assert find_target(SMALL, processes.paths, processes.store).kernel.language == "R"
+    del processes.store.images[environment.image]
+    with pytest.raises(NotFoundError, match="and its spec"):
+        build_target(SMALL, processes)
 
 
 class Begun(Exception):
