@@ -102,6 +102,7 @@ def test_a_package_is_found_and_added(screen, lab):
     )
     screen.menu(screen.row("environments", "failing"), "Edit the Spec")
     spec = page.locator(".jp-Containers-spec")
+    spec.get_by_text("Nothing is wrong with it.").wait_for()
     spec.get_by_label("Add a Python package").fill("pol")
     spec.locator("[role=option]", has_text="polars").click()
     spec.get_by_label("Version of polars").select_option(">=1.9")

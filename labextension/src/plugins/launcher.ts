@@ -15,14 +15,17 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:launcher`,
   description: 'Environments in the launcher, with their state.',
   autoStart: true,
-  requires: [IContainers, ILauncher],
-  optional: [ITranslator],
+  requires: [IContainers],
+  optional: [ILauncher, ITranslator],
   activate: (
     app: JupyterFrontEnd,
     model: IContainersModel,
-    launcher: ILauncher,
+    launcher: ILauncher | null,
     translator: ITranslator | null
   ) => {
+    if (!launcher) {
+      return; // Notebook 7 has none: its menu "New" lists kernels, environments among them
+    }
     const { commands, serviceManager } = app;
     const words = translator ?? nullTranslator;
     const trans = words.load('jupyter_containers');

@@ -18,6 +18,7 @@ import { download } from '../download';
 import type { LogSubject } from '../follow';
 import { logIcon } from '../icons';
 import type { IContainersModel } from '../model';
+import { isNotebookPage, showTab } from '../places';
 import type { IBuild } from '../rest';
 import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
 import { logOf, LogView } from '../widgets/log';
@@ -86,12 +87,7 @@ export const logsPlugin: JupyterFrontEndPlugin<void> = {
         content.lines.followingChanged.connect(() => commands.notifyCommandChanged(CommandIDs.followLog));
         void tracker.add(tab);
       }
-      if (!tab.isAttached) {
-        shell.add(tab, 'main', options);
-      }
-      if (options.activate !== false) {
-        shell.activateById(tab.id);
-      }
+      showTab(shell, tab, options);
       return tab;
     };
 
@@ -144,7 +140,8 @@ export const logsPlugin: JupyterFrontEndPlugin<void> = {
       [CommandIDs.searchLog]: {
         label: trans.__('Search the Log'),
         icon: searchIcon,
-        isEnabled: () => isEnabled() && commands.hasCommand('documentsearch:start'),
+        // On a page of Notebook 7 it searches the document alone.
+        isEnabled: () => isEnabled() && !isNotebookPage() && commands.hasCommand('documentsearch:start'),
         execute: () => commands.execute('documentsearch:start')
       },
       [CommandIDs.wrapLog]: {

@@ -12,6 +12,7 @@ import { titleOf } from '../environments';
 import { containerIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
+import { frontTab } from '../places';
 import { findSources, sourceKind } from '../sources';
 import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
 import { askForSource } from '../widgets/newenvironment';
@@ -73,7 +74,10 @@ export const specsPlugin: JupyterFrontEndPlugin<void> = {
       return undefined;
     };
 
-    const current = () => (shell.currentWidget instanceof SpecTab ? shell.currentWidget : null);
+    const current = () => {
+      const tab = frontTab(shell, tabs.tracker.currentWidget);
+      return tab instanceof SpecTab ? tab : null;
+    };
     const isEnabled = () => current() !== null;
 
     addCommands(commands, palette, trans, {
@@ -124,10 +128,12 @@ export const specsPlugin: JupyterFrontEndPlugin<void> = {
         }
       }
     });
-    shell.currentChanged?.connect(() => {
+    const tell = () => {
       commands.notifyCommandChanged(CommandIDs.saveSpec);
       commands.notifyCommandChanged(CommandIDs.buildSpec);
-    });
+    };
+    shell.currentChanged?.connect(tell);
+    tabs.tracker.currentChanged.connect(tell);
 
     if (browser) {
       const selected = (): string => [...browser.selectedItems()][0]?.path ?? '';

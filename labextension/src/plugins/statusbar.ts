@@ -10,17 +10,20 @@ import { sessionContextOf } from '../sessions';
 import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
 import { IStatus, StatusItem } from '../widgets/status';
 
-/** In the status bar: the environment of the notebook in front, its memory and its CPU. */
+/**
+ * The environment of the notebook in front, its memory and its CPU: in the status bar, or, where there is none
+ * (Notebook 7), in the row of the menus.
+ */
 export const statusPlugin: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:status`,
   description: "This notebook's environment in the status bar.",
   autoStart: true,
-  requires: [IContainers, IStatusBar],
-  optional: [ITranslator],
+  requires: [IContainers],
+  optional: [IStatusBar, ITranslator],
   activate: (
     app: JupyterFrontEnd,
     model: IContainersModel,
-    statusBar: IStatusBar,
+    statusBar: IStatusBar | null,
     translator: ITranslator | null
   ) => {
     const trans = (translator ?? nullTranslator).load('jupyter_containers');
@@ -48,6 +51,11 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
     // A notebook that comes to the front, or gets another kernel.
     shell.currentChanged?.connect(update);
     app.serviceManager.sessions.runningChanged.connect(update);
+    if (!statusBar) {
+      item.id = `${NAMESPACE}-status`;
+      shell.add(item, 'menu', { rank: 10_500 }); // between the menus and what tells whether the notebook is trusted
+      return;
+    }
     statusBar.registerStatusItem(`${NAMESPACE}:status`, {
       item,
       align: 'left',

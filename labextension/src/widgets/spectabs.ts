@@ -2,7 +2,6 @@
 import { CommandToolbarButton, Dialog, showDialog, WidgetTracker } from '@jupyterlab/apputils';
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { IEditorServices } from '@jupyterlab/codeeditor';
-import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { UUID } from '@lumino/coreutils';
 
@@ -10,6 +9,7 @@ import { asApiError } from '../api';
 import { containerIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { attempt, reportError } from '../notices';
+import { showTab } from '../places';
 import type { ISpecDraft, ISpecFile } from '../rest';
 import type { ISchema } from '../schema';
 import { SpecSession } from '../spec';
@@ -59,7 +59,7 @@ export class SpecTabs {
     const { app, model, trans } = this._options;
     const open = this.tracker.find(tab => this.nameOf(tab) === name);
     if (open) {
-      app.shell.activateById(open.id);
+      showTab(app.shell, open);
       return open;
     }
     const spec = await attempt(trans, () => model.api.spec(name));
@@ -70,7 +70,7 @@ export class SpecTabs {
         caption: spec.path,
         text: spec.text,
         target: { environment: name, version: spec.version },
-        folder: PathExt.dirname(spec.path),
+        folder: spec.path.slice(0, spec.path.lastIndexOf('/')), // PathExt.dirname makes paths relative
         readOnly: spec.editable ? '' : spec.reason
       })
     );
@@ -161,9 +161,8 @@ export class SpecTabs {
     }
     this._targets.set(tab, options.target);
     tab.disposed.connect(() => this._targets.delete(tab));
-    app.shell.add(tab, 'main');
     await this.tracker.add(tab);
-    app.shell.activateById(tab.id);
+    showTab(app.shell, tab);
     return tab;
   }
 
