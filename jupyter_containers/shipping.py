@@ -113,14 +113,16 @@ class Shipping:
         )  # fmt: skip
 
     def copy(
-        self, source: str, target: str, *, progress: Progress = _quiet, notify: Callable[[str], None] = _silent
-    ) -> Copied:
+        self, source: str, target: str, *, attached: bool = True, progress: Progress = _quiet,
+        notify: Callable[[str], None] = _silent,
+    ) -> Copied:  # fmt: skip
         """From registry to registry; see :func:`.image.registry_copy.copy_image`."""
         from .image.registry_copy import copy_image
 
         return copy_image(
-            source, target, settings=self.settings, credential=self.credentials.find, progress=progress, notify=notify
-        )
+            source, target, settings=self.settings, credential=self.credentials.find, attached=attached,
+            progress=progress, notify=notify,
+        )  # fmt: skip
 
     def tags(self, name: str) -> Iterator[str]:
         """The tags of a repository, as its registry sorts them."""

@@ -102,14 +102,16 @@ class Copy(Command):
     name = "copy"
     summary = "copy an image from registry to registry"
     description = (
-        "Copy an image, with all of its platforms, from one registry (or repository) to another. Nothing is kept here, "
-        "and the digest stays what it is."
+        "Copy an image, with all of its platforms and what is attached to them (bill of materials, provenance, "
+        "signatures), from one registry (or repository) to another. Nothing is kept here, and the digest stays what it "
+        "is."
     )
     examples = "  jupyter containers copy debian:bookworm registry.example/base/debian:bookworm"
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("source", metavar="NAME[:TAG|@DIGEST]")
         parser.add_argument("target", metavar="REGISTRY/NAME[:TAG]")
+        parser.add_argument("--no-attach", action="store_true", help="without what is attached to it")
         self.add_json(parser)
 
     def run(self, options: argparse.Namespace) -> int:
@@ -117,12 +119,17 @@ class Copy(Command):
         from .progress import Transfer
 
         with Transfer() as progress:
-            copied = Environments().shipping.copy(options.source, options.target, progress=progress, notify=tell)
+            copied = Environments().shipping.copy(
+                options.source, options.target, attached=not options.no_attach, progress=progress, notify=tell
+            )
         if options.json:
             print_json(copied)
             return 0
         print(f"{copied.target}\ndigest {copied.digest}")
-        print(f"manifests: {copied.manifests}; blobs sent: {copied.sent}", file=sys.stderr)
+        print(
+            f"manifests: {copied.manifests}; blobs sent: {copied.sent}; attached documents: {copied.attached}",
+            file=sys.stderr,
+        )
         return 0
 
 

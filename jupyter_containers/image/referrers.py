@@ -21,7 +21,7 @@ from .model import INDEX_TYPE, LONGEST_DOCUMENT, MANIFEST_TYPE, Descriptor, Inde
 from .progress import Counter
 from .repository import Document, Repository
 
-__all__ = ["attach_all", "list_referrers", "read_referrer"]
+__all__ = ["attach_all", "list_referrers", "put_attached", "read_referrer"]
 
 _PIECE = 1 << 20
 _MOST = 200
@@ -35,7 +35,7 @@ def attach_all(
 
     Errors are those of :meth:`.Registry.call`.
     """
-    entries, known = [], True
+    documents = []
     for artifact in artifacts:
         parts = [describe(part) for part in artifact.parts]
         contents: list[tuple[Descriptor, bytes | Path]] = [(EMPTY_ENTRY, EMPTY)]
@@ -44,12 +44,16 @@ def attach_all(
             if not repository.has_blob(blob.digest):
                 counter.add(0, total=blob.size)
                 repository.upload(blob, partial(_read, content), counter)
-        entry, data = make_artifact(artifact, subject, parts)
-        known = repository.put_manifest(Document(entry, data), entry.digest) and known
-        entries.append(entry)
-    if entries and not known:
-        _list_under_tag(repository, subject, entries)
-    return tuple(entry.digest for entry in entries)
+        documents.append(Document(*make_artifact(artifact, subject, parts)))
+    put_attached(repository, subject.digest, documents)
+    return tuple(document.descriptor.digest for document in documents)
+
+
+def put_attached(repository: Repository, subject: str, documents: Sequence[Document]) -> None:
+    """Keep manifests that speak of the manifest of digest *subject*. Their blobs must be there."""
+    known = [repository.put_manifest(document, document.descriptor.digest) for document in documents]
+    if not all(known):
+        _list_under_tag(repository, subject, [document.descriptor for document in documents])
 
 
 def list_referrers(repository: Repository, digest: str) -> tuple[Descriptor, ...]:
@@ -88,13 +92,13 @@ def _read_part(repository: Repository, entry: Descriptor) -> bytes:
     return repository.read_document(plain, limit=entry.size)
 
 
-def _list_under_tag(repository: Repository, subject: Descriptor, entries: Sequence[Descriptor]) -> None:
-    known = {entry.digest: entry for entry in (*_tagged(repository, subject.digest), *entries)}
+def _list_under_tag(repository: Repository, subject: str, entries: Sequence[Descriptor]) -> None:
+    known = {entry.digest: entry for entry in (*_tagged(repository, subject), *entries)}
     data = encode(Index(schema_version=2, manifests=tuple(known.values())))
     if len(data) > LONGEST_DOCUMENT:
-        raise UntrustedContentError(f"{repository}: the list of what is attached to {subject.digest} is too long")
+        raise UntrustedContentError(f"{repository}: the list of what is attached to {subject} is too long")
     index = Descriptor(media_type=INDEX_TYPE, digest=sha256_of(data), size=len(data))
-    repository.put_manifest(Document(index, data), _tag(subject.digest))
+    repository.put_manifest(Document(index, data), _tag(subject))
 
 
 def _tagged(repository: Repository, digest: str) -> tuple[Descriptor, ...]:

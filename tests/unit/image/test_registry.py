@@ -589,6 +589,58 @@ def test_a_copy_keeps_all_platforms_and_the_digest(
     assert copy_image(f"{server.host}/x:1", f"{other.host}/y:3", settings=PATIENT).sent == 0
 
 
+def attached(server: Server, subject: dict[str, Any], text: bytes) -> dict[str, Any]:
+    """A document about *subject*, in the list that the server keeps under a tag."""
+    part = server.blob(text, "text/plain")
+    empty = server.blob(b"{}", "application/vnd.oci.empty.v1+json")
+    plain = {key: subject[key] for key in ("mediaType", "digest", "size")}
+    entry = server.manifest(text.decode(), {"artifactType": "a/b", "config": empty, "layers": [part], "subject": plain})
+    tag = f"sha256-{subject['digest'][7:]}"
+    known = json.loads(server.manifests[tag][1])["manifests"] if tag in server.manifests else []
+    server.manifest(tag, {"manifests": [*known, {**entry, "artifactType": "a/b"}]}, INDEX_TYPE)
+    return entry
+
+
+def test_a_copy_takes_along_what_is_attached(server: Server, other: Server, tar: bytes) -> None:
+    image = server.image(tar, tag="a")
+    index = server.manifest("1", {"manifests": [image]}, INDEX_TYPE)
+    bill, signature = attached(server, image, b"bill"), attached(server, index, b"signature")
+    about_the_bill = attached(server, bill, b"about the bill")
+    plain = copy_image(f"{server.host}/x:1", f"{other.host}/y:1", attached=False, settings=PATIENT)
+    assert plain.attached == 0
+    assert bill["digest"] not in other.manifests
+    copied = copy_image(f"{server.host}/x:1", f"{other.host}/y:2", settings=PATIENT)
+    assert copied.attached == 3
+    for entry in (bill, signature, about_the_bill):
+        assert other.manifests[entry["digest"]] == server.manifests[entry["digest"]]
+    assert other.blobs == server.blobs
+    for subject in (image, index, bill):  # the target keeps no list itself, so the client does
+        tag = f"sha256-{subject['digest'][7:]}"
+        lists = [json.loads(each.manifests[tag][1])["manifests"] for each in (server, other)]
+        assert [item["digest"] for item in lists[0]] == [item["digest"] for item in lists[1]]
+    assert copy_image(f"{server.host}/x:1", f"{other.host}/y:2", settings=PATIENT).sent == 0
+
+
+def test_a_copy_leaves_behind_what_is_not_attached_and_ends(server: Server, other: Server, tar: bytes) -> None:
+    image = server.image(tar)
+    elsewhere = attached(server, server.image(b"", tag="2"), b"of another")
+    told: list[str] = []
+    tag = f"sha256-{image['digest'][7:]}"
+    server.manifest(
+        tag, {"manifests": [elsewhere, {**elsewhere, "mediaType": "a/b", "digest": sha256_of(b"?")}]}, INDEX_TYPE
+    )
+    copied = copy_image(f"{server.host}/x:1", f"{other.host}/y:1", settings=PATIENT, notify=told.append)
+    assert copied.attached == 0
+    assert elsewhere["digest"] not in other.manifests
+    assert len(told) == 2
+    assert all("left behind" in text for text in told)
+    known = image
+    for number in range(10):  # a document about a document about …
+        known = attached(server, known, b"%d" % number)
+    server.manifest(tag, {"manifests": json.loads(server.manifests[tag][1])["manifests"][-1:]}, INDEX_TYPE)
+    assert copy_image(f"{server.host}/x:1", f"{other.host}/y:1", settings=PATIENT).attached == 4
+
+
 def test_a_copy_checks_what_passes(server: Server, other: Server, tar: bytes) -> None:
     server.image(tar)
     digest = sha256_of(gzip.compress(tar, mtime=0))
