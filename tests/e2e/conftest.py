@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import BUILT, CHROMIUM, CHROMIUM_ARGS, Lab, Screen
+from labs import BUILT, CHROMIUM, CHROMIUM_ARGS, Lab, Screen, forget_all
 
 from jupyter_containers.paths import Paths
 
@@ -80,21 +80,6 @@ def lab(shared_home: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     finally:
         server.stop()
         shutil.rmtree(runtime, ignore_errors=True)
-
-
-def forget_all(paths: Paths) -> None:
-    """Remove what an earlier run has left. Layers stay in the store, so what was built is built again in no time."""
-    from jupyter_containers.environments import Environments
-
-    with Environments(paths) as environments:
-        for container in environments.containers(all=True):
-            environments.container(container.id).remove(force=True)
-        for environment in environments.list():
-            environments.forget(environment.name, image=True)
-        for image in environments.storage.images():
-            environments.storage.remove(image.digest)
-    for folder in paths.builds.iterdir():
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
