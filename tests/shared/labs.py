@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,10 +14,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from jupyter_containers.paths import Paths
 
 PROJECT = Path(__file__).parents[2]
 BUILT = PROJECT / "jupyter_containers" / "labextension" / "package.json"
@@ -37,10 +41,21 @@ CHROMIUM_ARGS = [
 
 
 class Lab:
-    """A server that can be ended and started again at the same address; *app*: the module of its page."""
+    """A server that can be ended and started again at the same address."""
 
-    def __init__(self, folder: Path, home: Path, runtime: Path, *, app: str = "jupyterlab") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        home: Path,
+        runtime: Path,
+        *,
+        app: str = "jupyterlab",
+        options: Sequence[str] = (),
+        without: Sequence[str] = (),
+    ) -> None:
+        """*app*: the module of its page; *options*: more of its command line; *without*: front end extensions."""
         self.app = app
+        self.options = options
         self.root = folder / "root"
         self.token = secrets.token_hex(16)
         self.port = free_port()
@@ -50,7 +65,7 @@ class Lab:
         for path in (self.root, config / "labconfig"):
             path.mkdir(parents=True)
         # No news and no update check: nothing is asked of the outside world.
-        disabled = {"@jupyterlab/apputils-extension:announcements": True}
+        disabled = dict.fromkeys(("@jupyterlab/apputils-extension:announcements", *without), True)
         (config / "labconfig" / "page_config.json").write_text(json.dumps({"disabledExtensions": disabled}))
         self.env = os.environ | {
             "JUPYTER_CONTAINERS_HOME": str(home),
@@ -70,6 +85,7 @@ class Lab:
             "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={self.root}", "--LabApp.extension_manager=readonly",
             f"--{own}.expose_app_in_browser=True", "--ContainerProvisioner.accept_unenforced=memory",
+            *self.options,
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -114,6 +130,21 @@ class Lab:
 
     def environment(self, name: str) -> dict[str, Any]:
         return next(item for item in self.api("GET", "environments") if item["name"] == name)
+
+
+def forget_all(paths: Paths) -> None:
+    """Remove what an earlier run has left. Layers stay in the store, so what was built is built again in no time."""
+    from jupyter_containers.environments import Environments
+
+    with Environments(paths) as environments:
+        for container in environments.containers(all=True):
+            environments.container(container.id).remove(force=True)
+        for environment in environments.list():
+            environments.forget(environment.name, image=True)
+        for image in environments.storage.images():
+            environments.storage.remove(image.digest)
+    for folder in paths.builds.iterdir():
+        shutil.rmtree(folder)
 
 
 def free_port() -> int:
