@@ -90,12 +90,19 @@ export class Api {
   // Builds
   build = (
     environment: string,
-    options: { upgrade?: boolean; no_cache?: boolean } = {}
+    options: { upgrade?: boolean; no_cache?: boolean; automatic?: boolean } = {}
   ): Promise<rest.IBuild> => this._send('POST', 'builds', { environment, ...options });
   findBuild = (id: string): Promise<rest.IBuild> => this._get(of('builds', id));
   cancelBuild = (id: string): Promise<rest.IBuild> => this._send('DELETE', of('builds', id));
   followBuild = (id: string, options: IFollowOptions): AsyncGenerator<ISentEvent> =>
     this.follow(of('builds', id, 'events'), options);
+
+  // Limits
+  limits = (environment?: string): Promise<rest.ILimits> =>
+    this._get('limits', environment === undefined ? {} : { environment });
+  /** Let the next kernels of a notebook have *limits*; null: what their environment has. */
+  chooseLimits = (path: string, limits: rest.ILimitsChoice | null): Promise<void> =>
+    this._send('POST', 'notebooks/limits', { path, limits });
 
   // Containers
   containers = (): Promise<rest.IContainer[]> => this._get('containers');

@@ -89,7 +89,7 @@ export function commandsFor(environment: IEnvironment): string[][] {
   const built = environment.image !== null;
   const kept = environment.spec_file !== '';
   return [
-    [CommandIDs.startNotebook],
+    [CommandIDs.startNotebook, CommandIDs.startWithLimits],
     building
       ? [CommandIDs.cancelBuild]
       : kept

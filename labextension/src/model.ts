@@ -14,6 +14,8 @@ export type Topic = rest.FeedChange['kind'] | 'samples' | 'connection';
 export interface IContainersModel {
   readonly api: Api;
   readonly connection: Connection;
+  /** Whether the server has told of everything once: what is not in the maps then is not there. */
+  readonly complete: boolean;
   readonly environments: ReadonlyMap<string, rest.IEnvironment>;
   readonly builds: ReadonlyMap<string, rest.IBuild>;
   readonly containers: ReadonlyMap<string, rest.IContainer>;
@@ -25,6 +27,8 @@ export interface IContainersModel {
   readonly changed: ISignal<IContainersModel, ReadonlySet<Topic>>;
   /** One thing, as it was and as it is; a snapshot that tells of a difference is told too, a first snapshot not. */
   readonly itemChanged: ISignal<IContainersModel, ItemChange>;
+  /** A kernel of this server has ended without being asked to. */
+  readonly died: ISignal<IContainersModel, rest.IDeath>;
   /** Try again at once, where the connection is lost or was refused. */
   reconnect(): void;
 }
@@ -65,6 +69,9 @@ export class ContainersModel implements IContainersModel, IDisposable {
   get jobs(): ReadonlyMap<string, rest.IJob> {
     return this._things.job;
   }
+  get complete(): boolean {
+    return this._seen;
+  }
   get connection(): Connection {
     return this._connection;
   }
@@ -73,6 +80,9 @@ export class ContainersModel implements IContainersModel, IDisposable {
   }
   get itemChanged(): ISignal<this, ItemChange> {
     return this._itemChanged;
+  }
+  get died(): ISignal<this, rest.IDeath> {
+    return this._died;
   }
   get isDisposed(): boolean {
     return this._disposed;
@@ -119,6 +129,8 @@ export class ContainersModel implements IContainersModel, IDisposable {
         this.samples.set(sample.id, addSample(this.samples.get(sample.id) ?? [], sample));
       }
       this._mark('samples');
+    } else if (type === 'death') {
+      this._died.emit(JSON.parse(data) as rest.IDeath);
     }
   }
 
@@ -225,6 +237,7 @@ export class ContainersModel implements IContainersModel, IDisposable {
   };
   private readonly _changed = new Signal<this, ReadonlySet<Topic>>(this);
   private readonly _itemChanged = new Signal<this, ItemChange>(this);
+  private readonly _died = new Signal<this, rest.IDeath>(this);
   private _connection: Connection = { state: 'connecting' };
   private _topics = new Set<Topic>();
   private _timer: ReturnType<typeof setTimeout> | undefined;

@@ -316,6 +316,50 @@ export type FeedChange =
   | { kind: 'image'; key: string; item: IImage | null }
   | { kind: 'job'; key: string; item: IJob | null };
 
+/** Limits that are chosen for one notebook; what is left out, or null, is the environment's. */
+export interface ILimitsChoice {
+  /** Bytes, or with a unit: `2G`. */
+  memory?: number | string | null;
+  cpus?: number | null;
+  pids?: number | null;
+  gpus?: number | null;
+  network?: 'none' | 'full' | null;
+}
+
+export interface ILimits {
+  /** What the administrator allows; null: as much as one likes. */
+  maximum: {
+    memory: number | null;
+    cpus: number | null;
+    pids: number | null;
+    gpus: number | null;
+    network: 'none' | 'full';
+  };
+  /** What this host can't hold a kernel to, each with the reason. */
+  unenforced: { [limit: string]: string };
+  defaults: ILimitsChoice;
+  host: { memory: number; cpus: number };
+  /** What kernels of the environment that was asked about have by themselves. */
+  environment?: ILimitsChoice | null;
+}
+
+/** A kernel that ended without being asked to. */
+export interface IDeath {
+  kernel_id: string;
+  container: string;
+  name: string;
+  environment: string;
+  notebook: string;
+  message: string;
+  hint: string;
+  /** It was killed for memory. */
+  oom: boolean;
+  memory_limit: number | null;
+  memory_peak: number | null;
+  exit_code: number | null;
+  at: number;
+}
+
 /** What a prune removes, or would. */
 export interface IPruned {
   removed: string[];

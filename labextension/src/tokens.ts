@@ -1,7 +1,14 @@
 /** Names that other plugins, menus and settings use. */
+import type { ISessionContext } from '@jupyterlab/apputils';
+import type { NotebookPanel } from '@jupyterlab/notebook';
 import { Token } from '@lumino/coreutils';
+import type { ISignal } from '@lumino/signaling';
 
+import type { KernelGate } from './gate';
 import type { IContainersModel } from './model';
+import type { IEnvironment } from './rest';
+import type { ISettings } from './settings';
+import type { INotice } from './widgets/banner';
 
 export const NAMESPACE = 'jupyter-containers';
 
@@ -17,11 +24,41 @@ export interface IBuildsInSight {
    * be started: at once where its start may build by itself, else after the user's own build. False: it is not to be.
    */
   prepare(kernelName: string): Promise<boolean>;
+  /** The notebook at *path* is about to be opened because the user has chosen its environment just now. */
+  choose(path: string): void;
+  /** What stands between a notebook and its kernel; undefined for consoles and others, which are {@link prepare}d. */
+  gate(context: ISessionContext): KernelGate | undefined;
+  /** Ask *hold* before a notebook that is opened gets a kernel: it starts once the promise is fulfilled. */
+  addHold(hold: Hold): void;
 }
+
+/** What has to be settled before an opened notebook gets its kernel; null: nothing. */
+export type Hold = (context: ISessionContext, environment: IEnvironment) => Promise<void> | null;
 
 export const IBuildsInSight = new Token<IBuildsInSight>(
   `${NAMESPACE}:IBuildsInSight`,
   'Builds in sight what a kernel needs before it starts.'
+);
+
+/** Messages above the cells of notebooks. */
+export interface IBanners {
+  /** Have *notice* stand in the notebook of *context* under *key*; null takes it away. */
+  show(context: ISessionContext, key: string, notice: INotice | null): void;
+  /** The tabs of a notebook: it may have several. */
+  panels(context: ISessionContext): readonly NotebookPanel[];
+  /** A notebook is opened; its kernel is not started yet. */
+  readonly opened: ISignal<IBanners, NotebookPanel>;
+}
+
+export const IBanners = new Token<IBanners>(
+  `${NAMESPACE}:IBanners`,
+  'Messages above the cells of notebooks.'
+);
+
+/** The settings of this extension, as they are. */
+export const IContainersSettings = new Token<ISettings>(
+  `${NAMESPACE}:ISettings`,
+  'The settings of the containers extension.'
 );
 
 /** Commands. Those about a thing take its key as the argument of the kind's name, and ask where it is missing. */
@@ -31,6 +68,9 @@ export namespace CommandIDs {
 
   export const newEnvironment = `${NAMESPACE}:new-environment`;
   export const startNotebook = `${NAMESPACE}:start-notebook`;
+  export const startWithLimits = `${NAMESPACE}:start-notebook-with-limits`;
+  export const changeLimits = `${NAMESPACE}:change-limits`;
+  export const selectKernel = `${NAMESPACE}:select-kernel`;
   export const build = `${NAMESPACE}:build`;
   export const rebuild = `${NAMESPACE}:rebuild`;
   export const cancelBuild = `${NAMESPACE}:cancel-build`;
@@ -80,5 +120,8 @@ export namespace Labels {
 
 /** The name of the kernelspec of an environment, as `kernels/kernelspec.py` makes it. */
 export function kernelspecName(environment: string): string {
-  return `jc-${environment.toLowerCase()}`;
+  return KERNEL_PREFIX + environment.toLowerCase();
 }
+
+/** What the names of kernelspecs of environments begin with. */
+export const KERNEL_PREFIX = 'jc-';

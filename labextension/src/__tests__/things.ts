@@ -92,6 +92,52 @@ export function image(more: Partial<rest.IImage> = {}): rest.IImage {
   };
 }
 
+export function death(more: Partial<rest.IDeath> = {}): rest.IDeath {
+  return {
+    kernel_id: 'k',
+    container: '0123456789ab',
+    name: 'candid-quail',
+    environment: 'physics-1',
+    notebook: 'a.ipynb',
+    message: 'the kernel has died: it was killed for memory',
+    hint: 'hold less in memory',
+    oom: true,
+    memory_limit: 1024 ** 3,
+    memory_peak: 1024 ** 3,
+    exit_code: 137,
+    at: 1_700_000_000,
+    ...more
+  };
+}
+
+/** What limits may be chosen, where the administrator allows *maximum*. */
+export function allowed(maximum: Partial<rest.ILimits['maximum']> = {}): rest.ILimits {
+  return {
+    maximum: { memory: null, cpus: null, pids: null, gpus: null, network: 'full', ...maximum },
+    unenforced: {},
+    defaults: {},
+    host: { memory: 16 * 1024 ** 3, cpus: 4 },
+    environment: { memory: 2 * 1024 ** 3, cpus: null, pids: null, gpus: null, network: 'none' }
+  };
+}
+
+/** The metadata of a notebook, and how often it was written to. */
+export function notebook(metadata: { [key: string]: unknown }) {
+  const held = {
+    writes: 0,
+    getMetadata: (key: string) => metadata[key],
+    setMetadata: (key: string, value: unknown) => {
+      held.writes++;
+      metadata[key] = value;
+    },
+    deleteMetadata: (key: string) => {
+      held.writes++;
+      delete metadata[key];
+    }
+  };
+  return held;
+}
+
 /** The interface with answers that *respond* makes up. */
 export function fakeApi(respond: (request: Request) => Response | Promise<Response>): {
   api: Api;
@@ -126,4 +172,42 @@ export function stream(text: string): Response {
 
 export function sent(type: string, data: unknown, id = ''): string {
   return `${id ? `id: ${id}\n` : ''}event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+export function job(more: Partial<rest.IJob> = {}): rest.IJob {
+  return {
+    id: '20240101-000000-1',
+    kind: 'add',
+    title: 'Add polars to physics-1',
+    state: 'running',
+    percent: null,
+    error: '',
+    hint: '',
+    ...more
+  };
+}
+
+export function packagesChanged(more: Partial<rest.IPackagesChanged> = {}): rest.IPackagesChanged {
+  return {
+    requirements: ['polars'],
+    packages: [{ kind: 'python', name: 'polars', version: '1.9' }],
+    changed: [],
+    removed: [],
+    restart: [],
+    image: 'sha256:0123456789abcdef',
+    container: '0123456789ab',
+    ...more
+  };
+}
+
+export function carried(more: Partial<rest.ICarried> = {}): rest.ICarried {
+  return {
+    version: 1,
+    name: 'thesis',
+    spec: 'name = "a"',
+    lock: 'lock...',
+    digest: 'sha256:1',
+    references: [],
+    ...more
+  };
 }

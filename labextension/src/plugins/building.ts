@@ -1,47 +1,52 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { Dialog, ISessionContext, showDialog } from '@jupyterlab/apputils';
+import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import React from 'react';
 
 import { findByKernel, titleOf } from '../environments';
-import type { IContainersModel, ItemChange } from '../model';
+import { KernelGate } from '../gate';
+import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
 import type { IBuild, IEnvironment } from '../rest';
-import { CommandIDs, IBuildsInSight, IContainers, NAMESPACE } from '../tokens';
+import type { ISettings } from '../settings';
+import {
+  CommandIDs,
+  Hold,
+  IBanners,
+  IBuildsInSight,
+  IContainers,
+  IContainersSettings,
+  NAMESPACE
+} from '../tokens';
+import { afterBuild, lackOf, splitError, stageText, waitText } from '../waiting';
+import type { INotice } from '../widgets/banner';
+import type { IStep } from '../widgets/messages';
 import { Asks, body } from '../widgets/tables';
-
-/** Milliseconds after a choice within which a build that begins is taken for the choice's. */
-const PATIENCE = 15_000;
 
 /** Beside the notebook that waits for it, which keeps the focus. */
 const BESIDE = { mode: 'split-right', activate: false };
 
-/** What is not built is built in sight: by the kernel's start, or, where it asks for more, after a word with the user. */
+/** What is not built is built in sight, once the user agrees to it; notebooks tell what they wait for. */
 export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
   id: `${NAMESPACE}:building`,
   description: 'Builds in sight what a kernel needs before it starts.',
   autoStart: true,
-  requires: [IContainers],
+  requires: [IContainers, IBanners, IContainersSettings],
   optional: [ITranslator],
   provides: IBuildsInSight,
   activate: (
     app: JupyterFrontEnd,
     model: IContainersModel,
+    banners: IBanners,
+    settings: ISettings,
     translator: ITranslator | null
   ): IBuildsInSight => {
     const { commands } = app;
     const trans = (translator ?? nullTranslator).load('jupyter_containers');
-    const waited = new Map<string, number>();
-
-    model.itemChanged.connect((_, change: ItemChange) => {
-      const until = waited.get(change.key);
-      if (until !== undefined && change.kind === 'environment' && change.item?.state === 'building') {
-        waited.delete(change.key);
-        if (Date.now() < until) {
-          void commands.execute(CommandIDs.showBuildLog, { environment: change.key, options: BESIDE });
-        }
-      }
-    });
+    const gates = new Map<ISessionContext, KernelGate>();
+    const holds: Hold[] = [];
+    const chosen = new Set<string>();
 
     const agree = async (item: IEnvironment): Promise<boolean> => {
       const answer = await showDialog({
@@ -60,29 +65,123 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
       return answer.button.accept;
     };
 
+    const steps = (context: ISessionContext, gate: KernelGate): IStep[] => {
+      const { wait, environment } = gate;
+      const step = (label: string, run: () => unknown): IStep => ({ label, run: () => void run() });
+      const log = (build: string | null) =>
+        build ? [step(trans.__('Show Log'), () => commands.execute(CommandIDs.showBuildLog, { build }))] : [];
+      const other = step(trans.__('Choose Another Kernel…'), () =>
+        commands.execute(CommandIDs.selectKernel, { path: context.path })
+      );
+      const edit = step(trans.__('Edit Spec'), () =>
+        commands.execute(CommandIDs.editSpec, { environment: environment!.name })
+      );
+      switch (wait?.phase) {
+        case 'consent':
+          return [step(trans.__('See What It Asks For…'), () => gate.proceed()), edit, other];
+        case 'building':
+          return wait.build
+            ? [
+                ...log(wait.build),
+                step(trans.__('Cancel the Build'), () =>
+                  attempt(trans, () => model.api.cancelBuild(wait.build!))
+                )
+              ]
+            : [];
+        case 'failed':
+          return [step(trans.__('Retry'), () => gate.proceed()), edit, ...log(wait.build), other];
+        case 'stopped':
+          return [step(trans.__('Build Again'), () => gate.proceed()), ...log(wait.build), other];
+        default:
+          return [];
+      }
+    };
+
+    const describe = (context: ISessionContext, gate: KernelGate): INotice | null => {
+      const { wait, environment, queued } = gate;
+      if (!wait || !environment || wait.phase === 'held') {
+        return null;
+      }
+      const told = { message: waitText(wait, environment, queued, trans), steps: steps(context, gate) };
+      switch (wait.phase) {
+        case 'consent':
+          return { ...told, tone: 'notice', items: environment.asks };
+        case 'building': {
+          const build = model.builds.get(wait.build ?? '');
+          return { ...told, tone: 'busy', stage: stageText(build, trans), percent: build?.percent ?? null };
+        }
+        case 'starting':
+          return { ...told, tone: 'busy', percent: null };
+        case 'failed': {
+          const { message, output } = splitError(wait.error);
+          return {
+            ...told,
+            tone: 'bad',
+            output: [message, output].filter(part => part).join('\n'),
+            hint: wait.hint
+          };
+        }
+        case 'stopped':
+          return { ...told, tone: 'notice' };
+      }
+    };
+
+    const guard = (context: ISessionContext) => {
+      const gate = new KernelGate({
+        context,
+        model,
+        agree,
+        asksAlways: () => settings.values.confirmBuilds,
+        onBuild: build => {
+          if (settings.values.showLog) {
+            void commands.execute(CommandIDs.showBuildLog, { build, options: BESIDE });
+          }
+        },
+        isChosen: () => chosen.delete(context.path),
+        hold: environment => {
+          const found = holds.map(hold => hold(context, environment)).filter(promise => promise !== null);
+          return found.length > 0 ? Promise.all(found).then(() => undefined) : null;
+        }
+      });
+      gates.set(context, gate);
+      const show = () => banners.show(context, 'wait', describe(context, gate));
+      gate.changed.connect(show);
+      const onModel = () => gate.wait?.phase === 'building' && show();
+      model.changed.connect(onModel);
+      context.disposed.connect(() => {
+        model.changed.disconnect(onModel);
+        gates.delete(context);
+      });
+    };
+    banners.opened.connect((_, panel: NotebookPanel) => {
+      const { sessionContext } = panel;
+      const gate = gates.get(sessionContext);
+      if (!gate) {
+        guard(sessionContext);
+      } else if (gate.wait) {
+        banners.show(sessionContext, 'wait', describe(sessionContext, gate)); // a second tab
+      }
+    });
+
     const follow = async (build: IBuild): Promise<boolean> => {
       await commands.execute(CommandIDs.showBuildLog, { build: build.id });
       return ended(model, build.id);
     };
 
     return {
+      gate: context => gates.get(context),
+      choose: path => void chosen.add(path),
+      addHold: hold => void holds.push(hold),
       prepare: async (kernelName: string) => {
         const item = findByKernel(model.environments, kernelName);
-        if (!item || item.state === 'ready') {
+        const lack = item ? lackOf(item) : 'none';
+        if (!item || lack === 'none') {
           return true;
         }
-        if ((item.asks ?? []).length === 0) {
-          if (item.state === 'building') {
-            void commands.execute(CommandIDs.showBuildLog, { environment: item.name, options: BESIDE });
-          } else {
-            waited.set(item.name, Date.now() + PATIENCE);
-          }
-          return true;
-        }
-        if (item.state === 'building') {
+        if (lack === 'end') {
           return follow(await model.api.findBuild(item.build_id!));
         }
-        if (!(await agree(item))) {
+        if ((lack === 'consent' || settings.values.confirmBuilds) && !(await agree(item))) {
           return false;
         }
         const build = await attempt(trans, () => model.api.build(item.name));
@@ -96,10 +195,11 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
 function ended(model: IContainersModel, id: string): Promise<boolean> {
   return new Promise(resolve => {
     const look = () => {
-      const state = model.builds.get(id)?.state;
-      if (state !== undefined && state !== 'queued' && state !== 'running') {
+      const build = model.builds.get(id);
+      const wait = build ? afterBuild(build) : null;
+      if (wait) {
         model.changed.disconnect(look);
-        resolve(state === 'done');
+        resolve(wait.phase === 'starting');
       }
     };
     model.changed.connect(look);

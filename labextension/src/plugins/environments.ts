@@ -1,6 +1,7 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Dialog, ICommandPalette, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
+import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import {
   buildIcon,
@@ -17,11 +18,21 @@ import { IAsker, pickEnvironment } from '../ask';
 import { download } from '../download';
 import { titleOf } from '../environments';
 import { formatSize } from '../format';
+import { isEmpty, writeLimits } from '../limits';
 import { stopIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
-import type { IEnvironment } from '../rest';
-import { CommandIDs, IBuildsInSight, IContainers, kernelspecName, NAMESPACE } from '../tokens';
+import type { IEnvironment, ILimitsChoice } from '../rest';
+import type { ISettings } from '../settings';
+import {
+  CommandIDs,
+  IBuildsInSight,
+  IContainers,
+  IContainersSettings,
+  kernelspecName,
+  NAMESPACE
+} from '../tokens';
+import { LimitsForm } from '../widgets/limitsform';
 import { body, LockDiff } from '../widgets/tables';
 import { addCommands, labelled } from './commands';
 
@@ -30,12 +41,13 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:environments`,
   description: 'Commands on environments.',
   autoStart: true,
-  requires: [IContainers, IBuildsInSight],
+  requires: [IContainers, IBuildsInSight, IContainersSettings],
   optional: [ITranslator, ICommandPalette, IDefaultFileBrowser],
   activate: (
     app: JupyterFrontEnd,
     model: IContainersModel,
     builds: IBuildsInSight,
+    settings: ISettings,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
     browser: IDefaultFileBrowser | null
@@ -45,18 +57,54 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
     const asker: IAsker = { model, trans };
     const { api } = model;
 
-    const startNotebook = async (name: string, cwd?: string): Promise<unknown> => {
+    /** A new notebook, at once: where its environment is not built, the notebook tells what it waits for. */
+    const startNotebook = async (
+      name: string,
+      cwd?: string,
+      limits: ILimitsChoice = settings.values.defaultLimits
+    ): Promise<unknown> => {
       const kernelName = kernelspecName(name);
       if (!serviceManager.kernelspecs.specs?.kernelspecs[kernelName]) {
         await serviceManager.kernelspecs.refreshSpecs();
       }
-      if (!(await builds.prepare(kernelName))) {
+      const file = (await commands.execute('docmanager:new-untitled', {
+        path: cwd ?? browser?.model.path ?? '',
+        type: 'notebook'
+      })) as { path: string } | undefined;
+      if (!file) {
         return undefined;
       }
-      return (await commands.execute('notebook:create-new', {
-        kernelName,
-        cwd: cwd ?? browser?.model.path ?? ''
-      })) as unknown;
+      builds.choose(file.path);
+      const limited = !isEmpty(limits);
+      if (limited) {
+        const path = serviceManager.contents.localPath(file.path);
+        await attempt(trans, () => api.chooseLimits(path, limits));
+      }
+      const panel = (await commands.execute('docmanager:open', {
+        path: file.path,
+        factory: 'Notebook',
+        kernel: { name: kernelName }
+      })) as NotebookPanel | undefined;
+      if (panel) {
+        panel.isUntitled = true;
+        if (limited) {
+          void panel.context?.ready.then(() => writeLimits(panel.context.model, limits));
+        }
+      }
+      return panel;
+    };
+
+    const startWithLimits = async (item: IEnvironment, cwd?: string): Promise<unknown> => {
+      const allowed = await attempt(trans, () => api.limits(item.name));
+      if (!allowed) {
+        return undefined;
+      }
+      const answer = await showDialog<ILimitsChoice>({
+        title: trans.__('A notebook of %1', titleOf(item)),
+        body: new LimitsForm(settings.values.defaultLimits, allowed, trans),
+        buttons: [Dialog.cancelButton(), Dialog.okButton({ label: trans.__('Start') })]
+      });
+      return answer.button.accept ? startNotebook(item.name, cwd, answer.value ?? {}) : undefined;
     };
 
     const build = async (name: string, options: { upgrade?: boolean; no_cache?: boolean }) => {
@@ -77,6 +125,19 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
         execute: async args => {
           const item = await pickEnvironment(asker, args);
           return item && startNotebook(item.name, args.cwd as string | undefined);
+        }
+      },
+      [CommandIDs.startWithLimits]: {
+        label: labelled(
+          'environment',
+          trans.__('Start a Notebook With Limits…'),
+          trans.__('Start a Notebook in an Environment, With Limits…')
+        ),
+        caption: trans.__('Choose its memory, CPUs, GPUs and network first'),
+        icon: notebookIcon,
+        execute: async args => {
+          const item = await pickEnvironment(asker, args);
+          return item && startWithLimits(item, args.cwd as string | undefined);
         }
       },
       [CommandIDs.build]: {
@@ -180,6 +241,15 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
           if (!item) {
             return;
           }
+          const remove = (image: boolean) =>
+            attempt(trans, async () => {
+              await api.forget(item.name, image);
+              Notification.success(trans.__('%1 is deleted.', titleOf(item)), { autoClose: 3000 });
+            });
+          if (!settings.values.confirmDelete) {
+            await remove(item.image !== null);
+            return;
+          }
           const answer = await showDialog({
             title: trans.__('Delete %1?', titleOf(item)),
             body: item.spec_file
@@ -194,10 +264,7 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
             buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Delete') })]
           });
           if (answer.button.accept) {
-            await attempt(trans, async () => {
-              await api.forget(item.name, answer.isChecked === true);
-              Notification.success(trans.__('%1 is deleted.', titleOf(item)), { autoClose: 3000 });
-            });
+            await remove(answer.isChecked === true);
           }
         }
       }

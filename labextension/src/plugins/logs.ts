@@ -20,7 +20,8 @@ import { logIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { isNotebookPage, showTab } from '../places';
 import type { IBuild } from '../rest';
-import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
+import type { ISettings } from '../settings';
+import { CommandIDs, IContainers, IContainersSettings, NAMESPACE } from '../tokens';
 import { logOf, LogView } from '../widgets/log';
 import type { IStep } from '../widgets/messages';
 import { addCommands, labelled, textOf } from './commands';
@@ -30,11 +31,12 @@ export const logsPlugin: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:logs`,
   description: 'Logs of builds and of containers, as tabs that are followed, searched and copied.',
   autoStart: true,
-  requires: [IContainers],
+  requires: [IContainers, IContainersSettings],
   optional: [ITranslator, ICommandPalette, ILayoutRestorer, ISearchProviderRegistry],
   activate: (
     app: JupyterFrontEnd,
     model: IContainersModel,
+    settings: ISettings,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
     restorer: ILayoutRestorer | null,
@@ -84,6 +86,7 @@ export const logsPlugin: JupyterFrontEndPlugin<void> = {
         for (const command of TOOLS) {
           tab.toolbar.addItem(command, new CommandToolbarButton({ commands, id: command, label: '' }));
         }
+        content.lines.toggleClass('jp-mod-long', !settings.values.wrapLogs);
         content.lines.followingChanged.connect(() => commands.notifyCommandChanged(CommandIDs.followLog));
         void tracker.add(tab);
       }

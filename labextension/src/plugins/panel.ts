@@ -7,7 +7,8 @@ import { Signal } from '@lumino/signaling';
 import { containerIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
-import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
+import type { ISettings } from '../settings';
+import { CommandIDs, IContainers, IContainersSettings, NAMESPACE } from '../tokens';
 import { ContainersPanel } from '../widgets/panel';
 import { addCommands } from './commands';
 
@@ -15,11 +16,12 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:panel`,
   description: 'The panel "Containers".',
   autoStart: true,
-  requires: [IContainers],
+  requires: [IContainers, IContainersSettings],
   optional: [ITranslator, ICommandPalette, ILayoutRestorer],
   activate: (
     app: JupyterFrontEnd,
     model: IContainersModel,
+    settings: ISettings,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
     restorer: ILayoutRestorer | null
@@ -60,6 +62,9 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
         execute: () => model.reconnect()
       }
     });
+    const draw = () => panel.toggleClass('jp-mod-noLines', !settings.values.sparklines);
+    settings.changed.connect(draw);
+    draw();
     shell.add(panel, 'left', { rank: 450 });
     restorer?.add(panel, NAMESPACE);
   }

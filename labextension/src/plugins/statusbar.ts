@@ -7,7 +7,8 @@ import { findByKernelId } from '../containers';
 import { findByKernel } from '../environments';
 import type { IContainersModel } from '../model';
 import { sessionContextOf } from '../sessions';
-import { CommandIDs, IContainers, NAMESPACE } from '../tokens';
+import type { ISettings } from '../settings';
+import { CommandIDs, IContainers, IContainersSettings, NAMESPACE } from '../tokens';
 import { IStatus, StatusItem } from '../widgets/status';
 
 /**
@@ -18,11 +19,12 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:status`,
   description: "This notebook's environment in the status bar.",
   autoStart: true,
-  requires: [IContainers],
+  requires: [IContainers, IContainersSettings],
   optional: [IStatusBar, ITranslator],
   activate: (
     app: JupyterFrontEnd,
     model: IContainersModel,
+    settings: ISettings,
     statusBar: IStatusBar | null,
     translator: ITranslator | null
   ) => {
@@ -30,7 +32,7 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
     const { commands, shell } = app;
 
     const look = (): (IStatus & { container?: string }) | null => {
-      const kernel = sessionContextOf(shell.currentWidget)?.session?.kernel;
+      const kernel = settings.values.statusBar && sessionContextOf(shell.currentWidget)?.session?.kernel;
       const environment = kernel && findByKernel(model.environments, kernel.name);
       if (!environment) {
         return null;
@@ -48,6 +50,7 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
       active.emit();
     };
     model.changed.connect(update);
+    settings.changed.connect(update);
     // A notebook that comes to the front, or gets another kernel.
     shell.currentChanged?.connect(update);
     app.serviceManager.sessions.runningChanged.connect(update);

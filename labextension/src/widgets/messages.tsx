@@ -25,6 +25,8 @@ export function Trouble(props: {
   steps?: readonly IStep[];
   /** It goes on nevertheless. */
   mild?: boolean;
+  /** Between the message and the hint. */
+  children?: React.ReactNode;
 }): React.JSX.Element {
   const icon: LabIcon = props.mild ? warningIcon : errorIcon;
   return (
@@ -32,6 +34,7 @@ export function Trouble(props: {
       <icon.react tag="span" className="jp-Containers-trouble-icon" />
       <div>
         <p className="jp-Containers-trouble-message">{props.message}</p>
+        {props.children}
         {props.hint && <p>{props.hint}</p>}
         <Steps steps={props.steps ?? []} />
       </div>

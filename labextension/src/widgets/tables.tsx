@@ -109,13 +109,26 @@ export function Asks(props: { environment: IEnvironment; trans: TranslationBundl
   const { environment, trans } = props;
   return (
     <>
-      <p>{trans.__('It has not been built by you yet, and it asks for more than packages in a sandbox:')}</p>
-      <ul className="jp-Containers-goes">
-        {environment.asks?.map(item => (
-          <li key={item}>{item}</li>
-        ))}
-      </ul>
+      {asks.length > 0 ? (
+        <>
+          <p>
+            {environment.image === null
+              ? trans.__('It has not been built by you yet, and it asks for more than packages in a sandbox:')
+              : trans.__('It asks for more than it did when you built it last:')}
+          </p>
+          <ul className="jp-Containers-goes">
+            {asks.map(item => (
+              <li key={item}>{item}</li>
+            ))}
+          </ul>
+        </>
+      ) : (
+        <p>
+          {trans.__('It is built before its kernel starts. It takes no more than packages in a sandbox.')}
+        </p>
+      )}
       <p>{trans.__('Its spec is %1', environment.spec_file)}</p>
     </>
   );
 }
+  const asks = environment.asks ?? [];

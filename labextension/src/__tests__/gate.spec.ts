@@ -1,0 +1,230 @@
+import type { ISessionContext } from '@jupyterlab/apputils';
+import { Signal } from '@lumino/signaling';
+import { describe, expect, it, vi } from 'vitest';
+
+import { KernelGate } from '../gate';
+import { ContainersModel } from '../model';
+import type { IEnvironment } from '../rest';
+import { build, environment, fakeApi, json, pathOf } from './things';
+
+const UNBUILT = environment({
+  name: 'new',
+  display_name: '',
+  state: 'not built',
+  image: null,
+  build_id: null
+});
+
+/** As much of a session context as the gate stands in front of. */
+class FakeContext {
+  session: { kernel: { name: string } | null } | null = null;
+  isReady = false;
+  isDisposed = false;
+  kernelPreference: { name: string; id?: string } = { name: 'jc-new' };
+  specsManager = { specs: { default: '', kernelspecs: { 'jc-new': { name: 'jc-new' }, python3: {} } } };
+  sessionManager = { running: () => [] };
+  disposed = new Signal<object, void>({});
+  started: string[] = [];
+  refusal: Error | null = null;
+  get hasNoKernel(): boolean {
+    return this.session === null;
+  }
+  startKernel(): Promise<boolean> {
+    return this.changeKernel({ name: this.kernelPreference.name }).then(() => false);
+  }
+  changeKernel(options: { name?: string } = {}): Promise<unknown> {
+    if (this.refusal) {
+      return Promise.reject(this.refusal);
+    }
+    this.started.push(options.name!);
+    this.session = { kernel: { name: options.name! } };
+    return Promise.resolve(this.session.kernel);
+  }
+  shutdown(): Promise<void> {
+    this.session = null;
+    return Promise.resolve();
+  }
+}
+
+function setUp(
+  item: IEnvironment,
+  options: { agrees?: boolean; chosen?: boolean; held?: Promise<void> } = {}
+) {
+  const { api, requests } = fakeApi(request =>
+    pathOf(request) === 'builds'
+      ? json(build({ id: 'b1', environment: item.name, state: 'queued' }), 202)
+      : json({})
+  );
+  const model = new ContainersModel(api);
+  const tell = (kind: string, key: string, thing: unknown) =>
+    model.receive('change', JSON.stringify({ kind, key, item: thing }));
+  model.receive('snapshot', JSON.stringify({ environments: [item], containers: [], builds: [], images: [] }));
+  const context = new FakeContext();
+  let chosen = options.chosen ?? false;
+  const agree = vi.fn(() => Promise.resolve(options.agrees ?? false));
+  const gate = new KernelGate({
+    context: context as unknown as ISessionContext,
+    model,
+    agree,
+    asksAlways: () => false,
+    onBuild: vi.fn(),
+    isChosen: () => {
+      const was = chosen;
+      chosen = false;
+      return was;
+    },
+    hold: () => options.held ?? null
+  });
+  const bodies = () => Promise.all(requests.map(request => request.clone().json() as Promise<object>));
+  const builds = (state: 'running' | 'done' | 'failed', more = {}) =>
+    tell('build', 'b1', build({ id: 'b1', environment: item.name, state, ...more }));
+  return { agree, bodies, builds, context, gate, model, tell };
+}
+
+const phase = (gate: KernelGate) => gate.wait?.phase;
+
+describe('a kernel of what is ready', () => {
+  it('starts at once, as every other kernel does', async () => {
+    const { context, gate } = setUp(environment({ name: 'new' }));
+    expect(await context.startKernel()).toBe(false);
+    expect(context.started).toEqual(['jc-new']);
+    await context.changeKernel({ name: 'python3' });
+    expect(context.started).toEqual(['jc-new', 'python3']);
+    expect(gate.wait).toBeNull();
+  });
+});
+
+describe('a notebook that is opened', () => {
+  it('has what is not built built, but no more than was agreed to, and starts then', async () => {
+    const { bodies, builds, context, gate } = setUp(UNBUILT);
+    expect(await context.startKernel()).toBe(true);
+    expect(gate.expects).toBe(true);
+    await vi.waitFor(() => expect(gate.wait).toEqual({ phase: 'building', build: 'b1' }));
+    expect(await bodies()).toEqual([{ environment: 'new', automatic: true }]);
+    builds('running');
+    await new Promise(resolve => setTimeout(resolve, 80));
+    expect(context.started).toEqual([]);
+    builds('done');
+    await vi.waitFor(() => expect(gate.wait).toBeNull());
+    expect(context.started).toEqual(['jc-new']);
+  });
+
+  it('waits for the word of the user, without a dialog, and builds nothing before', async () => {
+    const { agree, bodies, context, gate } = setUp({ ...UNBUILT, asks: ['network'] });
+    await context.startKernel();
+    await vi.waitFor(() => expect(phase(gate)).toBe('consent'));
+    expect(agree).not.toHaveBeenCalled();
+    expect(await bodies()).toEqual([]);
+    await gate.proceed(); // the user has looked, and said no
+    expect(agree).toHaveBeenCalledOnce();
+    expect(phase(gate)).toBe('consent');
+    agree.mockResolvedValue(true);
+    await gate.proceed();
+    expect(await bodies()).toEqual([{ environment: 'new' }]);
+    expect(phase(gate)).toBe('building');
+  });
+
+  it('starts nothing before what holds it is settled', async () => {
+    let settle = () => {};
+    const held = new Promise<void>(resolve => (settle = resolve));
+    const { context, gate } = setUp(environment({ name: 'new' }), { held });
+    await context.startKernel();
+    expect(phase(gate)).toBe('held');
+    expect(context.started).toEqual([]);
+    settle();
+    await vi.waitFor(() => expect(context.started).toEqual(['jc-new']));
+  });
+});
+
+describe('an environment that is chosen', () => {
+  it('is asked for at once, and may be refused', async () => {
+    const { agree, bodies, context, gate } = setUp({ ...UNBUILT, asks: ['network'] }, { chosen: true });
+    await context.startKernel();
+    expect(agree).toHaveBeenCalledOnce();
+    expect(phase(gate)).toBe('consent');
+    expect(await bodies()).toEqual([]);
+  });
+
+  it('takes the place of the kernel that is there only after the user has agreed', async () => {
+    const { agree, bodies, builds, context, gate } = setUp({ ...UNBUILT, asks: ['network'] });
+    context.session = { kernel: { name: 'python3' } };
+    await context.changeKernel({ name: 'jc-new' });
+    expect(context.session.kernel?.name).toBe('python3');
+    expect(gate.wait).toBeNull();
+    agree.mockResolvedValue(true);
+    const changed = context.changeKernel({ name: 'jc-new' });
+    await vi.waitFor(() => expect(gate.wait).toEqual({ phase: 'building', build: 'b1' }));
+    expect(context.session).toBeNull();
+    expect(await bodies()).toEqual([{ environment: 'new' }]);
+    builds('done');
+    expect(await changed).toEqual({ name: 'jc-new' });
+  });
+});
+
+describe('cells that are run meanwhile', () => {
+  it('wait, in their order, also for a build that is tried again', async () => {
+    const { builds, context, gate } = setUp(UNBUILT);
+    await context.startKernel();
+    void gate.join(); // who opened the notebook
+    await vi.waitFor(() => expect(phase(gate)).toBe('building'));
+    const ran: number[] = [];
+    for (const cell of [1, 2]) {
+      void (async () => {
+        // as JupyterLab runs a cell
+        if (context.hasNoKernel && (await context.startKernel()) && gate.expects) {
+          await gate.join();
+        }
+        ran.push(context.hasNoKernel ? -cell : cell);
+      })();
+    }
+    await vi.waitFor(() => expect(gate.queued).toBe(2));
+    builds('failed', { error: 'no', hint: 'do' });
+    await vi.waitFor(() => expect(phase(gate)).toBe('failed'));
+    expect(ran).toEqual([]);
+    await gate.proceed();
+    await vi.waitFor(() => expect(phase(gate)).toBe('failed')); // the build is the same one here
+    builds('done');
+    await gate.proceed();
+    await vi.waitFor(() => expect(ran).toEqual([1, 2]));
+    expect(gate.queued).toBe(0);
+  });
+
+  it('are not run once nobody waits any more', async () => {
+    const { context, gate } = setUp({ ...UNBUILT, asks: ['network'] });
+    await context.startKernel();
+    const cell = context.startKernel().then(() => gate.join());
+    gate.giveUp();
+    await cell;
+    expect(context.hasNoKernel).toBe(true);
+    expect(context.started).toEqual([]);
+  });
+});
+
+describe('what goes wrong', () => {
+  it('is told, and not tried again by itself', async () => {
+    const { builds, context, gate, tell } = setUp(UNBUILT);
+    context.refusal = new Error('no memory');
+    await context.startKernel();
+    await vi.waitFor(() => expect(phase(gate)).toBe('building'));
+    builds('done');
+    await vi.waitFor(() => expect(gate.wait).toMatchObject({ phase: 'failed', error: 'no memory' }));
+    tell('environment', 'new', { ...UNBUILT, state: 'ready' });
+    await new Promise(resolve => setTimeout(resolve, 80));
+    expect(phase(gate)).toBe('failed');
+    context.refusal = null;
+    await gate.proceed();
+    expect(context.started).toEqual(['jc-new']);
+  });
+
+  it('is over where it is built in another place', async () => {
+    const { builds, context, gate, tell } = setUp(UNBUILT);
+    await context.startKernel();
+    await vi.waitFor(() => expect(phase(gate)).toBe('building'));
+    builds('failed', { error: 'no' });
+    await vi.waitFor(() => expect(phase(gate)).toBe('failed'));
+    tell('environment', 'new', { ...UNBUILT, state: 'building', build_id: 'b2' });
+    await vi.waitFor(() => expect(gate.wait).toEqual({ phase: 'building', build: 'b2' }));
+    tell('build', 'b2', build({ id: 'b2', environment: 'new', state: 'done' }));
+    await vi.waitFor(() => expect(context.started).toEqual(['jc-new']));
+  });
+});

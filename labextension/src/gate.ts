@@ -1,0 +1,361 @@
+/**
+ * What stands between a notebook and its kernel while the environment is not there: it has it built, starts the kernel
+ * after it, and lets cells that are run meanwhile wait.
+ *
+ * A kernel's start could build by itself, and does where no page is open. Here the build comes first and is followed by
+ * the page, so that nothing has an end but the build's own: no request and no websocket that is cut off, and a build that
+ * fails can be mended and tried again with the notebook, and what it was to run, still waiting.
+ *
+ * JupyterLab has no place for that. What it asks before it starts a kernel (`startKernel`), when another one is chosen
+ * (`changeKernel`), and whether there is one (`hasNoKernel`) is put in front of the session context's own. Who runs a
+ * cell without a kernel calls `startKernel`, then, if that says so, the dialogs' `selectKernel`
+ * (notebook/src/cellexecutor.ts), which here is {@link KernelGate.join}.
+ */
+import type { ISessionContext } from '@jupyterlab/apputils';
+import { SessionContext } from '@jupyterlab/apputils';
+import type { Kernel } from '@jupyterlab/services';
+import { PromiseDelegate } from '@lumino/coreutils';
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { asApiError } from './api';
+import { findByKernel } from './environments';
+import type { IContainersModel } from './model';
+import type { IEnvironment } from './rest';
+import { KERNEL_PREFIX } from './tokens';
+import { afterBuild, lackOf, Wait } from './waiting';
+
+/** Milliseconds that a kernel's start waits for the page to know its environments: it has just been loaded. */
+const PATIENCE = 10_000;
+
+export interface IGateOptions {
+  context: ISessionContext;
+  model: IContainersModel;
+  /** Ask the user for their word, to build *environment*. */
+  agree: (environment: IEnvironment) => Promise<boolean>;
+  /** Whether every build that the user's choice leads to is asked for. */
+  asksAlways: () => boolean;
+  /** A build has begun, for the user's own choice. */
+  onBuild: (build: string) => void;
+  /** Whether the user has just chosen what this notebook starts; true once. */
+  isChosen: () => boolean;
+  /** What has to be settled before a kernel that nobody has chosen just now; null: nothing. */
+  hold: (environment: IEnvironment) => Promise<void> | null;
+}
+
+/** Whether a start may go on, has to wait, or is not to be. */
+type Verdict = 'go' | 'wait' | 'no';
+
+export class KernelGate {
+  constructor(private readonly _options: IGateOptions) {
+    const { context, model } = _options;
+    this._startKernel = context.startKernel.bind(context);
+    this._changeKernel = context.changeKernel.bind(context);
+    context.startKernel = () => this._onStart();
+    context.changeKernel = options => this._onChange(options ?? {});
+    const hasNoKernel = prototypeGetter(context, 'hasNoKernel');
+    Object.defineProperty(context, 'hasNoKernel', {
+      configurable: true,
+      // Without a session there is nobody to run a cell: it would be lost without a word.
+      get: () => (this._wait !== null || this._underway !== null ? !context.session?.kernel : hasNoKernel())
+    });
+    model.changed.connect(this._look);
+    context.disposed.connect(() => this.dispose());
+  }
+
+  /** Told when anything of it is another. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** How the wait stands; null: there is none. */
+  get wait(): Wait | null {
+    return this._wait;
+  }
+
+  get environment(): IEnvironment | undefined {
+    return this._options.model.environments.get(this._name);
+  }
+
+  /** Cells that wait. */
+  get queued(): number {
+    return this._queued;
+  }
+
+  /** Whether the one who now asks for a kernel to be selected is one who was told to wait. */
+  get expects(): boolean {
+    return this._expected > 0;
+  }
+
+  /** Wait with a cell until the kernel is there, or until nobody waits for it any more. */
+  async join(): Promise<void> {
+    this._expected = Math.max(0, this._expected - 1);
+    await this._underway?.catch(() => undefined);
+    if (this._wait) {
+      await this._over.promise;
+    }
+  }
+
+  /** Ask the user, and build: the first time after a refusal, or once more. */
+  async proceed(): Promise<void> {
+    const { environment } = this;
+    if (environment && this._wait && this._wait.phase !== 'held') {
+      const lack = lackOf(environment);
+      if (lack !== 'consent' || (await this._options.agree(environment))) {
+        await this._advance(true);
+      }
+    }
+  }
+
+  /** Wait no more; what waits is not run. */
+  giveUp(): void {
+    if (this._wait) {
+      this._end();
+    }
+  }
+
+  dispose(): void {
+    this._options.model.changed.disconnect(this._look);
+    this._wait = null; // cells that wait are gone too
+    Signal.clearData(this);
+  }
+
+  private async _onStart(): Promise<boolean> {
+    const { context } = this._options;
+    const opening = !this._opened && !context.isReady;
+    this._opened = true;
+    if (this._wait || this._underway) {
+      return this._expect(!opening);
+    }
+    const { id } = context.kernelPreference;
+    const name = id
+      ? null
+      : SessionContext.getDefaultKernel({
+          specs: context.specsManager.specs,
+          sessions: context.sessionManager.running(),
+          preference: context.kernelPreference
+        });
+    if (name && (await this._judge(name, this._options.isChosen())) === 'wait') {
+      return this._expect(!opening);
+    }
+    return this._run(this._startKernel());
+  }
+
+  private async _onChange(options: Partial<Kernel.IModel>): Promise<Kernel.IKernelConnection | null> {
+    const { context } = this._options;
+    if (this._wait && options.name === this._kernelName) {
+      void this.proceed();
+      await this._over.promise;
+      return context.session?.kernel ?? null;
+    }
+    this.giveUp();
+    const verdict = options.name && !options.id ? await this._judge(options.name, true) : 'go';
+    if (verdict === 'go') {
+      return this._run(this._changeKernel(options));
+    }
+    if (verdict === 'wait') {
+      await this._over.promise;
+    }
+    return context.session?.kernel ?? null;
+  }
+
+  private _expect(cell: boolean): true {
+    this._expected++;
+    if (cell) {
+      this._queued++;
+      this._changed.emit();
+    }
+    return true;
+  }
+
+  /** Note that a start is under way. */
+  private async _run<T>(start: Promise<T>): Promise<T> {
+    this._underway = start;
+    try {
+      return await start;
+    } finally {
+      this._underway = null;
+    }
+  }
+
+  private async _judge(kernelName: string, chosen: boolean): Promise<Verdict> {
+    const { agree, asksAlways, context } = this._options;
+    const environment = await this._find(kernelName);
+    if (!environment || context.isDisposed) {
+      return 'go';
+    }
+    const held = chosen ? null : this._options.hold(environment);
+    const lack = lackOf(environment);
+    if (lack === 'none' && !held) {
+      return 'go';
+    }
+    this._kernelName = kernelName;
+    this._name = environment.name;
+    if (chosen) {
+      const asks = lack === 'consent' || (lack === 'build' && asksAlways());
+      // A kernel that is there is let go once the user has said yes, and not before.
+      const leaves = context.session?.kernel !== undefined && context.session?.kernel !== null;
+      if (!leaves) {
+        this._begin(asks ? { phase: 'consent' } : { phase: 'building', build: environment.build_id });
+      }
+      if (asks && !(await agree(environment))) {
+        return leaves ? 'no' : 'wait';
+      }
+      if (leaves) {
+        await context.shutdown();
+        this._begin({ phase: 'building', build: null });
+      }
+      void this._advance(true);
+    } else {
+      this._begin(held ? { phase: 'held' } : { phase: 'consent' });
+      void this._settle(held);
+    }
+    return 'wait';
+  }
+
+  private async _settle(held: Promise<void> | null): Promise<void> {
+    await held;
+    const { environment } = this;
+    if (!this._wait || !environment) {
+      return;
+    }
+    if (lackOf(environment) === 'consent') {
+      this._set({ phase: 'consent' });
+    } else {
+      await this._advance(false);
+    }
+  }
+
+  /** The next thing to do. *asked*: the user has asked for it, and has seen what it takes. */
+  private async _advance(asked: boolean): Promise<void> {
+    const { environment } = this;
+    const { model, onBuild } = this._options;
+    if (!environment || !this._wait) {
+      return;
+    }
+    const lack = lackOf(environment);
+    if (lack === 'none') {
+      return this._start();
+    }
+    let build = lack === 'end' ? environment.build_id : null;
+    if (build === null) {
+      this._set({ phase: 'building', build: null });
+      try {
+        build = (await model.api.build(environment.name, asked ? {} : { automatic: true })).id;
+      } catch (error) {
+        const told = asApiError(error);
+        build = told.status === 409 ? this._active() : null; // somebody else was quicker
+        if (build === null) {
+          return this._set({ phase: 'failed', error: told.message, hint: told.hint, build: null });
+        }
+      }
+    }
+    this._set({ phase: 'building', build });
+    if (asked) {
+      onBuild(build);
+    }
+    this._look();
+  }
+
+  private async _start(): Promise<void> {
+    this._set({ phase: 'starting' });
+    try {
+      await this._run(this._changeKernel({ name: this._kernelName }));
+      this._end();
+    } catch (error) {
+      const { message } = asApiError(error);
+      this._set({ phase: 'failed', error: message, hint: '', build: null });
+    }
+  }
+
+  /** See how what is waited for stands. */
+  private readonly _look = (): void => {
+    const wait = this._wait;
+    const { environment } = this;
+    if (!wait || !environment || wait.phase === 'held' || wait.phase === 'starting') {
+      return;
+    }
+    if (wait.phase === 'building') {
+      const build = this._options.model.builds.get(wait.build ?? '');
+      const next = build ? afterBuild(build) : null;
+      if (next?.phase === 'starting') {
+        void this._start();
+      } else {
+        this._set(next ?? wait);
+      }
+      return;
+    }
+    const ended = wait.phase === 'consent' ? '' : wait.build;
+    if (environment.state === 'building' && environment.build_id && environment.build_id !== ended) {
+      this._set({ phase: 'building', build: environment.build_id }); // begun in another place
+    } else if (lackOf(environment) === 'none' && ended !== null) {
+      void this._start(); // built in another place; a start that has failed is not tried again by itself
+    }
+  };
+
+  /** The build of the environment that is under way. */
+  private _active(): string | null {
+    const builds = [...this._options.model.builds.values()].filter(
+      item => item.environment === this._name && (item.state === 'queued' || item.state === 'running')
+    );
+    return builds[0]?.id ?? this.environment?.build_id ?? null;
+  }
+
+  /** The environment of a kernel, once the page knows which there are. */
+  private async _find(kernelName: string): Promise<IEnvironment | undefined> {
+    if (!kernelName.startsWith(KERNEL_PREFIX)) {
+      return undefined;
+    }
+    const { model } = this._options;
+    const knows = () => model.complete || ['absent', 'refused'].includes(model.connection.state);
+    if (!knows()) {
+      const known = new PromiseDelegate<void>();
+      const look = () => knows() && known.resolve();
+      model.changed.connect(look);
+      const timer = setTimeout(() => known.resolve(), PATIENCE);
+      await known.promise;
+      clearTimeout(timer);
+      model.changed.disconnect(look);
+    }
+    return findByKernel(model.environments, kernelName);
+  }
+
+  private _begin(wait: Wait): void {
+    this._over = new PromiseDelegate<void>();
+    this._set(wait);
+  }
+
+  private _set(wait: Wait): void {
+    this._wait = wait;
+    this._changed.emit();
+  }
+
+  private _end(): void {
+    this._wait = null;
+    this._queued = 0;
+    this._over.resolve();
+    this._changed.emit();
+  }
+
+  private readonly _startKernel: () => Promise<boolean>;
+  private readonly _changeKernel: ISessionContext['changeKernel'];
+  private readonly _changed = new Signal<this, void>(this);
+  private _over = new PromiseDelegate<void>();
+  private _underway: Promise<unknown> | null = null;
+  private _wait: Wait | null = null;
+  private _name = '';
+  private _kernelName = '';
+  private _queued = 0;
+  private _expected = 0;
+  private _opened = false;
+}
+
+/** What a getter of the class of *object* answers, whatever is put in front of it. */
+function prototypeGetter(object: ISessionContext, name: 'hasNoKernel'): () => boolean {
+  for (let type: unknown = object; type; type = Object.getPrototypeOf(type)) {
+    const property = Object.getOwnPropertyDescriptor(type, name);
+    if (property?.get) {
+      return () => property.get!.call(object) as boolean;
+    }
+  }
+  return () => !object.session?.kernel;
+}
