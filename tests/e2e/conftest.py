@@ -50,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", metavar="FOLDER", help="keep pictures of what the browser tests show")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These tests last: Playwright's event loop runs in this thread until the session ends, and no other can."""
+    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
+
+
 def _lack(what: str) -> None:
     """Skip for want of *what*, but not where nobody would see it."""
     if os.environ.get("CI"):
