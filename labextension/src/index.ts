@@ -5,34 +5,34 @@ import { deathsPlugin } from './plugins/deaths';
 import { environmentsPlugin } from './plugins/environments';
 import { imagesPlugin } from './plugins/images';
 import { launcherPlugin } from './plugins/launcher';
-import { logsPlugin } from './plugins/logs';
 import { limitsPlugin } from './plugins/limits';
+import { logsPlugin } from './plugins/logs';
 import { modelPlugin } from './plugins/model';
 import { notificationsPlugin } from './plugins/notifications';
 import { panelPlugin } from './plugins/panel';
 import { pickerPlugin } from './plugins/picker';
 import { runningPlugin } from './plugins/running';
+import { settingsPlugin } from './plugins/settings';
 import { specsPlugin } from './plugins/specs';
 import { statusPlugin } from './plugins/statusbar';
-import { settingsPlugin } from './plugins/settings';
 
 export * from './tokens';
 
 export default [
-  modelPlugin,
-  panelPlugin,
   settingsPlugin,
-  environmentsPlugin,
+  modelPlugin,
   bannersPlugin,
+  panelPlugin,
+  environmentsPlugin,
   specsPlugin,
   runningPlugin,
   imagesPlugin,
   logsPlugin,
   buildingPlugin,
+  limitsPlugin,
+  deathsPlugin,
   launcherPlugin,
   pickerPlugin,
   statusPlugin,
   notificationsPlugin
-  limitsPlugin,
-  deathsPlugin,
 ];
