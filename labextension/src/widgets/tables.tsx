@@ -23,33 +23,52 @@ export function LockDiff(props: { diff: ILockDiff; trans: TranslationBundle }): 
       ))}
       {same && <p>{trans.__('The lock has what the image has.')}</p>}
       {!same && (
-        <table className="jp-Containers-table">
-          <thead>
-            <tr>
-              <th scope="col">{trans.__('Package')}</th>
-              <th scope="col">{trans.__('In the image')}</th>
-              <th scope="col">{trans.__('In the lock')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {diff.changed.map(item => (
-              <Change
-                key={`=${item.kind}${item.name}`}
-                name={item.name}
-                before={item.before}
-                after={item.after}
-              />
-            ))}
-            {diff.added.map(item => (
-              <Change key={`+${item.kind}${item.name}`} name={item.name} before="—" after={item.version} />
-            ))}
-            {diff.removed.map(item => (
-              <Change key={`-${item.kind}${item.name}`} name={item.name} before={item.version} after="—" />
-            ))}
-          </tbody>
-        </table>
+        <Differences
+          {...diff}
+          before={trans.__('In the image')}
+          after={trans.__('In the lock')}
+          trans={trans}
+        />
       )}
     </>
+  );
+}
+
+/** Packages that came, went, or are at another version; *before* and *after* are the heads of the columns. */
+export function Differences(
+  props: Pick<ILockDiff, 'added' | 'changed' | 'removed'> & {
+    before: string;
+    after: string;
+    trans: TranslationBundle;
+  }
+): React.JSX.Element {
+  const { added, after, before, changed, removed, trans } = props;
+  return (
+    <table className="jp-Containers-table">
+      <thead>
+        <tr>
+          <th scope="col">{trans.__('Package')}</th>
+          <th scope="col">{before}</th>
+          <th scope="col">{after}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {changed.map(item => (
+          <Change
+            key={`=${item.kind}${item.name}`}
+            name={item.name}
+            before={item.before}
+            after={item.after}
+          />
+        ))}
+        {added.map(item => (
+          <Change key={`+${item.kind}${item.name}`} name={item.name} before="—" after={item.version} />
+        ))}
+        {removed.map(item => (
+          <Change key={`-${item.kind}${item.name}`} name={item.name} before={item.version} after="—" />
+        ))}
+      </tbody>
+    </table>
   );
 }
 
@@ -107,6 +126,7 @@ export function Prune(props: { pruned: IPruned; trans: TranslationBundle }): Rea
 /** What an environment asks for that was not agreed to yet. */
 export function Asks(props: { environment: IEnvironment; trans: TranslationBundle }): React.JSX.Element {
   const { environment, trans } = props;
+  const asks = environment.asks ?? [];
   return (
     <>
       {asks.length > 0 ? (
@@ -131,4 +151,3 @@ export function Asks(props: { environment: IEnvironment; trans: TranslationBundl
     </>
   );
 }
-  const asks = environment.asks ?? [];
