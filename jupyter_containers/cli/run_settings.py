@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -57,8 +59,11 @@ def checked_sources(loaded: LoadedSpec) -> tuple[Path, ...]:
         return ()
     from ..kernels.folders import Guarded, check_mount
     from ..paths import Paths
-    from ..spec.inputs import mount_source
+    from ..spec.inputs import find_missing_mounts, mount_source
 
+    missing = find_missing_mounts(loaded)
+    if missing:
+        raise InputError(f"{loaded.spec.name} can't run: a mount's source is missing", problems=missing)
     guarded = Guarded.current(Paths.current())
     sources = (mount_source(loaded, mount) for mount in loaded.spec.mounts)
     return tuple(check_mount(source, guarded, what="the spec's mount", foreign=True) for source in sources)

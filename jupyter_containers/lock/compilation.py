@@ -101,6 +101,12 @@ class Compilation:
                 sources.update(dict.fromkeys(sorted(further)))
                 sources.update({name: self._ask_given(name, address, error) for name, address in given.items()})
                 continue
+            except ResolutionError as error:
+                if not pins:
+                    raise
+                # uv calls them the user's own wishes.
+                taken = f"{error.message} ({', '.join(pins.values())}: no wheel fits, so the newest source was taken)"
+                raise ResolutionError(taken, hint=error.hint) from error
             unread = [package for package in document["packages"] if sources.get(package["name"], _READ) is None]
             if not unread:
                 return document

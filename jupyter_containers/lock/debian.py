@@ -69,8 +69,7 @@ def resolve_debian(
     archive = suites.main.archive
     for architecture in architectures:
         universe = _universe(suites, architecture, wishes, preferred, fetcher, progress)
-        for wish in wishes:
-            check_known(universe, wish.name, title="packages.apt")
+        _check_wishes(universe, wishes)
         names = bootstrap.bootstrap_names(universe)
         if wants_python:
             python = bootstrap.choose_python(universe, spec.python, suite=suites.main.codename)
@@ -128,6 +127,19 @@ def _add(
         wishes=universe.wishes,
     )
     return apt.solve(above, [wish.name for wish in wishes], title="packages.apt")
+
+
+def _check_wishes(universe: apt.Universe, wishes: Sequence[apt.Wish]) -> None:
+    """:class:`ResolutionError` with all that no suite has."""
+    errors: list[ResolutionError] = []
+    for wish in wishes:
+        try:
+            check_known(universe, wish.name, title="packages.apt")
+        except ResolutionError as error:
+            errors.append(error)
+    if errors:
+        hints = dict.fromkeys(error.hint for error in errors)
+        raise ResolutionError("; ".join(error.message for error in errors), hint="; ".join(hints))
 
 
 def _universe(

@@ -76,9 +76,11 @@ def shape(
         entry.update(_written(package, files, folder, start))
         packages.append(entry)
     if missing:
-        raise ResolutionError(
-            "; ".join(missing), hint="choose another version of it, another `python`, or another `base`"
-        )
+        unlike = [cause for cause in missing if "--hash" in cause]
+        hint = "choose another version of it, another `python`, or another `base`"
+        if unlike:
+            hint = "correct the hash (`pip hash FILE` tells that of a file), or leave it out: the lock has them all"
+        raise ResolutionError("; ".join(missing), hint=hint)
     packages.sort(key=lambda entry: (entry["name"], entry.get("version", ""), entry.get("marker", "")))
     return {
         "lock-version": "1.0",
@@ -230,7 +232,12 @@ def _explain(
 ) -> str:
     name = f"{package['name']} {package.get('version', '')}".strip()
     if accepted is not None:
-        return f"no file of {name} that fits has one of the hashes that the spec lists for it"
+        files = [*package.get("wheels", ()), *(package[kind] for kind in ("sdist", "archive") if kind in package)]
+        have = [f"{file_name(file)} sha256:{file.get('hashes', {}).get('sha256', '?')}" for file in files]
+        return (
+            f"no file of {name} that fits has one of the hashes that the spec lists for it as `--hash` "
+            f"(there is {', '.join(have[:2])}{f', and {len(have) - 2} more' if len(have) > 2 else ''})"
+        )
     names = [file_name(wheel) for wheel in package.get("wheels", ())]
     if "archive" in package:
         names.append(file_name(package["archive"]))

@@ -96,8 +96,9 @@ def resolve(
         try:
             lock = wait_for(work.run, stop=stop, cancel=cancel)
         except ResolutionError as error:
-            place = loaded.file or loaded.folder
-            raise ResolutionError(f"{place}: {error.message}", hint=error.hint) from error
+            from ..spec.places import find_place  # late: for mistakes only
+
+            raise ResolutionError(f"{find_place(loaded, error.message)}: {error.message}", hint=error.hint) from error
     return carry_added(lock, previous, upgrade=upgrade)
 
 

@@ -128,13 +128,29 @@ def failure(stderr: str) -> ContainersError:
             hint="take a version that has a wheel, build one and put it in the spec's folder (`./name.whl`), or "
             "install it with a `build.run` line",
         )
-    return ResolutionError(
-        f"the Python packages cannot be resolved: {text}", hint="change `packages.pip` or `packages.constraints`"
-    )
+    unknown = re.findall(r"(?:Because|and|,) (\S+) was not found in the package registry", text)
+    hint = _names_like(unknown) if unknown else "change `packages.pip` or `packages.constraints`"
+    return ResolutionError(f"the Python packages cannot be resolved: {text}", hint=hint)
+
+
+def _names_like(unknown: Sequence[str]) -> str:
+    """A hint for names that no index has: a module's, or one with a letter too many."""
+    from ..spec.imports import nearest_distribution  # late: for mistakes only
+
+    near = [f"{found} for {name}" for name in unknown if (found := nearest_distribution(name)) is not None]
+    if near:
+        return f"did you mean {', '.join(near)}?"
+    return "look for it at https://pypi.org: a module's name may be another; what Debian has goes into `packages.apt`"
 
 
 def explanation(stderr: str) -> str:
     """uv's message as one text: without its labels, and without the marker of our only environment."""
     text = re.sub(r" for split \(markers: [^\n]*\)$", "", stderr.strip(), flags=re.MULTILINE)
-    lines = [re.sub(r"^(error|cause|hint|warning): ", "", line.strip()) for line in text.splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(_BESIDE_THE_POINT))
+    said = ""
+    for line in map(str.strip, text.splitlines()):
+        label, _, bare = line.partition(": ")
+        if label not in {"error", "cause", "hint", "warning"}:
+            label, bare = "", line
+        if bare and not bare.startswith(_BESIDE_THE_POINT):
+            said += f"{':' if label == 'cause' else ''} {bare}" if said else bare
+    return said

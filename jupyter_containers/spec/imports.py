@@ -19,10 +19,18 @@ import msgspec
 
 from ..errors import SpecError
 from .reading import Folder
-from .requirement import Wrong, check_requirement, distribution_name
+from .requirement import Wrong, check_requirement, distribution_name, normalise_name
 from .script import read_cells
 
-__all__ = ["Found", "distribution", "find_needs", "imported", "installed", "known_distributions"]
+__all__ = [
+    "Found",
+    "distribution",
+    "find_needs",
+    "imported",
+    "installed",
+    "known_distributions",
+    "nearest_distribution",
+]
 
 _MOST_FILES = 500
 _PYTHON_CELLS = frozenset({"time", "timeit", "capture", "prun", "debug", "python", "python3", "memit"})
@@ -94,6 +102,20 @@ def distribution(module: str) -> str:
 def known_distributions() -> tuple[str, ...]:
     """The distributions that the table names."""
     return tuple(dict.fromkeys(_table().values()))
+
+
+def nearest_distribution(name: str) -> str | None:
+    """A distribution that somebody who wrote *name* may have meant: that of a module of this name, else the well-known
+    one that is spelt most alike."""
+    from difflib import get_close_matches  # late: for mistakes only
+
+    from .conda import counterparts
+
+    known = {normalise_name(module): package for module, package in _table().items()}
+    for package in (*known_distributions(), *counterparts().pypi.values()):
+        known.setdefault(normalise_name(package), package)
+    near = get_close_matches(normalise_name(name), known, 1, 0.75)
+    return known[near[0]] if near else None
 
 
 def imported(source: str) -> list[str]:

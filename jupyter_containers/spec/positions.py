@@ -35,6 +35,9 @@ class Positions:
         starts = [0, *(found.end() for found in re.finditer("\n", text))]
         self._lines = {key: bisect_right(starts, offset) for key, offset in scan.found.items()}
 
+    def has(self, key: Key) -> bool:
+        return key in self._lines
+
     def line(self, key: Key) -> int | None:
         """The line of *key*, else of the nearest table or array around it; None where the text has none of it."""
         for end in range(len(key), 0, -1):

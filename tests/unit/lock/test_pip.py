@@ -146,11 +146,22 @@ def test_second_resolution_asks_no_network(resolve, index, site):
     assert site.asked == []
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("nunpy", "did you mean numpy for nunpy?"), ("cv2", "opencv-python-headless for cv2"), ("qqzzqq", "pypi.org")],
+)
+def test_names_that_no_index_has(resolve, name, hint):
+    with pytest.raises(ResolutionError, match=f"dependencies: Because {name} was not found") as caught:
+        resolve(name)
+    assert hint in caught.value.hint
+
+
 def test_hashes_of_the_spec(resolve, index):
     digest = index.add("alpha", "1.0")
     assert versions(resolve(f"alpha==1.0 --hash=sha256:{digest}"))["alpha"] == "1.0"
-    with pytest.raises(ResolutionError, match=r"no file of alpha 1.0 that fits has one of the hashes"):
+    with pytest.raises(ResolutionError, match=r"no file of alpha 1.0 that fits has one of the hashes") as caught:
         resolve(f"alpha==1.0 --hash=sha256:{'0' * 64}")
+    assert f"sha256:{digest}" in caught.value.message and "correct the hash" in caught.value.hint
     with pytest.raises(ResolutionError, match="none of its hashes is a sha256"):
         resolve(f"alpha==1.0 --hash=sha512:{'0' * 128}")
 

@@ -199,6 +199,10 @@ def test_pinned_version_holds_for_the_base_too(world, load, paths, settings):
     assert debs(lock.base.packages["amd64"])["tzdata"] == "2025b"
     with pytest.raises(ResolutionError, match=r"tzdata=1 is not to be had"):
         resolve(load(packages={"apt": ("tzdata=1",)}), paths=paths, settings=settings)
+    with pytest.raises(
+        ResolutionError, match=r"tzdata=1 is not to be had.*; packages.apt: there is no package 'tzdat'"
+    ):
+        resolve(load(packages={"apt": ("tzdata=1", "tzdat")}), paths=paths, settings=settings)
 
 
 def test_alias_of_a_suite_is_locked_by_its_codename(world, load, paths, settings, site):
