@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import kernel
 
-__all__ = ["drop_rights", "enter_namespaces", "make_root", "start_loopback"]
+__all__ = ["drop_rights", "enter_namespaces", "make_root"]
 
 _PLACE = "/run"
 """Where the new root is attached first: a folder that every sandbox has."""
@@ -119,13 +119,6 @@ def _make_file(place: str) -> None:
 
 def _make_read_only(place: str, flags: int) -> None:
     kernel.mount("none", place, None, kernel.MS["remount"] | kernel.MS["bind"] | kernel.MS["rdonly"] | flags)
-
-
-def start_loopback(hostname: str, *, network: bool) -> None:
-    """The host's name, and in a new network namespace the loopback (``struct ifreq``)."""
-    kernel.set_hostname(hostname)
-    if network:
-        kernel.bring_loopback_up()
 
 
 def drop_rights(filter_program: bytes) -> None:

@@ -30,7 +30,7 @@ from ..passing import Socket, pair, receive, send
 from ..preparation import prepare
 from ..process import spawn
 from .plan import make_plan
-from .server import READY, Orders
+from .server import READY, Orders, Wish
 
 __all__ = ["ForkServer", "Forked"]
 
@@ -115,12 +115,11 @@ class ForkServer:
             stack.callback(theirs.close)
             try:
                 ours.setsockopt(_SOL_SOCKET, _SO_PASSCRED, 1)
+                self._ask(sandbox, theirs, group, stack)
+                theirs.close()
                 steps, mounts = _make_mounts(sandbox, stack)
                 content: Orders = {
                     "steps": steps,
-                    "uid": sandbox.uid,
-                    "gid": sandbox.gid,
-                    "network": sandbox.network == "none",
                     "hostname": sandbox.hostname,
                     "argv": list(sandbox.argv),
                     "env": dict(sandbox.env),
@@ -130,16 +129,22 @@ class ForkServer:
                 }
                 packed = memory_file(stack, "fork", marshal.dumps(content, 4))  # type: ignore[arg-type]
                 streams = standard_streams(stack, (subprocess.DEVNULL, stdout, stderr))[1:]
-                with self._lock:
-                    try:
-                        send(self._end, b"", [theirs.fileno(), packed, *streams, *mounts])
-                    except OSError as error:
-                        raise HostError("the fork server has ended") from error
-                theirs.close()
-                return Forked.begin(ours, group, status)
+                return Forked.begin(ours, [packed, *streams, *mounts], group, status)
             except BaseException:
                 ours.close()
                 raise
+
+    def _ask(self, sandbox: Sandbox, end: Socket, group: Group | None, stack: ExitStack) -> None:
+        """Let it begin: what it needs until it has namespaces."""
+        wish: Wish = {"uid": sandbox.uid, "gid": sandbox.gid, "network": sandbox.network == "none"}
+        joins = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in group.joins] if group else []
+        for fd in joins:
+            stack.callback(os.close, fd)
+        with self._lock:
+            try:
+                send(self._end, marshal.dumps(wish, 4), [end.fileno(), *joins])  # type: ignore[arg-type]
+            except OSError as error:
+                raise HostError("the fork server has ended") from error
 
     @property
     def alive(self) -> bool:
@@ -166,14 +171,17 @@ class Forked:
             self._handle = -1
 
     @classmethod
-    def begin(cls, channel: Socket, group: Group | None, status: Path | None) -> Forked:
-        """Wait for its processes, and put the first into *group* before there is another."""
+    def begin(cls, channel: Socket, orders: Sequence[int], group: Group | None, status: Path | None) -> Forked:
+        """Wait for its processes, and give the first its *orders* when it is in *group*, before there is another."""
         deadline = time.monotonic() + _PATIENCE
         first = _hear(channel, b"1", deadline)
         process = cls(first, channel)
         try:
             _join(group, first)
-            channel.send(b"go")
+            try:
+                send(channel, b"", orders)
+            except OSError as error:
+                raise HostError("the fork has ended before it was set up") from error
             if status is not None:
                 status.write_text(f'{{"child-pid": {first}}}\n')
             process.command_pid = _hear(channel, b"2", deadline)
@@ -289,9 +297,12 @@ def _hear(channel: Socket, expected: bytes, deadline: float) -> int:
 
 
 def _join(group: Group | None, pid: int) -> None:
+    """See to it that *pid* is in *group*: most often it has joined by itself."""
     for path in group.joins if group else ():
+        if str(pid) in path.read_text().split():
+            continue
         try:
-            Path(path).write_text(str(pid))
+            path.write_text(str(pid))
         except OSError as error:
             if error.errno != errno.ESRCH:
                 raise HostError(f"{path}: the fork can't join its control group: {error.strerror}") from error
