@@ -2,10 +2,12 @@
 
 A page that two processes share is copied when one writes to it. CPython writes to an object whenever it is looked at
 (it counts references), unless the object is *immortal* (PEP 683, CPython 3.12): so what is alive before the fork is
-made so.
+made so. And new objects would go into what is free between the old ones: that is taken before the fork, so that they go
+to pages of their own, close together.
 
 Sources: PEP 683; Include/internal/pycore_object.h and Include/refcount.h of CPython 3.12 to 3.14 (the count is the
-lower 32 bits of an object's first word there).
+lower 32 bits of an object's first word there); Objects/obmalloc.c and Include/internal/pycore_obmalloc.h (pools);
+malloc/malloc.c of glibc (a chunk comes from the top of the heap when no free one is large enough).
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ _CONTAINERS = (dict, list, tuple, set, frozenset, types.FunctionType, types.Cell
                classmethod, staticmethod, types.MappingProxyType)  # fmt: skip
 """What is looked into. Objects of C modules are not: some have freed objects on lists of their own."""
 _MOVING = (types.FrameType, types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
+_POOL, _POOL_HEADER, _ALIGNMENT, _LARGEST_BLOCK = 1 << 14, 48, 16, 512
+"""Bytes: pymalloc cuts pools into blocks of one size."""
+_LARGEST_CHUNK, _CHUNK_HEADER, _SMALLEST_CHUNK = 1 << 16, 8, 24
+_MOST_OF_A_SIZE = 50_000
+_taken: list[object] = []
 _CODE = ("co_consts", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_filename", "co_name", "co_qualname",
          "co_linetable", "co_exceptiontable")  # fmt: skip
 
@@ -36,6 +43,8 @@ def settle() -> bool:
     known = value is not None and sys.implementation.name == "cpython" and not _is_free_threaded()
     if value is not None and known:
         _make_immortal(value)
+        _take_chunks()
+        _take_blocks()
     gc.freeze()
     return known
 
@@ -46,18 +55,45 @@ def _is_free_threaded() -> bool:
 
 
 def _make_immortal(value: int) -> None:
-    seen: set[int] = set()
     waiting: list[object] = [each for each in gc.get_objects() if not isinstance(each, _MOVING)]
-    own = id(waiting), id(seen)
+    own = id(waiting)
     count = ctypes.c_uint32
     while waiting:
         each = waiting.pop()
-        place = id(each)
-        if place in seen or place in own:
-            continue
-        seen.add(place)
+        found = count.from_address(id(each))
+        if found.value == value or id(each) == own:
+            continue  # seen; a set of those would leave its memory behind, in pieces
+        found.value = value
         if isinstance(each, types.CodeType):
             waiting += [getattr(each, name) for name in _CODE]
         elif type(each) in _CONTAINERS:
             waiting += gc.get_referents(each)
-        count.from_address(place).value = value
+
+
+def _take_chunks() -> None:
+    """Take what malloc(3) has free below the top of the heap, from large to small."""
+    allocate = ctypes.CDLL(None).malloc
+    allocate.restype, allocate.argtypes = ctypes.c_size_t, [ctypes.c_size_t]
+    top = allocate(_LARGEST_CHUNK)
+    size = _LARGEST_CHUNK
+    while size >= _SMALLEST_CHUNK:
+        above = 0
+        for _ in range(_MOST_OF_A_SIZE):
+            above = above + 1 if allocate(size - _CHUNK_HEADER) > top else 0
+            if above == 2:
+                break
+        size -= _ALIGNMENT if size <= 1024 else size // 16
+
+
+def _take_blocks() -> None:
+    """Take the free blocks of all pools of pymalloc that are in use: when a new pool is begun, none was left."""
+    empty = sys.getsizeof(b"")
+    for size in range(2 * _ALIGNMENT, _LARGEST_BLOCK + 1, _ALIGNMENT):
+        before = row = 0
+        for number in range(_MOST_OF_A_SIZE):
+            block: object = bytes(size - empty) if size > empty else (1 << 20) + number
+            _taken.append(block)
+            row = row + 1 if id(block) - before == size else 0
+            before = id(block)
+            if row >= 3 and before % _POOL == _POOL_HEADER + 3 * size:
+                break

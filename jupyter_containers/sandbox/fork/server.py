@@ -116,7 +116,7 @@ def _be(wish: Wish, fds: list[int], become: Callable[[list[str]], None]) -> None
 def _join(groups: list[int]) -> None:
     """Join the control groups whose files *groups* are. Whoever opened them sees to it where it can't be done here.
 
-    A process moves itself at once; another one would wait for all processors, 6 to 16 ms (:attr:`..cgroup.Group.joins`).
+    A process moves itself at once; another would wait for all processors, 6 to 16 ms (:attr:`..cgroup.Group.joins`).
     """
     for file in groups:
         try:  # noqa: SIM105
