@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -66,7 +67,8 @@ class Downloads:
 
     def wait_for_debs(self, step_id: str, cancel: threading.Event) -> dict[str, Path]:
         """The step's packages by name, each with the hash that the lock has."""
-        return _wait(self._debs[step_id], cancel)
+        with _told_of_the_lock():
+            return _wait(self._debs[step_id], cancel)
 
     def wait_for_artifacts(self, step_id: str, cancel: threading.Event) -> dict[Artifact, Path]:
         """The step's wheels and source archives, each with the hash that the lock has."""
@@ -75,7 +77,8 @@ class Downloads:
     def _fetch_artifacts(self, artifacts: Sequence[Artifact], progress: Progress) -> dict[Artifact, Path]:
         remote = [item for item in artifacts if "://" in item.url_or_path]
         items = [Download((item.url_or_path,), item.sha256, item.size) for item in remote]
-        paths = self._fetcher.fetch_many(items, what="Python packages", progress=progress)
+        with _told_of_the_lock():
+            paths = self._fetcher.fetch_many(items, what="Python packages", progress=progress)
         local = {item: self._take_in(item) for item in artifacts if item not in remote}
         return {**dict(zip(remote, paths, strict=True)), **local}
 
@@ -93,6 +96,16 @@ class Downloads:
         except (OSError, ValueError) as error:
             cause = getattr(error, "strerror", None) or error
             raise ArchiveError(f"cannot read {file}, which the lock names: {cause}") from error
+
+
+@contextmanager
+def _told_of_the_lock() -> Iterator[None]:
+    """A file that has another hash: the mirror's fault, as the fetcher says, or that of who wrote the lock."""
+    try:
+        yield
+    except HashMismatchError as error:
+        hint = f"{error.hint}; a lock that was altered by hand has to be restored"
+        raise HashMismatchError(f"not what the lock has: {error.message}", hint=hint) from error
 
 
 MissingArtifacts = Callable[[PythonStep, Store], Sequence[Artifact]]

@@ -36,7 +36,7 @@ class Command:
     def parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(
             prog=f"jupyter containers {self.name}",
-            description=self.description or self.summary,
+            description=_wrapped(self.description or self.summary),
             epilog=f"examples:\n{self.examples}" if self.examples else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -54,6 +54,15 @@ class Command:
     @staticmethod
     def add_json(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON for programs instead of a table")
+
+
+def _wrapped(text: str) -> str:
+    """*text* as argparse would have it; its formatter is told to leave the examples, and so all, alone."""
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns - 2
+    return "\n\n".join(textwrap.fill(" ".join(part.split()), width) for part in text.split("\n\n"))
 
 
 def execute(command: Command, argv: Sequence[str]) -> int:

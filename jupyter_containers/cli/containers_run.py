@@ -65,7 +65,7 @@ class Run(Command):
         add("--entrypoint", metavar="PROGRAM", help="in place of the image's; empty: none")
         add("--hostname", default="")
         add("--network", choices=["none", "full"], help="full: that of the host (default: the spec's, else none)")
-        add("--memory", type=parse_limit_size, metavar="SIZE", help="such as 512M or 2G")
+        add("-m", "--memory", type=parse_limit_size, metavar="SIZE", help="such as 512M or 2G")
         add("--cpus", type=above_zero(float), metavar="N", help="such as 1.5")
         add("--pids-limit", type=above_zero(int), metavar="N", dest="pids", help="processes and threads at once")
         add("--disk", type=parse_limit_size, metavar="SIZE", help="of the writable layer")
@@ -178,8 +178,12 @@ def resolve_or_build(environments: Environments, reference: str, *, check: Calla
         try:
             return environments.resolve(reference)
         except NotFoundError:
-            # Raises, and names what there is, for something that can't be built.
-            spec_file = environments.view(reference).spec_file
+            try:
+                spec_file = environments.view(reference).spec_file
+            except NotFoundError as error:  # it names what there is
+                mark = " " if error.hint.endswith("?") else "; "
+                hint = f"{error.hint}{mark}`jupyter containers pull` fetches an image"
+                raise NotFoundError(f"{error.message}, and no image", hint=hint) from None
     from ..spec.load import load_spec
     from ..views import Resolved
     from .progress import BuildProgress

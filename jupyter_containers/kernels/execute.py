@@ -109,10 +109,11 @@ def read_notebook(path: Path) -> Any:
     try:
         return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(f"cannot read {path}: {error.strerror}", hint="name a notebook that is there") from error
     except Exception as error:  # nbformat raises what its JSON and schema libraries raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} is not a notebook: {reason}") from error
+        hint = "name an .ipynb file of Jupyter; a script becomes one with `jupytext --to ipynb`"
+        raise InputError(f"{path} is not a notebook: {reason}", hint=hint) from error
 
 
 def output_path(notebook: Path, *, output_dir: Path | None = None, inplace: bool = False) -> Path:

@@ -22,6 +22,9 @@ from .names import check_name, is_name
 
 __all__ = ["Record", "find_record", "forget", "list_records", "record"]
 
+_SHOWN = 20
+"""Names in an error, at most."""
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of a named environment."""
@@ -53,11 +56,15 @@ def find_record(paths: Paths, name: str) -> Record:
     """The record of *name*; :class:`NotFoundError` names the ones that exist."""
     found = _read(_file(paths, name)) if is_name(name) else None
     if found is None:
-        known = ", ".join(item.name for item in list_records(paths)) or "none yet"
-        raise NotFoundError(
-            f"no environment named {name!r} (known: {known})",
-            hint="`jupyter containers build FOLDER` makes one from a folder's spec",
+        from difflib import get_close_matches  # late: for mistakes only
+
+        names = [item.name for item in list_records(paths)]
+        known = ", ".join([*names[:_SHOWN], *(["…"] if len(names) > _SHOWN else [])]) or "none yet"
+        near = get_close_matches(name, names, 1)
+        hint = (
+            f"did you mean {near[0]}?" if near else "`jupyter containers build FOLDER` makes one from a folder's spec"
         )
+        raise NotFoundError(f"no environment named {name!r} (known: {known})", hint=hint)
     return found
 
 

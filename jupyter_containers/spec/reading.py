@@ -127,13 +127,30 @@ class _RefusedError(Exception):
         self.remedy = remedy
 
 
+_TOML = "See https://toml.io"
+_TOML_REMEDIES = (
+    ("illegal character '\\n'", "Close the text with its quote"),
+    ("unterminated string", "Close the text with its quotes"),
+    ("invalid value", "Put text into quotes; true and false are lower-case"),
+    ("expected newline", "Put text into quotes, and each key on a line of its own"),
+    ("expected '='", "Write `key = value`"),
+    ("expected ']", "Close the table's name on its line"),
+    ("unclosed array", "Close it with `]`, with commas between its items"),
+    ("cannot overwrite", "Write each key once"),
+    ("cannot declare", "Write each table once"),
+    ("unescaped '\\'", "Write two for one, or put the text into single quotes"),
+)
+"""What tomllib says, and what that mostly comes of."""
+
+
 def parse_toml(text: str, file: str) -> dict[str, Any]:
     """The document of the TOML *text*; :class:`SpecError` with the line names *file*."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         cause, line = _split_place(str(error), text)
-        problem = Problem(file=file, line=line, cause=f"not valid TOML: {cause}", remedy="See https://toml.io")
+        remedy = " ".join([*(f"{text}." for start, text in _TOML_REMEDIES if cause.startswith(start)), _TOML])
+        problem = Problem(file=file, line=line, cause=f"not valid TOML: {cause}", remedy=remedy)
     except RecursionError:
         problem = Problem(file=file, cause="nested too deeply")
     raise SpecError("the spec is not valid", problems=[problem])
