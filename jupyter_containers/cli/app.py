@@ -129,10 +129,10 @@ def _usage() -> str:
         "",
         "Notebook kernels in containers built from declarative specs: no root, no daemon.",
     ]
-    group = ""
+    group, width = "", max(map(len, COMMANDS))
     for name, (its_group, _, _, summary) in COMMANDS.items():
         if its_group != group:
             group = its_group
             lines += ["", f"{group}:"]
-        lines.append(f"  {name:<11} {summary}")
+        lines.append(f"  {name:<{width}} {summary}")
     return "\n".join([*lines, "", "`jupyter containers COMMAND --help` explains a command."])
