@@ -53,6 +53,8 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "logs": ("Containers", "containers_list", "Logs", "show the output of a container or a build"),
     "stop": ("Containers", "containers_control", "Stop", "stop containers: SIGTERM, then SIGKILL"),
     "kill": ("Containers", "containers_control", "Kill", "send a signal to containers"),
+    "pause": ("Containers", "containers_control", "Pause", "stop all processes of containers, until `resume`"),
+    "resume": ("Containers", "containers_control", "Resume", "let paused containers go on"),
     "rm": ("Containers", "containers_control", "Rm", "remove containers"),
     "inspect": (
         "Containers",

@@ -1,4 +1,4 @@
-"""Commands that end: ``stop``, ``kill``, ``rm``."""
+"""Commands that end, hold and let go on: ``stop``, ``kill``, ``rm``, ``pause``, ``resume``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import ContainersError, InputError, NotFoundError
+from ..errors import ConflictError, ContainersError, InputError, NotFoundError
 from .base import EXIT_ERROR, Command
 from .container_options import from_zero
 from .output import print_error
@@ -16,7 +16,7 @@ from .output import print_error
 if TYPE_CHECKING:
     from ..runtime.base import Container
 
-__all__ = ["Kill", "Rm", "Stop", "parse_signal"]
+__all__ = ["Kill", "Pause", "Resume", "Rm", "Stop", "parse_signal"]
 
 _HELP = "names, ids, or beginnings of ids"
 
@@ -50,6 +50,37 @@ class Kill(Command):
         if number == signal.SIGKILL:
             return for_each(options.name, lambda container: container.kill())
         return for_each(options.name, lambda container: container.signal(number))
+
+
+class Pause(Command):
+    name = "pause"
+    summary = "stop all processes of containers, until `resume`"
+    description = (
+        "They use no CPU then and keep what they hold in memory; cells that are run wait. An interrupt, `stop`, `kill` "
+        "and a kernel's shutdown let them go on first."
+    )
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", nargs="+", help=_HELP)
+
+    def run(self, options: argparse.Namespace) -> int:
+        return for_each(options.name, lambda container: container.pause())
+
+
+class Resume(Command):
+    name = "resume"
+    summary = "let paused containers go on"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", nargs="+", help=_HELP)
+
+    def run(self, options: argparse.Namespace) -> int:
+        return for_each(options.name, _resume)
+
+
+def _resume(container: Container) -> None:
+    if not container.resume():
+        raise ConflictError(f"container {container.config.name} is not paused")
 
 
 class Rm(Command):

@@ -239,6 +239,12 @@ class ContainerProvisioner(KernelTraits):
         if container is not None and signum and container.poll() is None:
             container.signal(int(signum))
 
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """The kernel has been asked to end: one that is paused goes on first, to hear it."""
+        container = self._container
+        if container is not None and container.poll() is None:
+            container.resume()
+
     async def kill(self, restart: bool = False) -> None:
         container = self._container
         if container is not None and container.poll() is None:

@@ -204,6 +204,15 @@ class Container(Protocol):
     def wait(self, timeout: float | None = None) -> int:
         """The exit code; :class:`TimeoutError` after *timeout* seconds."""
 
+    def pause(self) -> None:
+        """Stop all its processes, which keep what they hold; its status is ``paused`` then. Again: nothing.
+
+        :class:`~jupyter_containers.errors.ContainerError` where it does not run, or does not come to a standstill.
+        """
+
+    def resume(self) -> bool:
+        """Have it go on; False where it was not paused. A signal, :meth:`stop` and :meth:`kill` do this first."""
+
     def signal(self, number: int) -> None:
         """Send a signal to the container's first process (and to its process group, as a terminal would)."""
 

@@ -103,7 +103,20 @@ class BundledContainer:
             raise ContainerError(f"container {self.config.name}: its exit code is not known ({self.cause})")
         return code
 
+    def pause(self) -> None:
+        from .pausing import pause  # late, as below: few containers are ever paused
+
+        pause(self._folder)
+
+    def resume(self) -> bool:
+        if not self._folder.kept().paused:
+            return False
+        from .pausing import resume
+
+        return resume(self._folder)
+
     def signal(self, number: int) -> None:
+        self.resume()
         if not signal_inside(self._first(), number):
             raise ContainerError(f"container {self.config.name} has just ended")
 
@@ -119,6 +132,8 @@ class BundledContainer:
     def kill(self) -> None:
         if self._charge is not None:
             if not self._charge.ended.is_set():
+                with suppress(NotFoundError):  # it is being removed at its end
+                    self.resume()
                 kill_process(self._charge.process.pid, self._charge.start)
                 self._charge.ended.wait()
             return
@@ -152,6 +167,10 @@ class BundledContainer:
     ) -> list[str]:
         from ..sandbox import enter  # late: only `exec` wants it
 
+        if self._running().paused:
+            raise ContainerError(
+                f"container {self.config.name} is paused", hint=f"`jupyter containers resume {self.config.name}` first"
+            )
         sandbox = self._sandbox()
         return enter.arguments(
             self._first(), list(argv), env={**sandbox.env, **(env or {})}, cwd=cwd or sandbox.cwd, uid=sandbox.uid,

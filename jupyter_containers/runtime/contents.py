@@ -79,6 +79,9 @@ def _running_root(folder: Folder, kept: Kept) -> int:
 def _standing_still(folder: Folder) -> Iterator[None]:
     """No process of it runs, or is started, until the end."""
     kept = folder.kept()
+    if folder.is_running(kept) and kept.paused:
+        yield  # it stands still, and goes on doing so afterwards
+        return
     if folder.is_running(kept):
         with frozen(folder.path, _first(folder, kept), name=folder.config().name):
             yield

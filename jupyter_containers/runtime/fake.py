@@ -82,7 +82,7 @@ class FakeContainer:
         return self._state
 
     def start(self, *, stdin: Stdio = None, stdout: Stdio = None, stderr: Stdio = None) -> None:
-        if self._state.status == "running":
+        if self._is_running():
             raise ConflictError(f"container {self.config.name} runs already")
         if self._runtime.start_error is not None:
             raise self._runtime.start_error
@@ -106,26 +106,37 @@ class FakeContainer:
         assert self._state.exit_code is not None
         return self._state.exit_code
 
+    def pause(self) -> None:
+        self._need_running()
+        self._state = msgspec.structs.replace(self._state, status="paused")
+
+    def resume(self) -> bool:
+        was_paused = self._state.status == "paused"
+        if was_paused:
+            self._state = msgspec.structs.replace(self._state, status="running")
+        return was_paused
+
     def signal(self, number: int) -> None:
         self._need_running()
+        self.resume()
         self.signals.append(int(number))
         if number in self.ends_at:
             self.finish(128 + int(number))
 
     def stop(self, *, grace: float = 10.0) -> int:
-        if self._state.status == "running":
+        if self._is_running():
             self.signal(signals_of_the_host.SIGTERM)
-        if self._state.status == "running":
+        if self._is_running():
             self.kill()
         return self.wait(0)
 
     def kill(self) -> None:
-        if self._state.status == "running":
+        if self._is_running():
             self.signals.append(int(signals_of_the_host.SIGKILL))
             self.finish(128 + signals_of_the_host.SIGKILL)
 
     def remove(self, *, force: bool = False) -> None:
-        if self._state.status == "running" and not force:
+        if self._is_running() and not force:
             raise ConflictError(f"container {self.config.name} runs", hint="stop it first, or force the removal")
         self.kill()
         self._runtime._forget(self)
@@ -170,8 +181,11 @@ class FakeContainer:
     def note_activity(self, at: float) -> None:
         self.active_at = at
 
+    def _is_running(self) -> bool:
+        return self._state.status in ("running", "paused")
+
     def _need_running(self) -> None:
-        if self._state.status != "running":
+        if not self._is_running():
             raise ContainerError(f"container {self.config.name} is not running")
 
 

@@ -31,7 +31,7 @@ import msgspec
 
 from ..errors import ConflictError, NotFoundError
 from .base import ContainerConfig, ContainerState, LimitReport
-from .identity import is_alive, read_scope, read_start_time
+from .identity import is_alive, read_scope, read_start_time, state_locked
 from .names import check_container_name, make_name
 
 __all__ = ["Folder", "Identity", "Kept", "create_folder", "find_folder", "list_folders"]
@@ -74,6 +74,9 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_peak: int | None = None
     """The three as of :class:`.base.ContainerState`."""
     limits: tuple[LimitReport, ...] = ()
+    paused: bool = False
+    stopped: tuple[Identity, ...] = ()
+    """Processes that were stopped one by one, where no control group could do it."""
     start: str = ""
     """As of :class:`.base.ContainerState`."""
 
@@ -108,19 +111,29 @@ class Folder:
         """Replace ``state.json``. No fsync: after a power loss nothing of the container runs anyhow."""
         self._write("state.json", msgspec.json.encode(kept))
 
+    def change(self, **changes: object) -> None:
+        """Replace fields of ``state.json`` while the container runs; nothing where it has just ended."""
+        with suppress(FileNotFoundError), state_locked(self.path):
+            kept = self.kept()
+            if kept.status == "running":
+                self.keep(msgspec.structs.replace(kept, **changes))
+
     def state(self) -> ContainerState:
         """What is known now: the file, corrected by whether the process lives."""
         kept = self.kept()
         config = _config_of(self)
-        status, cause = kept.status, kept.cause
-        if status == "running" and not self.is_running(kept):
+        status: Literal["created", "running", "paused", "exited"] = kept.status
+        cause = kept.cause
+        if status == "running" and self.is_running(kept):
+            status = "paused" if kept.paused else "running"
+        elif status == "running":
             status = "exited"
             if self.is_abandoned(kept):
                 cause = "it ended without a witness: whoever kept it was killed"
         return ContainerState(
             id=self.id, name=config.name, image=config.image, image_name=config.image_name, kind=config.kind,
             argv=config.argv, status=status, created_at=kept.created_at, started_at=kept.started_at,
-            ended_at=kept.ended_at, pid=kept.pid if status == "running" else None, exit_code=kept.exit_code,
+            ended_at=kept.ended_at, pid=kept.pid if status in ("running", "paused") else None, exit_code=kept.exit_code,
             cause=cause, oom=kept.oom, memory_limit=kept.memory_limit, memory_peak=kept.memory_peak,
             limits=kept.limits, start=kept.start, labels=config.labels,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from .identity import read_start_time
 from .processes import list_inside
 from .removal import find_group
 
-__all__ = ["frozen"]
+__all__ = ["bring_to_standstill", "frozen", "has_freezer"]
 
 _PATIENCE = 10.0
 """Seconds: a process that waits for a disk can't be stopped before that has answered."""
@@ -42,30 +42,41 @@ def frozen(path: Path, first: int, *, name: str) -> Iterator[None]:
         env={}, bufsize=0,
     )  # fmt: skip
     assert keeper.stdin is not None
+    told = keeper.stdin.fileno()
+
+    def remember(line: str) -> None:
+        os.write(told, f"{line}\n".encode("utf-8", "surrogateescape"))
+
     try:
-        group = find_group(path)
-        if group is not None and _has_freezer(group):
-            _freeze_group(group, keeper.stdin.fileno(), name)
-        else:
-            _stop_processes(first, keeper.stdin.fileno(), name)
+        bring_to_standstill(path, first, name=name, remember=remember)
         yield
     finally:
-        _, told = keeper.communicate(b"\n.\n")
+        _, said = keeper.communicate(b"\n.\n")
         if keeper.returncode != 0:
             raise ContainerError(
-                f"container {name} stands still and can't be let go on: {told.decode(errors='replace').strip()}",
+                f"container {name} stands still and can't be let go on: {said.decode(errors='replace').strip()}",
                 hint=f"`jupyter containers kill {name}` ends it",
             )
 
 
-def _has_freezer(group: Group) -> bool:
+def bring_to_standstill(path: Path, first: int, *, name: str, remember: Callable[[str], None]) -> None:
+    """Stop every process of the container in *path*. *remember* is told, before each step, how to undo it: a line as
+    :mod:`.thaw` reads it. Raises :class:`ContainerError` where one goes on; what was done by then is to be undone."""
+    group = find_group(path)
+    if group is not None and has_freezer(group):
+        _freeze_group(group, remember, name)
+    else:
+        _stop_processes(first, remember, name)
+
+
+def has_freezer(group: Group) -> bool:
     return bool(group.folders.keys() & {"unified", "freezer"})
 
 
-def _freeze_group(group: Group, keeper: int, name: str) -> None:
+def _freeze_group(group: Group, remember: Callable[[str], None], name: str) -> None:
     unified = group.folders.get("unified")
     file, word = (unified / "cgroup.freeze", "0") if unified else (group.folders["freezer"] / "freezer.state", "THAWED")
-    os.write(keeper, f"{word} {file}\n".encode("utf-8", "surrogateescape"))
+    remember(f"{word} {file}")
     group.freeze()
     deadline = time.monotonic() + _PATIENCE
     while not _is_frozen(unified, file):
@@ -80,7 +91,7 @@ def _is_frozen(unified: Path | None, file: Path) -> bool:
     return file.read_text().strip() == "FROZEN"  # FREEZING until the last one has stopped
 
 
-def _stop_processes(first: int, keeper: int, name: str) -> None:
+def _stop_processes(first: int, remember: Callable[[str], None], name: str) -> None:
     """Parents first (they have the lower numbers, as a rule): a shell is not told that its children have stopped."""
     stopped: set[tuple[int, int]] = set()
     deadline = time.monotonic() + _PATIENCE
@@ -88,7 +99,7 @@ def _stop_processes(first: int, keeper: int, name: str) -> None:
         found = [(pid, start) for pid in sorted(list_inside(first)) if (start := read_start_time(pid)) is not None]
         new = [each for each in found if each not in stopped]
         for pid, start in new:
-            os.write(keeper, f"{pid} {start}\n".encode())
+            remember(f"{pid} {start}")
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
             stopped.add((pid, start))

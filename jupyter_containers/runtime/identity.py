@@ -5,13 +5,15 @@ Standard library only: the monitor and the reaper stay small.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["is_alive", "kill_process", "read_scope", "read_start_time"]
+__all__ = ["is_alive", "kill_process", "read_scope", "read_start_time", "state_locked"]
 
 
 def read_start_time(pid: int) -> int | None:
@@ -59,3 +61,15 @@ def kill_process(pid: int, start: int, *, timeout: float = 5.0) -> bool:
             return False
         time.sleep(0.002)
     return True
+
+
+@contextmanager
+def state_locked(folder: Path) -> Iterator[None]:
+    """Nobody else changes ``state.json`` in a container's *folder*: its keeper writes the end, others that it is
+    paused. :class:`FileNotFoundError` where it has been removed."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

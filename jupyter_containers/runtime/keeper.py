@@ -22,6 +22,7 @@ from .ending import finish, remove_rest
 from .identity import kill_process
 from .log import Log
 from .reaping import Reaper
+from .removal import let_go
 
 if TYPE_CHECKING:
     from .charge import Charge
@@ -246,6 +247,7 @@ class Keeper:
 def _end_by_us(charge: Charge, reason: str) -> None:
     charge.reason = reason
     kill_process(charge.process.pid, charge.start, timeout=0)
+    let_go(charge.folder.path)  # it may be paused
 
 
 os.register_at_fork(after_in_child=Keeper._lose)

@@ -15,11 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..errors import HostError
 from ..image.tree import remove_tree
 from ..sandbox import cgroup
 from ..sandbox.cgroup import Group
 from ..sandbox.handover import mark_link
-from .identity import is_alive, kill_process, read_scope, read_start_time
+from .identity import is_alive, kill_process, read_scope, read_start_time, state_locked
 
 __all__ = [
     "end_processes",
@@ -27,6 +28,7 @@ __all__ = [
     "group_name",
     "hide_container",
     "is_lasting",
+    "let_go",
     "pin_name",
     "remove_container",
     "settle_container",
@@ -63,6 +65,8 @@ def end_processes(path: Path) -> None:
     kept = _read(path / "state.json")
     if kept.get("scope") == read_scope():
         process = kept.get("process") or [0, 0]
+        if kept.get("paused"):
+            let_go(path)  # a frozen process of cgroup v1 does not even end by SIGKILL
         # The first process is pid 1 of its namespace: the kernel ends all others with it, and it ends with bwrap's
         # outer process (--die-with-parent).
         if is_alive(*process):
@@ -72,6 +76,14 @@ def end_processes(path: Path) -> None:
         group = find_group(path)
         if group is not None:
             group.kill()
+
+
+def let_go(path: Path) -> None:
+    """Have the container in *path* go on that was paused by its control group; nothing where it has none."""
+    group = find_group(path)
+    if group is not None:
+        with suppress(HostError, OSError):
+            group.freeze(frozen=False)
 
 
 def _kill_starting(path: Path) -> None:
@@ -188,7 +200,7 @@ def write_end(path: Path, changes: Mapping[str, object]) -> None:
     """Change keys of ``state.json``; nothing where the container was removed in the meantime."""
     file = path / "state.json"
     temporary = path / ".state.json-end"
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), state_locked(path):
         state = json.loads(file.read_bytes())
         temporary.write_text(json.dumps(state | dict(changes)))
         temporary.replace(file)

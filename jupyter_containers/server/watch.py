@@ -197,7 +197,7 @@ class Watch:
 
     def _measure(self, environments: Environments, states: Mapping[str, ContainerState]) -> list[Stats]:
         self._measured_at = time.monotonic()
-        running = {key: state for key, state in states.items() if state.status == "running"}
+        running = {key: state for key, state in states.items() if state.status in ("running", "paused")}
         for gone in self._measured.keys() - running.keys():
             del self._measured[gone]
         stats = []

@@ -49,6 +49,8 @@ ROUTES = (
     (rf"/containers/{_ID}/log/events", containers.LogEventsHandler),
     (rf"/containers/{_ID}/stats", containers.StatsHandler),
     (rf"/containers/{_ID}/stop", containers.StopHandler),
+    (rf"/containers/{_ID}/pause", containers.PauseHandler),
+    (rf"/containers/{_ID}/resume", containers.ResumeHandler),
     (rf"/containers/{_ID}/commit", containers.CommitHandler),
     (rf"/containers/{_ID}/terminal", containers.TerminalHandler),
     (r"/limits", limits.LimitsHandler),

@@ -18,8 +18,8 @@ from .base import Handler, Refusal
 from .stream import HEARTBEAT, EventStream
 
 __all__ = [
-    "CommitHandler", "ContainerHandler", "ContainersHandler", "LogEventsHandler", "LogHandler", "StatsHandler",
-    "StopHandler", "TerminalHandler",
+    "CommitHandler", "ContainerHandler", "ContainersHandler", "LogEventsHandler", "LogHandler", "PauseHandler",
+    "ResumeHandler", "StatsHandler", "StopHandler", "TerminalHandler",
 ]  # fmt: skip
 
 _SHELL = "command -v bash >/dev/null && exec bash; exec sh"
@@ -115,6 +115,26 @@ class StopHandler(Handler):
         self.reply(await self.call(lambda _: container.state()))
 
 
+class PauseHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self, reference: str) -> None:
+        """Stop all its processes, until it is resumed; answers with its state."""
+        container = await self.call(lambda environments: environments.container(reference))
+        await self.call(lambda _: container.pause(), slow=True)
+        self.reply(await self.call(lambda _: container.state()))
+
+
+class ResumeHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self, reference: str) -> None:
+        """Have it go on; one that is not paused is left as it is."""
+        container = await self.call(lambda environments: environments.container(reference))
+        await self.call(lambda _: container.resume())
+        self.reply(await self.call(lambda _: container.state()))
+
+
 class CommitHandler(Handler):
     @web.authenticated
     @authorized
@@ -134,7 +154,8 @@ class TerminalHandler(Handler):
         """Open one of Jupyter Server's terminals with a shell in it; who may not open terminals may not here."""
         state = await self.call(lambda environments: environments.container(reference).state())
         if state.status != "running":
-            raise Refusal(ConflictError(f"container {state.name} is not running"))
+            what = "paused" if state.status == "paused" else "not running"
+            raise Refusal(ConflictError(f"container {state.name} is {what}"))
         terminals = self.settings.get("terminal_manager")
         if not self.settings.get("terminals_available") or terminals is None:
             raise Refusal(HostError("this server has no terminals", hint=_NO_TERMINALS))

@@ -74,6 +74,18 @@ def test_kill_9_of_the_owner_leaves_nothing(house, count: int, kind: str, remove
     assert not [entry for entry in (house.paths.containers / "names").iterdir() if os.readlink(entry) in containers]
 
 
+def test_paused_ones_go_with_their_owner(house) -> None:
+    owner, containers = start_owner(house, count=2)
+    for container_id in containers:
+        house.runtime.find(container_id).pause()
+    owner.kill()
+    owner.wait()
+    for container_id, pid in containers.items():
+        house.eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), timeout=10)
+        house.eventually(lambda name=container_id: not (house.paths.containers / name).exists(), timeout=10)
+        house.eventually(lambda name=container_id: not groups_of(name), timeout=10)
+
+
 def test_a_command_that_was_to_stay_stays_as_an_ended_one(house) -> None:
     owner, containers = start_owner(house, kind="command")
     owner.kill()

@@ -42,6 +42,17 @@ async def test_stop_then_remove(api, box):
     assert (await api("containers", "box"))[0] == 404
 
 
+async def test_pause_and_resume(api, box):
+    assert (await api("containers", "box", "pause", method="POST"))[1]["status"] == "paused"
+    assert [state["status"] for state in (await api("containers"))[1]] == ["paused"]
+    status, refused, _ = await api("containers", "box", "terminal", method="POST")
+    assert (status, refused["message"]) == (409, "container box is paused")
+    for _ in range(2):
+        assert (await api("containers", "box", "resume", method="POST"))[1]["status"] == "running"
+    box.finish(0)
+    assert (await api("containers", "box", "pause", method="POST"))[0] == 500
+
+
 async def test_remove_by_force(api, box):
     assert (await api("containers", "box", method="DELETE", params={"force": "true"}))[0] == 204
     assert box.state().exit_code == 137
