@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str, str, str]] = {
     "kill": ("Containers", "containers_control", "Kill", "send a signal to containers"),
     "pause": ("Containers", "containers_control", "Pause", "stop all processes of containers, until `resume`"),
     "resume": ("Containers", "containers_control", "Resume", "let paused containers go on"),
+    "update": ("Containers", "containers_control", "Update", "change limits of containers that run"),
     "rm": ("Containers", "containers_control", "Rm", "remove containers"),
     "inspect": (
         "Containers",

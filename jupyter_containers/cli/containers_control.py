@@ -1,4 +1,4 @@
-"""Commands that end, hold and let go on: ``stop``, ``kill``, ``rm``, ``pause``, ``resume``."""
+"""Commands that end, hold and let go on: ``stop``, ``kill``, ``rm``, ``pause``, ``resume``; and ``update``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConflictError, ContainersError, InputError, NotFoundError
 from .base import EXIT_ERROR, Command
-from .container_options import from_zero
+from .container_options import above_zero, from_zero, parse_limit_size
 from .output import print_error
 
 if TYPE_CHECKING:
     from ..runtime.base import Container
 
-__all__ = ["Kill", "Pause", "Resume", "Rm", "Stop", "parse_signal"]
+__all__ = ["Kill", "Pause", "Resume", "Rm", "Stop", "Update", "parse_signal"]
 
 _HELP = "names, ids, or beginnings of ids"
 
@@ -81,6 +81,29 @@ class Resume(Command):
 def _resume(container: Container) -> None:
     if not container.resume():
         raise ConflictError(f"container {container.config.name} is not paused")
+
+
+class Update(Command):
+    name = "update"
+    summary = "change limits of containers that run"
+    description = (
+        "By their control groups, until they end: a kernel that is restarted has the limits of its spec again. Memory "
+        "that is in use is not taken away, and what the administrator of a server allows is not passed."
+    )
+    examples = "  jupyter containers update quiet-otter --memory 4G --cpus 2"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", nargs="+", help=_HELP)
+        parser.add_argument("-m", "--memory", type=parse_limit_size, metavar="SIZE", help="such as 512M or 2G")
+        parser.add_argument("--cpus", type=above_zero(float), metavar="N", help="such as 1.5")
+        parser.add_argument("--pids", "--pids-limit", type=above_zero(int), metavar="N", help="processes and threads")
+
+    def run(self, options: argparse.Namespace) -> int:
+        names = ("memory", "cpus", "pids")
+        limits = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+        if not limits:
+            raise InputError("nothing to change", hint="name a limit: --memory, --cpus or --pids")
+        return for_each(options.name, lambda container: container.update(limits))
 
 
 class Rm(Command):

@@ -67,12 +67,20 @@ class Ceiling(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int | None = None
     network: Network = "full"
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Of the limits that can be changed while a kernel runs."""
+        given = {"memory": self.memory, "cpus": self.cpus, "pids": self.pids}
+        return {name: float(value) for name, value in given.items() if value is not None}
+
 
 class StartLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a kernel is started with."""
 
     resources: Resources
     network: Network
+    maximum: dict[str, float] = {}
+    """The administrator's, which holds for changes while the kernel runs as well."""
 
 
 class Policy:
@@ -141,7 +149,7 @@ def decide(
         numbers["gpus"] = _least(numbers["gpus"], ceiling.gpus)
     if ceiling.network == "none":
         network = "none"
-    return StartLimits(resources=msgspec.structs.replace(base, **numbers), network=network)
+    return StartLimits(resources=msgspec.structs.replace(base, **numbers), network=network, maximum=ceiling.numbers)
 
 
 def _least(*values: float | int | None) -> float | int | None:

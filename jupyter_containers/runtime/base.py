@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -84,6 +84,8 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     pids: int | None = None
     disk: int | None = None
     gpus: int | None = None
+    maximum: dict[str, float] = {}
+    """What the administrator allows it at most, by limit, for whoever changes a limit while it runs."""
     accept_unenforced: tuple[str, ...] = ()
     """Names of limits (``memory``, ``cpus`` …) that may go unenforced where the host can't; others refuse."""
     tty: bool = False
@@ -212,6 +214,13 @@ class Container(Protocol):
 
     def resume(self) -> bool:
         """Have it go on; False where it was not paused. A signal, :meth:`stop` and :meth:`kill` do this first."""
+
+    def update(self, limits: Mapping[str, float]) -> None:
+        """Change *limits* (``memory`` in bytes, ``cpus``, ``pids``) while it runs; the next start has the old ones.
+
+        :class:`~jupyter_containers.errors.LimitError` where this host can't, and for memory that is in use;
+        :class:`~jupyter_containers.errors.InputError` for more than ``config.maximum``. Nothing is changed then.
+        """
 
     def signal(self, number: int) -> None:
         """Send a signal to the container's first process (and to its process group, as a terminal would)."""

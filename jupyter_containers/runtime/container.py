@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
@@ -114,6 +114,11 @@ class BundledContainer:
         from .pausing import resume
 
         return resume(self._folder)
+
+    def update(self, limits: Mapping[str, float]) -> None:
+        from .adjusting import adjust_limits
+
+        adjust_limits(self._folder, self.config, limits)
 
     def signal(self, number: int) -> None:
         self.resume()

@@ -15,7 +15,7 @@ import itertools
 import signal as signals_of_the_host
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import msgspec
 from ..errors import ConflictError, ContainerError, LimitError, NotFoundError
 from ..image.progress import Progress, quiet
 from ..spec.model import Resources
+from .adjusting import check_maximum
 from .base import Change, ContainerConfig, ContainerState, LimitReport, LogPage, Stats, Stdio
 from .names import make_name
 from .places import Place
@@ -115,6 +116,16 @@ class FakeContainer:
         if was_paused:
             self._state = msgspec.structs.replace(self._state, status="running")
         return was_paused
+
+    def update(self, limits: Mapping[str, float]) -> None:
+        self._need_running()
+        check_maximum(limits, self.config.maximum)
+        refused = sorted(self._runtime.unenforceable & limits.keys())
+        if refused:
+            raise LimitError(f"{', '.join(refused)} can't be changed while it runs")
+        kept = tuple(row for row in self._state.limits if row.limit not in limits)
+        new = tuple(LimitReport(limit=name, asked=value, enforced_by="fake") for name, value in limits.items())
+        self._state = msgspec.structs.replace(self._state, limits=kept + new)
 
     def signal(self, number: int) -> None:
         self._need_running()

@@ -26,6 +26,7 @@ __all__ = [
     "find_groups",
     "make_group",
     "restore_group",
+    "set_limit",
     "this_host",
     "with_scope",
 ]
@@ -232,7 +233,7 @@ def make_group(name: str, limits: Limits, *, accept: Collection[str] = (), facts
             _make(folder, controller)
             folders[controller] = folder
         for limit, means in enforcement.means.items():
-            _set(limit, means, float(getattr(limits, limit)), folders)
+            set_limit(limit, means, float(getattr(limits, limit)), folders)
     except OSError as error:
         for folder in folders.values():
             _remove(folder)
@@ -257,7 +258,8 @@ def _make(folder: Path, controller: str) -> None:
         folder.mkdir(exist_ok=True)
 
 
-def _set(limit: str, means: str, value: float, folders: Mapping[str, Path]) -> None:
+def set_limit(limit: str, means: str, value: float, folders: Mapping[str, Path]) -> None:
+    """Write *limit* to the files of a group in *folders*, where *means* is a control group; else nothing."""
     if means.startswith("cgroup v2"):
         folder, settings = folders["unified"], _SETTINGS_V2[limit]
     elif means == "cgroup v1":

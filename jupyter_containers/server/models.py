@@ -109,6 +109,15 @@ class StartBuild(_Request, frozen=True, kw_only=True):
             raise ValueError("give one of `environment` and `path`")
 
 
+class UpdateContainer(_Request, frozen=True, kw_only=True):
+    """``PATCH containers/ID``: what is null stays."""
+
+    memory: int | str | None = None
+    """Bytes, or with a unit: ``2G``."""
+    cpus: float | None = None
+    pids: int | None = None
+
+
 class CarryEnvironment(_Request, frozen=True, kw_only=True):
     """``POST notebooks/carry``."""
 

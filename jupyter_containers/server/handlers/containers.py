@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from ...errors import ConflictError, ContainersError, HostError
+from ...errors import ConflictError, ContainersError, HostError, InputError
+from ...kernels.limits import Chosen, check_chosen, current_policy
+from ...runtime.adjusting import check_maximum
 from ...runtime.base import ContainerState, LogPage
 from ..messages import STILL_HERE, message
-from ..models import CommitContainer, Output, StopContainer, Terminal
+from ..models import CommitContainer, Output, StopContainer, Terminal, UpdateContainer
 from .base import Handler, Refusal
 from .stream import HEARTBEAT, EventStream
+
+if TYPE_CHECKING:
+    from ...environments import Environments
 
 __all__ = [
     "CommitHandler", "ContainerHandler", "ContainersHandler", "LogEventsHandler", "LogHandler", "PauseHandler",
@@ -40,6 +45,23 @@ class ContainerHandler(Handler):
     @authorized
     async def get(self, reference: str) -> None:
         self.reply(await self.call(lambda environments: environments.container(reference).state()))
+
+    @web.authenticated
+    @authorized
+    async def patch(self, reference: str) -> None:
+        """Change limits while it runs, within what the administrator allows; answers with its state."""
+        wanted = self.body(UpdateContainer)
+
+        def update(environments: Environments) -> ContainerState:
+            chosen = check_chosen(Chosen(memory=wanted.memory, cpus=wanted.cpus, pids=wanted.pids))
+            if not chosen.numbers:
+                raise InputError("nothing to change", hint="name a limit: memory, cpus or pids")
+            check_maximum(chosen.numbers, current_policy().ceiling.numbers)
+            container = environments.container(reference)
+            container.update(chosen.numbers)
+            return container.state()
+
+        self.reply(await self.call(update, slow=True))
 
     @web.authenticated
     @authorized

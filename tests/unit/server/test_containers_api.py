@@ -53,6 +53,24 @@ async def test_pause_and_resume(api, box):
     assert (await api("containers", "box", "pause", method="POST"))[0] == 500
 
 
+async def test_limits_changed_within_the_maximum(api, box, runtime, monkeypatch):
+    from jupyter_containers.kernels.limits import Ceiling, current_policy
+
+    monkeypatch.setattr(current_policy(), "ceiling", Ceiling(memory=4 << 30))
+    changed = (await api("containers", "box", method="PATCH", body={"memory": "2G", "pids": 50}))[1]
+    assert {row["limit"]: row["asked"] for row in changed["limits"]} == {"memory": 2 << 30, "pids": 50}
+    runtime.unenforceable.add("cpus")
+    for body, status, word in (
+        ({"memory": "5G"}, 400, "administrator"),
+        ({}, 400, "nothing to change"),
+        ({"cpus": 0}, 400, "more than 0"),
+        ({"cpus": 2}, 501, "cpus"),
+    ):
+        code, refused, _ = await api("containers", "box", method="PATCH", body=body)
+        assert (code, word in json.dumps(refused)) == (status, True), body
+    assert {row.limit: row.asked for row in box.state().limits} == {"memory": 2 << 30, "pids": 50}
+
+
 async def test_remove_by_force(api, box):
     assert (await api("containers", "box", method="DELETE", params={"force": "true"}))[0] == 204
     assert box.state().exit_code == 137

@@ -61,7 +61,7 @@ TYPES = (
     StoreSize, PackageCounts, JobView, HistoryView, SearchResult, FoundPackage, Package, models.PullImage,
     models.PushImage, models.PruneStore, models.Pruned, models.CommitContainer, models.Terminal,
     models.AddPackages, models.ChooseLimits, models.Limits, models.HostSize, Chosen, Ceiling, Death, Carried, Checked,
-    models.CarryEnvironment, models.NotebookMetadata, models.CheckNotebook, models.OpenNotebook,
+    models.UpdateContainer, models.CarryEnvironment, models.NotebookMetadata, models.CheckNotebook, models.OpenNotebook,
 )  # fmt: skip
 
 
@@ -224,6 +224,8 @@ async def test_answers_are_as_described(api, spec, builder, runtime, extension):
     await ask("getContainer", "containers/none")
     await ask("getContainerLog", "containers/one/log")
     await ask("getContainerStats", "containers/one/stats")
+    await ask("updateContainer", "containers/one", method="PATCH", body={"memory": "2G", "cpus": 1})
+    await ask("updateContainer", "containers/one", method="PATCH", body={"memory": "much"})
     await ask("pauseContainer", "containers/one/pause", method="POST")
     await ask("resumeContainer", "containers/one/resume", method="POST")
     await ask("pauseContainer", "containers/none/pause", method="POST")
