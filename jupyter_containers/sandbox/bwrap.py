@@ -6,7 +6,6 @@ Source: bwrap(1), version 0.11; masked and read-only paths after Docker's defaul
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,10 +13,11 @@ from typing import NamedTuple
 from ..errors import HostError
 from . import terminal
 from .choice import Bwrap, find_bwrap
+from .merging import check_length
 from .model import NOTHING, Sandbox, Tmpfs, Volume
 from .preparation import by_depth
 
-__all__ = ["Bwrap", "Fds", "Host", "arguments", "check_length", "find_bwrap", "options", "this_host"]
+__all__ = ["Bwrap", "Fds", "Host", "arguments", "find_bwrap", "options", "this_host"]
 
 _MASKED = (
     *("/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats"),
@@ -33,9 +33,6 @@ _READ_ONLY = ("/proc/sys",)
 their first user. The others (bus, fs, irq, sysrq-trigger) belong to the host's root, who is never in there."""
 _SYSTEM = ("/sys/devices/system/cpu", "/sys/devices/system/node")
 """All of /sys that is shown: processors and memory nodes, which thread pools (OpenBLAS, OpenMP, the JVM) count."""
-
-_MOUNT_OPTIONS = 4095
-"""mount(2) copies one page of options; every layer's path is in it."""
 
 
 class Host(NamedTuple):
@@ -224,16 +221,3 @@ def _life(sandbox: Sandbox, fds: Fds) -> list[str]:
         result += ["--json-status-fd", str(fds.status)]
     return result
 # fmt: on
-
-
-def check_length(paths: Sequence[Path]) -> None:
-    # bwrap writes "/oldroot" before each path, and a separator or a key.
-    length = sum(len(os.fsencode(path)) + len("/oldroot") + 1 for path in paths) + len(
-        "upperdir=,workdir=,lowerdir=,userxattr"
-    )
-    if length > _MOUNT_OPTIONS:
-        raise HostError(
-            f"{len(paths)} layers with paths like {paths[0]} need {length} bytes of mount options; "
-            f"the kernel takes {_MOUNT_OPTIONS}",
-            hint="set JUPYTER_CONTAINERS_HOME to a folder with a shorter path, or build with fewer steps",
-        )

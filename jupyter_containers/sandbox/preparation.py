@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import HostError
+from .merging import fit
 from .model import Bind, Sandbox, Tmpfs, Volume
 from .targets import View, find, find_folders, is_opaque, is_whiteout
 
@@ -17,10 +18,11 @@ _SYSTEM = ("/proc", "/dev", "/run", "/sys")
 
 
 def prepare(sandbox: Sandbox) -> Sandbox:
-    """The same sandbox with all that the host's disk decides: targets without links (:mod:`.targets`), and of what
-    the read-only folders are made. Later the paths may be those of a stage, which only bwrap sees."""
+    """The same sandbox with all that the host's disk decides: layers that can be mounted together (:mod:`.merging`),
+    targets without links (:mod:`.targets`), and of what the read-only folders are made. Later the paths may be those
+    of a stage, which only bwrap sees."""
     # A layer that occurs twice (two steps with one result) counts where it is on top; overlayfs refuses the other.
-    layers = tuple(reversed(dict.fromkeys(reversed(sandbox.root.layers))))
+    layers = fit(sandbox, tuple(reversed(dict.fromkeys(reversed(sandbox.root.layers)))))
     roots = [*([sandbox.root.upper] if sandbox.root.upper else []), *reversed(layers)]
     mounts: dict[str, Sequence[Path]] = {"/": roots, **dict.fromkeys(_SYSTEM, ())}
     _check_system_folders(roots)

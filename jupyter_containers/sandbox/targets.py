@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from ..errors import HostError
 
-__all__ = ["View", "find", "find_folders", "is_opaque", "is_whiteout"]
+__all__ = ["View", "find", "find_folders", "is_opaque", "is_whiteout", "set_opaque"]
 
+_OPAQUE = "user.overlay.opaque"
 _MOST_LINKS = 40  # MAXSYMLINKS, path_resolution(7)
 
 
@@ -29,9 +30,13 @@ def is_whiteout(status: os.stat_result) -> bool:
 def is_opaque(folder: str | Path, *, follow: bool = False) -> bool:
     """Whether a folder of a layer hides the folders of its name below. *follow*: it is /proc's link to an open one."""
     try:
-        return os.getxattr(folder, "user.overlay.opaque", follow_symlinks=follow) == b"y"
+        return os.getxattr(folder, _OPAQUE, follow_symlinks=follow) == b"y"
     except OSError:
         return False
+
+
+def set_opaque(folder: str) -> None:
+    os.setxattr(folder, _OPAQUE, b"y")
 
 
 class View(NamedTuple):

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import HostError
-from ..bwrap import Host, check_length
+from ..bwrap import Host
+from ..merging import check_length
 from ..model import Bind, Sandbox, Tmpfs, Volume
 from ..preparation import by_depth
 
