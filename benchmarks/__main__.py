@@ -1,10 +1,11 @@
-"""``python -m benchmarks [NAME ...]``: runs them (default: all) and rewrites docs/benchmarks.md.
+"""``python -m benchmarks [--count N] [NAME ...]``: runs them (default: all) and rewrites docs/benchmarks.md.
 
 The rows of each are kept beside the benchmarks' home, so that one that is run again replaces its own rows only.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import os
@@ -20,14 +21,24 @@ from .setup import HOME
 # Quick ones first: what they leave in the caches does not help the slow ones.
 NAMES = (
     "run_true", "cpu_and_io", "bootstrap", "build", "dockerfile", "disk", "ship", "kernel_start", "injected_kernel",
+    "growth", "thousand",
 )  # fmt: skip
 RESULTS = HOME / "results"
+PICTURE = "![Memory, start time, looks and disk against the number of kernels](images/thousand.svg)\n\n"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for name in names or NAMES:
+    parser = argparse.ArgumentParser(prog="benchmarks", description="See docs/benchmarks.md.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}")
+    parser.add_argument("--count", type=int, metavar="N", help="kernels that `thousand` starts (1000)")
+    options = parser.parse_args(arguments)
+    if options.count:
+        os.environ["BENCH_KERNELS"] = str(options.count)
+    if unknown := sorted(set(options.names) - set(NAMES)):
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    for name in options.names or NAMES:
         module = importlib.import_module(f".{name}", __package__)
         print(f"== {module.__doc__.splitlines()[0]}", flush=True)
         found = list(module.rows())
@@ -46,6 +57,7 @@ def _page(rows: list[Row]) -> str:
         f"Linux {platform.release().split('-')[0]}, CPython {platform.python_version()}, "
         f"{'as root' if os.geteuid() == 0 else 'as an ordinary user'}"
     )
+    picture = PICTURE if (PAGE.parent / "images" / "thousand.svg").exists() else ""
     return f"""# Benchmarks
 
 Written by `scripts/bench`; run it on your own machine, its figures count for you. Each row compares two sides in one
@@ -55,7 +67,7 @@ This table: {machine}.
 
 {table(rows)}
 
-A peer that is missing on a machine (docker, mmdebstrap) leaves its rows out; the row's last column says so.
+{picture}A peer that is missing on a machine (docker, mmdebstrap) leaves its rows out; the row's last column says so.
 """
 
 
