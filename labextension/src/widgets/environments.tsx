@@ -1,7 +1,7 @@
 /** The section "Environments". */
 import React from 'react';
 
-import { commandsFor, mainCommand, sorted, summary, titleOf, TONES } from '../environments';
+import { commandsFor, mainCommand, sorted, stateLabel, summary, titleOf, TONES } from '../environments';
 import { formatSize, shortDigest } from '../format';
 import type { IEnvironment } from '../rest';
 import { CommandIDs } from '../tokens';
@@ -28,7 +28,16 @@ export function Environments(props: ISectionProps): React.JSX.Element | null {
     ) : null;
   }
   return (
-    <List label={trans.__('Environments')} items={environments} keyOf={item => item.name}>
+    <List
+      label={trans.__('Environments')}
+      items={environments}
+      keyOf={item => item.name}
+      filter={{
+        label: trans.__('Filter environments'),
+        textOf: item => `${titleOf(item)} ${item.name} ${stateLabel(item.state, trans)}`,
+        none: trans.__('No environment has all of these words.')
+      }}
+    >
       {(item, tabIndex) => <EnvironmentRow {...props} item={item} tabIndex={tabIndex} />}
     </List>
   );

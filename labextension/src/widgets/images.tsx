@@ -23,7 +23,16 @@ export function Images(props: ISectionProps): React.JSX.Element | null {
     ) : null;
   }
   return (
-    <List label={trans.__('Images')} items={images} keyOf={item => item.digest}>
+    <List
+      label={trans.__('Images')}
+      items={images}
+      keyOf={item => item.digest}
+      filter={{
+        label: trans.__('Filter images'),
+        textOf: item => [...item.references, ...item.environments, item.digest].join(' '),
+        none: trans.__('No image has all of these words.')
+      }}
+    >
       {(item, tabIndex) => <ImageRow {...props} item={item} tabIndex={tabIndex} />}
     </List>
   );

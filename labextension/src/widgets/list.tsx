@@ -1,23 +1,34 @@
 /** A list that the arrow keys walk through: one stop of the Tab key, then those of the row that has the focus. */
-import React, { useCallback, useRef, useState } from 'react';
+import React, { useCallback, useDeferredValue, useRef, useState } from 'react';
+
+/** Items from which on a list can be filtered. */
+const MANY = 12;
 
 export interface IListProps<T> {
   label: string;
   items: readonly T[];
   keyOf: (item: T) => string;
+  /** How a long list is filtered: what its field is called, what is searched, and what is said where nothing fits. */
+  filter?: { label: string; textOf: (item: T) => string; none: string };
   /** Renders a row; what can have the focus in it takes *tabIndex*, and its first is what the arrows go to. */
   children: (item: T, tabIndex: 0 | -1) => React.ReactNode;
 }
 
 export function List<T>(props: IListProps<T>): React.JSX.Element {
-  const { items, keyOf } = props;
+  const { filter, items, keyOf } = props;
+  const [query, setQuery] = useState('');
+  // The field keeps up with the keys, the list comes after.
+  const words = useDeferredValue(query).toLowerCase().split(/\s+/);
+  const isLong = filter !== undefined && items.length >= MANY;
+  const fitting = isLong ? items.filter(item => fits(filter.textOf(item), words)) : items;
+  const shown = new Set(fitting);
   const [current, setCurrent] = useState('');
   const list = useRef<HTMLUListElement>(null);
   // The row that had the focus may be gone.
-  const entry = items.some(item => keyOf(item) === current)
+  const entry = fitting.some(item => keyOf(item) === current)
     ? current
-    : items.length > 0
-      ? keyOf(items[0])
+    : fitting.length > 0
+      ? keyOf(fitting[0])
       : '';
 
   const onKeyDown = useCallback((event: React.KeyboardEvent) => {
@@ -26,7 +37,7 @@ export function List<T>(props: IListProps<T>): React.JSX.Element {
     if (!row || !list.current || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) {
       return;
     }
-    const rows = [...list.current.querySelectorAll(':scope > li')];
+    const rows = [...list.current.querySelectorAll(':scope > li:not([hidden])')];
     const controls = [...row.querySelectorAll<HTMLElement>('button')];
     const next = walk(event.key, rows.indexOf(row), rows.length, controls.indexOf(target), controls.length);
     if (next) {
@@ -42,23 +53,49 @@ export function List<T>(props: IListProps<T>): React.JSX.Element {
   }, []);
 
   return (
-    <ul
-      className="jp-Containers-list"
-      aria-label={props.label}
-      ref={list}
-      onKeyDown={onKeyDown}
-      onFocus={onFocus}
-    >
-      {items.map(item => {
-        const key = keyOf(item);
-        return (
-          <li key={key} data-key={key}>
-            {props.children(item, key === entry ? 0 : -1)}
-          </li>
-        );
-      })}
-    </ul>
+    <>
+      {isLong && (
+        <div className="jp-Containers-filter">
+          <input
+            type="search"
+            className="jp-mod-styled"
+            aria-label={filter.label}
+            placeholder={filter.label}
+            value={query}
+            onChange={event => setQuery(event.target.value)}
+          />
+        </div>
+      )}
+      {isLong && fitting.length === 0 && (
+        <p className="jp-Containers-empty" role="status">
+          {filter.none}
+        </p>
+      )}
+      <ul
+        className="jp-Containers-list"
+        aria-label={props.label}
+        ref={list}
+        onKeyDown={onKeyDown}
+        onFocus={onFocus}
+      >
+        {items.map(item => {
+          const key = keyOf(item);
+          // Hidden, not taken out: to make some hundred rows anew takes longer than a key may.
+          return (
+            <li key={key} data-key={key} hidden={!shown.has(item)}>
+              {props.children(item, key === entry ? 0 : -1)}
+            </li>
+          );
+        })}
+      </ul>
+    </>
   );
+}
+
+/** Whether all *words*, in lower case, are somewhere in *text*. */
+export function fits(text: string, words: readonly string[]): boolean {
+  const searched = text.toLowerCase();
+  return words.every(word => searched.includes(word));
 }
 
 /** Where a key leads from a control of a row; null: nowhere. */

@@ -1,6 +1,6 @@
 /** The section "Running": containers of kernels and of commands. */
 import type { Session } from '@jupyterlab/services';
-import React, { useEffect, useReducer } from 'react';
+import React, { useEffect, useReducer, useRef } from 'react';
 
 import {
   ceiling,
@@ -19,6 +19,7 @@ import { List } from './list';
 import { Empty, Facts } from './messages';
 import { Row } from './row';
 import { ISectionProps, useModel } from './section';
+import { useInSight } from './sight';
 import { Sparkline } from './sparkline';
 
 export interface IRunningProps extends ISectionProps {
@@ -41,29 +42,43 @@ export function Running(props: IRunningProps): React.JSX.Element | null {
   }
   const now = Date.now() / 1000;
   return (
-    <List label={trans.__('Running containers')} items={running} keyOf={item => item.container.id}>
+    <List
+      label={trans.__('Running containers')}
+      items={running}
+      keyOf={item => item.container.id}
+      filter={{
+        label: trans.__('Filter running containers'),
+        textOf: item => `${item.caption} ${item.environment} ${item.container.name} ${item.container.id}`,
+        none: trans.__('No container has all of these words.')
+      }}
+    >
       {(item, tabIndex) => (
         <RunningRow
-          {...props}
+          commands={props.commands}
+          model={model}
+          trans={trans}
           item={item}
           tabIndex={tabIndex}
-          now={now}
-          samples={model.samples.get(item.container.id) ?? []}
+          text={summary(item, now, trans)}
         />
       )}
     </List>
   );
 }
 
-function RunningRow(
-  props: ISectionProps & { item: IRunning; tabIndex: 0 | -1; now: number; samples: readonly ISample[] }
-): React.JSX.Element {
-  const { commands, item, now, samples, tabIndex, trans } = props;
+interface IRowProps extends ISectionProps {
+  item: IRunning;
+  tabIndex: 0 | -1;
+  text: string;
+}
+
+const RunningRow = React.memo(function RunningRow(props: IRowProps): React.JSX.Element {
+  const { commands, item, model, tabIndex, text, trans } = props;
   return (
     <Row
       title={item.title}
       caption={item.caption}
-      summary={summary(item, now, trans)}
+      summary={text}
       tone="good"
       buttons={
         item.session ? [CommandIDs.restartContainer, CommandIDs.stopContainer] : [CommandIDs.stopContainer]
@@ -73,14 +88,46 @@ function RunningRow(
       args={{ container: item.container.id }}
       commands={commands}
       tabIndex={tabIndex}
-      details={() => <Details item={item} samples={samples} trans={trans} />}
+      details={() => <Details item={item} model={model} trans={trans} />}
     >
-      {samples.length > 0 && <Figures item={item} samples={samples} trans={trans} />}
+      <Figures item={item} model={model} trans={trans} />
     </Row>
+  );
+}, saysTheSame);
+
+/** The list describes what runs anew each time; a row is only drawn anew where something of it has changed. */
+function saysTheSame(before: IRowProps, after: IRowProps): boolean {
+  const [old, item] = [before.item, after.item];
+  return (
+    before.text === after.text &&
+    before.tabIndex === after.tabIndex &&
+    old.container === item.container &&
+    old.session === item.session &&
+    old.title === item.title &&
+    old.caption === item.caption
   );
 }
 
-function Figures(
+interface IMeasuredProps extends Pick<ISectionProps, 'model' | 'trans'> {
+  item: IRunning;
+}
+
+function Figures(props: IMeasuredProps): React.JSX.Element {
+  const { item, model, trans } = props;
+  const place = useRef<HTMLDivElement>(null);
+  const seen = useInSight(place);
+  useModel(model, ...(seen ? SAMPLES : []));
+  const samples = model.samples.get(item.container.id) ?? [];
+  return (
+    <div className="jp-Containers-figures" ref={place}>
+      {samples.length > 0 && <Sparklines item={item} samples={samples} trans={trans} />}
+    </div>
+  );
+}
+
+const SAMPLES = ['samples'] as const;
+
+function Sparklines(
   props: { item: IRunning; samples: readonly ISample[] } & Pick<ISectionProps, 'trans'>
 ): React.JSX.Element {
   const { item, samples, trans } = props;
@@ -89,7 +136,7 @@ function Figures(
   const memory = samples.map(sample => sample.memory);
   const cpus = cpuLimit(item.container);
   return (
-    <div className="jp-Containers-figures">
+    <>
       <Sparkline
         name={trans.__('Memory')}
         text={memoryText(last, trans)}
@@ -104,16 +151,15 @@ function Figures(
         ceiling={ceiling(cpu, cpus)}
         limited={cpus !== null}
       />
-    </div>
+    </>
   );
 }
 
-function Details(
-  props: { item: IRunning; samples: readonly ISample[] } & Pick<ISectionProps, 'trans'>
-): React.JSX.Element {
-  const { trans } = props;
-  const { caption, container } = props.item;
-  const last = props.samples[props.samples.length - 1];
+function Details(props: IMeasuredProps): React.JSX.Element {
+  const { item, model, trans } = props;
+  useModel(model, 'samples');
+  const { caption, container } = item;
+  const last = model.samples.get(container.id)?.at(-1);
   const facts: [string, React.ReactNode][] = [
     [
       container.kind === 'kernel' ? trans.__('Notebook') : trans.__('Command'),
