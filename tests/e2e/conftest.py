@@ -5,10 +5,13 @@ page of its own; the server is shared.
 
     pytest tests/e2e                          the tests
     pytest tests/e2e --screenshots FOLDER     and pictures of what they show, in light and in dark
+
+``scripts/screenshots`` takes those of the documentation.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -46,8 +49,23 @@ SPECS = {
 """Environments in the server's root folder, by folder."""
 
 
+CONTRAST = {"panel", "running", "failed", "picker", "spec", "trust", "failed-in-notebook"}
+"""Pictures that are taken in high contrast too."""
+
+NEUTRAL = """() => document.querySelectorAll('#jupyter-containers-host p').forEach(item => {
+    const text = item.firstChild;
+    if (text?.nodeType === Node.TEXT_NODE) {
+        text.data = text.data.replace(/^Linux [0-9]+[.][0-9]+[^ ]*/, 'Linux 6.12.0');
+    }
+})"""
+"""The kernel of the machine that pictures are taken on is nobody's matter."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", metavar="FOLDER", help="keep pictures of what the browser tests show")
+    parser.addoption(
+        "--root", metavar="FOLDER", help="an empty folder for the server to show, for its name in pictures"
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -64,7 +82,7 @@ def _lack(what: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(shared_home: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(shared_home: Paths, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A running server; ``physics`` is built, the other environments of ``SPECS`` are not."""
     from jupyter_containers.build.ensure import ensure_built
 
@@ -75,6 +93,7 @@ def lab(shared_home: Paths, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     paths = Paths(home, runtime).made()
     forget_all(paths)
     server = Lab(tmp_path_factory.mktemp("lab"), home, runtime)
+    server.root = Path(request.config.getoption("--root", default=None) or server.root)
     for name, text in SPECS.items():
         folder = server.root / name
         folder.mkdir()
@@ -115,6 +134,19 @@ def screen(browser: Any, lab: Lab) -> Iterator[Screen]:
     assert errors == []
 
 
+def made_small(picture: bytes) -> bytes:
+    """The PNG *picture* with 256 colours, where Pillow is there to do it: a quarter of the bytes."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return picture
+    small = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        small, "PNG", optimize=True
+    )
+    return small.getvalue()
+
+
 @pytest.fixture
 def shoot_page(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Keep a picture in light and in dark, where pictures are wanted."""
@@ -123,10 +155,15 @@ def shoot_page(request: pytest.FixtureRequest) -> Callable[..., None]:
     def shoot(name: str, screen: Screen, selector: str = "") -> None:
         if not folder:
             return
-        for theme in (screen.dark, screen.light):
+        themes = [screen.dark, screen.light]
+        if name in CONTRAST and screen.lab.app == "jupyterlab":
+            themes.insert(0, screen.high_contrast)
+        for theme in themes:
             screen.wear(theme)
+            screen.page.evaluate(NEUTRAL)
             target = screen.page.locator(selector) if selector else screen.page
-            target.screenshot(path=Path(folder) / f"{name}-{theme.suffix}.png", animations="disabled")
+            picture = target.screenshot(animations="disabled", caret="hide")
+            (Path(folder) / f"{name}-{theme.suffix}.png").write_bytes(made_small(picture))
 
     return shoot
 

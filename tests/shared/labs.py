@@ -99,7 +99,7 @@ class Lab:
                 return
             except OSError:
                 time.sleep(0.1)
-        raise RuntimeError(f"{self.app} does not start:\n{self.log.read_text()}")
+        raise RuntimeError(f"{self.app} does not start:\n{self.log.read_text()[-4000:]}")
 
     def stop(self) -> None:
         if self._process is not None:
