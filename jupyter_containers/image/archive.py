@@ -129,6 +129,8 @@ class _FolderArchive:
 
     def _open(self, name: str) -> int:
         *folders, base = name.split("/")
+        if ".." in folders or base == "..":  # a docker archive's list names its layers as it likes
+            raise UntrustedContentError(f"{self.what}: {name[:200]!r} would lead out of it")
         opened = [self._root]
         try:
             for folder in folders:

@@ -31,6 +31,11 @@ class Bounds:
     """Uncompressed bytes for one compressed byte, over a whole stream. Text reaches 20; gzip can't pass 1032."""
     ratio_from: int = 256 << 20
     """Uncompressed bytes from which the ratio is looked at: small streams of zeros are harmless."""
+    barren: int = 16 << 20
+    """Compressed bytes beyond the uncompressed ones and a hundredth of them: no compressor adds more than that."""
+    noted: int = 64 << 20
+    """Bytes of names that are kept in memory while a tar is unpacked: those of folders, and of files with rights or
+    attributes that are not on disk. A layer of a whole distribution has 2 MiB of them."""
     trailer: int = 16 << 20
     """Bytes of zeros after a tar's end."""
     reserve: int = 512 << 20

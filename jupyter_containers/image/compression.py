@@ -22,6 +22,9 @@ _ZSTD_PART = 2 << 10
 """Bytes of input given at a time, which bounds the output of one call: 4 bytes make a block of up to 128 KiB."""
 _XZ_MEMORY = 256 << 20
 _AHEAD = 4
+_SHORTEST_PART = 4 << 10
+"""Bytes of input given to a decompressor that has just begun: what it leaves over is copied, at the end of each of
+many small streams."""
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -55,11 +58,12 @@ def inflate(stream: Readable, compression: str, *, what: str, bounds: Bounds) ->
 
     Raises :class:`UntrustedContentError` for a stream that is damaged, cut off, or inflates beyond all measure.
     """
-    counted = _Counted(stream)
+    counted = _Counted(stream, what, bounds)
     produced = 0
     try:
         for piece in _PIECES[compression](counted):
             produced += len(piece)
+            counted.produced = produced
             if produced > bounds.size:
                 raise UntrustedContentError(f"{what}: it inflates to more than {bounds.size} bytes")
             if produced > bounds.ratio_from and produced > bounds.ratio * counted.size:
@@ -74,12 +78,16 @@ def inflate(stream: Readable, compression: str, *, what: str, bounds: Bounds) ->
 
 
 class _Counted:
-    def __init__(self, stream: Readable) -> None:
-        self._stream, self.size = stream, 0
+    def __init__(self, stream: Readable, what: str, bounds: Bounds) -> None:
+        self._stream, self._what, self._bounds = stream, what, bounds
+        self.size = self.produced = 0
 
     def read(self, size: int, /) -> bytes:
+        """Raises :class:`UntrustedContentError` for input without end that nothing comes of: empty streams, padding."""
         data = self._stream.read(size)
         self.size += len(data)
+        if self.size > self.produced + self.produced // 100 + self._bounds.barren:
+            raise UntrustedContentError(f"{self._what}: {self.size} bytes hold no more than {self.produced}")
         return data
 
 
@@ -110,28 +118,62 @@ def _members(new: Callable[[], _Decompressor]) -> Callable[[Readable], Iterator[
     """Streams that may follow each other in one file, as gzip, xz and bzip2 allow."""
 
     def pieces(stream: Readable) -> Iterator[bytes]:
-        inner, data = new(), stream.read(_PIECE)
+        source, inner, size = _Ahead(stream), new(), _SHORTEST_PART
+        data = source.read(size)
         while True:
             piece = inner.decompress(data, _PIECE)
             if piece:
                 yield piece
             if inner.eof:
-                data = inner.unused_data or stream.read(_PIECE)
-                if not data.strip(b"\0"):  # padding
-                    while data:
-                        data = stream.read(_PIECE)
-                        if data.strip(b"\0"):
-                            raise EOFError("data after its end")
+                source.give_back(len(inner.unused_data))
+                if source.is_padding():
                     return
-                inner = new()
+                inner, size = new(), _SHORTEST_PART
+                data = source.read(size)
             elif piece:
                 data = b""  # there may be more in the decompressor
             else:
-                data = stream.read(_PIECE)
+                size = min(2 * size, _PIECE)
+                data = source.read(size)
                 if not data:
                     raise EOFError("it is cut off")
 
     return pieces
+
+
+class _Ahead:
+    """A stream of which a part that was read can be given back."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream, self._data, self._at = stream, b"", 0
+
+    def read(self, size: int) -> bytes:
+        if self._at == len(self._data):
+            self._data, self._at = self._stream.read(_PIECE), 0
+        data = self._data[self._at : self._at + size]
+        self._at += len(data)
+        return data
+
+    def give_back(self, size: int) -> None:
+        """The last *size* bytes of what :meth:`read` gave last."""
+        self._at -= size
+
+    def is_padding(self) -> bool:
+        """Whether nothing follows but zeros, which are read then. :class:`EOFError` for data behind zeros."""
+        first = self._data[self._at : self._at + 1]
+        if first and first != b"\0":
+            return False
+        if not first:
+            self._data, self._at = self._stream.read(_PIECE), 0
+            if self._data and self._data[0]:
+                return False
+        rest = self._data[self._at :]
+        while rest:
+            if rest.count(0) != len(rest):
+                raise EOFError("data after its end")
+            rest = self._stream.read(_PIECE)
+        self._data, self._at = b"", 0
+        return True
 
 
 def _zstd(stream: Readable) -> Iterator[bytes]:

@@ -6,6 +6,8 @@ ignored (considerations.md, "Extensibility"). The bytes of a foreign document ar
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -180,23 +182,62 @@ class Image(msgspec.Struct, frozen=True):
         return sum(layer.size for layer in self.layers)
 
 
+_PROPERTIES = frozenset(
+    field.encode_name.lower()
+    for kind in (Platform, Descriptor, Index, Manifest, Healthcheck, ExecutionConfig, RootFs, History, ImageConfig)
+    for field in msgspec.structs.fields(kind)
+)
+"""Names that mean something to readers of images, in small letters."""
+
 _T = TypeVar("_T")
 
 
 def decode(data: bytes, kind: type[_T], *, what: str, limit: int = LONGEST_DOCUMENT) -> _T:
     """Decode a foreign JSON document of at most *limit* bytes; *what* names it in the error.
 
-    Raises :class:`UntrustedContentError` for size, encoding, syntax, types, and depth (the decoder's recursion bound).
+    Raises :class:`UntrustedContentError` for size, encoding, syntax, types, depth (the decoder's recursion bound), and
+    for what other readers would take for another document (:func:`_check_one_meaning`).
     """
     if len(data) > limit:
         raise UntrustedContentError(f"{what}: {len(data)} bytes of JSON are more than the {limit} that are read")
     try:
-        data.decode("utf-8")  # properties that are skipped are not checked by the decoder
-        return msgspec.json.decode(data, type=kind)
+        text = data.decode("utf-8")  # properties that are skipped are not checked by the decoder
+        decoded = msgspec.json.decode(data, type=kind)
+        _check_one_meaning(text, kind, what)
+        return decoded
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
         raise UntrustedContentError(f"{what}: {error}") from error
     except RecursionError as error:
         raise UntrustedContentError(f"{what}: JSON nested too deep") from error
+
+
+def _check_one_meaning(text: str, kind: Any, what: str) -> None:
+    """Refuse JSON that has one digest and several meanings.
+
+    Of two properties of one name readers take the first or the last, and Go's take those that differ in case only for
+    one. A document with the parts of a manifest and of an index is either, by the media type that it comes with
+    (CVE-2021-41190).
+    """
+
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+            raise UntrustedContentError(f"{what}: {twice[:100]!r} is in one object twice")
+        known = [name for name in found if name.lower() in _PROPERTIES]
+        if len(known) != len({name.lower() for name in known}):
+            raise UntrustedContentError(f"{what}: names that differ in case only ({', '.join(known)[:200]})")
+        return found
+
+    document = json.loads(text, object_pairs_hook=check)
+    if not isinstance(document, dict) or not isinstance(kind, type) or not issubclass(kind, msgspec.Struct):
+        return
+    fields = {field.encode_name for field in msgspec.structs.fields(kind)}
+    parts = {"layers", "config"} if "manifests" in fields else {"manifests"} if "layers" in fields else set()
+    if strange := parts & {name.lower() for name in document}:
+        raise UntrustedContentError(
+            f"{what}: it has {', '.join(sorted(strange))}, and is an index and a manifest at once"
+        )
 
 
 def encode(document: msgspec.Struct | Mapping[str, object]) -> bytes:

@@ -142,7 +142,7 @@ class Registry:
 
     def url(self, path: str) -> str:
         """The whole URL of *path*, or of what a ``Location`` says, relative to the registry."""
-        return urljoin(self._root(), path)
+        return self._joined(self._root(), path)
 
     def pause(self, turn: int, asked: float = 0.0) -> None:
         """Wait before the next try; :class:`CancelledError` when it is to stop."""
@@ -184,7 +184,7 @@ class Registry:
     ) -> Response:
         """One request through challenges and redirects. Raises :class:`.transport.Interrupted`."""
         root = self._root()
-        url = urljoin(root, path)
+        url = self._joined(root, path)
         check_way(self.name, root, url, self.settings)
         hops = logins = 0
         while True:
@@ -200,13 +200,19 @@ class Registry:
                 logins += 1
             elif response.status_code in _MOVED and method in ("GET", "HEAD"):
                 response.close()
-                target = urljoin(url, response.headers.get("location", ""))
+                target = self._joined(url, response.headers.get("location", ""))
                 check_way(self.name, url, target, self.settings)
                 url, hops = target, hops + 1
                 if hops > _REDIRECTS:
                     raise RegistryError(f"{self.name} redirects more than {_REDIRECTS} times", hint="try again later")
             else:
                 return response
+
+    def _joined(self, base: str, address: str) -> str:
+        try:
+            return urljoin(base, address)
+        except ValueError as error:  # [ without ]
+            raise RegistryError(f"{self.name} leads to {address[:200]!r}, which is no address: {error}") from error
 
     def _root(self) -> str:
         """``https://host/``, or ``http://host/`` where that is allowed and https is not spoken."""

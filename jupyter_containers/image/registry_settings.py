@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from ..errors import ReferenceError
 from .reference import Reference, parse_reference
 
-__all__ = ["DEFAULT_REGISTRY", "RegistrySettings", "host_of", "is_loopback", "remote_reference"]
+__all__ = ["DEFAULT_REGISTRY", "RegistrySettings", "host_of", "is_loopback", "is_nearby", "remote_reference"]
 
 DEFAULT_REGISTRY = "docker.io"
 """Where a name without a registry is, as in docker."""
@@ -72,10 +73,31 @@ def host_of(registry: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether *host* (perhaps with a port) is this machine, by name or number; nothing is looked up."""
-    name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+    name = _name(host)
     if name == "localhost":
         return True
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def is_nearby(host: str) -> bool:
+    """Whether *host* can be this machine, or what answers only those that stand beside it (a cloud's metadata), in
+    whatever way resolvers read a number: ``127.1``, ``2130706433``, ``0.0.0.0``, ``[::ffff:127.0.0.1]``."""
+    name = _name(host).rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(name))
+        except (OSError, UnicodeEncodeError, ValueError):
+            return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast
+
+
+def _name(host: str) -> str:
+    return host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]

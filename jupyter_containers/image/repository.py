@@ -29,6 +29,8 @@ _WORTH_A_TURN = 1 << 20
 """Bytes after which a transfer that broke off has all its tries again."""
 _PAGES, _PAGE = 1000, 1000
 _LONGEST_PAGE = 16 << 20
+_LONGEST_TAG = 128
+"""Characters (distribution-spec 1.1, "Pulling manifests")."""
 _NEXT = re.compile(r"""<([^>]+)>\s*;(?:[^,]*;)?\s*rel="?next"?""")
 
 
@@ -164,10 +166,15 @@ class Repository:
         """All tags, as the registry sorts them (distribution-spec, "Listing Tags")."""
         path = f"/v2/{self.name}/tags/list?n={_PAGE}"
         seen: set[str] = set()
+        count = 0
         for _ in range(_PAGES):
             what = f"{self.name}, tags"
             data, headers = self.registry.read(path, _LONGEST_PAGE, what=what, scopes=self.scopes)
-            yield from decode(data, _Tags, what=f"{self}, tags", limit=_LONGEST_PAGE).tags or ()
+            tags = decode(data, _Tags, what=f"{self}, tags", limit=_LONGEST_PAGE).tags or ()
+            count += len(tags)
+            if count > _PAGES * _PAGE or any(len(tag) > _LONGEST_TAG for tag in tags):
+                raise UntrustedContentError(f"{self}: its list of tags is none ({count} names, or overlong ones)")
+            yield from tags
             following = _NEXT.search(headers.get("link", ""))
             if following is None:
                 return

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from .._version import __version__
 from ..errors import CancelledError, RegistryError, UntrustedContentError
-from .registry_settings import RegistrySettings, is_loopback
+from .registry_settings import RegistrySettings, is_loopback, is_nearby
 
 if TYPE_CHECKING:
     import httpx
@@ -161,8 +161,8 @@ def check_way(registry: str, source: str, target: str, settings: RegistrySetting
             f"{registry} leads to plain http at {host}, where anyone under way could read and change it",
             hint=f"where that is meant: `insecure = true` for {host} in config.toml (docs/images.md)",
         )
-    if is_loopback(host) and not is_loopback(netloc(source)):
-        raise RegistryError(f"{registry} leads to this machine itself ({host}), which is refused")
+    if is_nearby(host) and not is_nearby(netloc(source)):
+        raise RegistryError(f"{registry} leads to this machine itself, or what is beside it ({host}), which is refused")
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

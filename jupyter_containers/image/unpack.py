@@ -6,12 +6,14 @@ entry put there leads nowhere; nobody else can write in the store's ``tmp/``.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import ContainersError
 from .bounds import Bounds, Room
 from .capture import EPOCH
 from .compression import Readable
@@ -30,6 +32,10 @@ _OPEN_FOLDERS = 64
 _LATEST = 1 << 33
 """Seconds: in the year 2242, which ext4 can still express."""
 _SPECIAL = stat.S_ISUID | stat.S_ISGID
+_OF_THE_HOST = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What goes wrong whatever the entry is."""
+_NOTE = 64
+"""Bytes that a name costs beside its own."""
 
 
 @dataclass(slots=True)
@@ -53,7 +59,7 @@ def unpack(
     """
     raw = recipe.raw if recipe is not None else _ignore
     reader = TarReader(stream, what=what, bounds=bounds, raw=raw)
-    with _Target(reader, tree, Room(tree, bounds, what=what), whiteouts, recipe) as target:
+    with _Target(reader, tree, bounds, Room(tree, bounds, what=what), whiteouts, recipe) as target:
         for member in reader:
             target.take(member)
         target.finish()
@@ -65,12 +71,15 @@ def _ignore(data: bytes) -> None:
 
 
 class _Target:
-    def __init__(self, reader: TarReader, tree: Path, room: Room, whiteouts: bool, recipe: Recipe | None) -> None:
-        self._reader, self._room, self._whiteouts, self._recipe = reader, room, whiteouts, recipe
+    def __init__(
+        self, reader: TarReader, tree: Path, bounds: Bounds, room: Room, whiteouts: bool, recipe: Recipe | None
+    ) -> None:
+        self._reader, self._bounds, self._room, self._whiteouts, self._recipe = reader, bounds, room, whiteouts, recipe
         self._root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._open: OrderedDict[bytes, int] = OrderedDict()
         self._folders: dict[bytes, tuple[int, int]] = {}
         """Modes and times by name, set at the end: a folder is written to until then."""
+        self._noted = 0
         self.result = Unpacked()
 
     def __enter__(self) -> _Target:
@@ -84,6 +93,14 @@ class _Target:
     def take(self, member: Member) -> None:
         """Make what *member* describes."""
         self._close_some()
+        try:
+            self._take(member)
+        except OSError as error:
+            if error.errno in _OF_THE_HOST or isinstance(error, ContainersError):
+                raise
+            raise self._reader.error(f"the file system refuses it ({error.strerror})") from error
+
+    def _take(self, member: Member) -> None:
         if not member.name:
             if member.kind != DIRECTORY:
                 raise self._reader.error("the layer's root is not a folder")
@@ -97,7 +114,7 @@ class _Target:
             return
         self._room.take(member.size)
         if member.kind == DIRECTORY:
-            self._folders[member.name] = (member.mode, member.mtime)
+            self._note_folder(member.name, member.mode, member.mtime)
             self._set_xattrs(member, self._path(member.name))
             return
         parent = self._folder(folder)
@@ -166,6 +183,7 @@ class _Target:
         os.link(target, base, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
         mode = self.result.facts.modes.get(quote_name(member.link))
         if mode is not None:
+            self._note(member.name)
             self.result.facts.modes[quote_name(member.name)] = mode
 
     def _take_whiteout(self, member: Member, folder: bytes, base: bytes) -> bool:
@@ -225,7 +243,8 @@ class _Target:
             if not make:
                 raise
             os.mkdir(base, 0o700, dir_fd=parent)
-            self._folders.setdefault(name, (0o755, EPOCH))
+            if name not in self._folders:  # an entry of its own tells more
+                self._note_folder(name, 0o755, EPOCH)
             return os.open(base, _FOLDER, dir_fd=parent)
         except OSError as error:
             found = os.stat(base, dir_fd=parent, follow_symlinks=False)
@@ -247,8 +266,20 @@ class _Target:
     def _harmless(self, name: bytes, mode: int, needed: int) -> int:
         harmless = (mode & ~_SPECIAL) | needed
         if harmless != mode:
+            self._note(name)
             self.result.facts.modes[quote_name(name)] = mode
         return harmless
+
+    def _note_folder(self, name: bytes, mode: int, mtime: int) -> None:
+        if name not in self._folders:
+            self._note(name)
+        self._folders[name] = (mode, mtime)
+
+    def _note(self, name: bytes) -> None:
+        """Account for a name that is kept in memory."""
+        self._noted += len(name) + _NOTE
+        if self._noted > self._bounds.noted:
+            raise self._reader.error(f"more than {self._bounds.noted} bytes of names are to be kept in mind")
 
     def _set_xattrs(self, member: Member, target: str | int) -> None:
         for key, value in member.xattrs.items():

@@ -39,15 +39,15 @@ class Upload:
         self._entry, self._read, self._counter = entry, read, counter
         self._what = f"{name}, {entry.digest}"
         self._location = ""
-        self._there = 0
-        """Bytes that the registry has for certain."""
+        self._there = self._furthest = 0
+        """Bytes that the registry says it has, now and at most: one that says less than before has made no progress."""
         self._counted = 0
 
     def run(self) -> None:
         """Send it. Errors are those of :meth:`.Registry.call`."""
         turn, trouble, entry = 0, "", self._entry
         while turn <= self._registry.settings.retries:
-            before = self._there
+            before = self._furthest
             try:
                 if not self._location:
                     self._begin()
@@ -59,7 +59,8 @@ class Upload:
             except Interrupted as error:
                 trouble = str(error)
                 self._ask_what_is_there()
-            turn = 0 if self._there - before > _WORTH_A_TURN else turn + 1
+            self._furthest = max(self._furthest, self._there)
+            turn = 0 if self._furthest - before > _WORTH_A_TURN else turn + 1
             self._registry.pause(turn)
         raise self._registry.unreachable(self._what, trouble)
 

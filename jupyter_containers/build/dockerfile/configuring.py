@@ -11,7 +11,7 @@ from ..tree import Tree
 from .copying import problem
 from .metadata import apply
 from .model import Arg, Cmd, Instruction, Maintainer, Workdir
-from .scope import declare_all
+from .scope import check_size, declare_all
 from .work import Step, step_id, take_layer
 from .writing import Writer
 
@@ -27,6 +27,7 @@ def configure(step: Step, instruction: Instruction) -> None:
         state.author = step.expand(instruction.author)
     else:
         state.execution = apply(instruction, state.execution, step.expand, has_cmd=state.has_cmd)
+        check_size(state.execution.environment, dockerfile, instruction)
         state.has_cmd = state.has_cmd or isinstance(instruction, Cmd)
     if isinstance(instruction, Workdir):
         below = step.below

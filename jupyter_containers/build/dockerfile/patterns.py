@@ -12,6 +12,7 @@ from ...errors import InputError, Problem
 __all__ = ["Ignore", "has_wildcards", "parse_ignore", "translate"]
 
 _WILDCARDS = re.compile(r"[*?\[]")
+_CHOOSY = 2
 
 
 def has_wildcards(path: str) -> bool:
@@ -22,40 +23,89 @@ def translate(pattern: str) -> re.Pattern[str]:
     """The regular expression for a path that *pattern* fits; ``*`` and ``?`` don't take in a slash, ``**`` does.
 
     Raises :class:`ValueError` for a set that has no end.
+
+    Each ``*`` but the last takes the least that lets what follows it fit, and never another (atomic groups): less only
+    leaves more for the rest, so nothing is lost, and no pattern takes longer than its length times the path's.
     """
-    result, at = "", 0
+    blocks, separators = _parse(pattern)
+    # "a**/b" wants the end of a name or a slash behind the a: there the least is not always the best.
+    choosy = [
+        separator == "**/" and bool(block) and block[-1] != "/"
+        for block, separator in zip(blocks, separators, strict=False)
+    ] + [True]
+    if sum(choosy) > _CHOOSY + 1:
+        raise ValueError(f"{pattern[:200]!r}: more than {_CHOOSY} `**/` within names")
+    result = _render(blocks[0], fixed=choosy[0])
+    for block, separator, fixed in zip(blocks[1:], separators, choosy[1:], strict=True):
+        if fixed:
+            result += ("(?:.*/)?" if separator == "**/" else ".*") + _render(block, fixed=True)
+        else:
+            result += "(?>" + ("(?:.*?/)??" if separator == "**/" else ".*?") + _render(block, fixed=False) + ")"
+    try:
+        return re.compile(result, re.DOTALL)
+    except re.error as error:
+        raise ValueError(f"{pattern!r}: {error}") from error
+
+
+def _parse(pattern: str) -> tuple[list[list[str]], list[str]]:
+    """The parts between ``**`` (or ``**/``), each a list of regular expressions for one character, and ``*``."""
+    blocks: list[list[str]] = [[]]
+    separators: list[str] = []
+    at = 0
     while at < len(pattern):
         char = pattern[at]
         if pattern.startswith("**", at):
-            at += 2
-            if pattern.startswith("/", at):
-                at += 1
-                result += "(?:.*/)?"
-            else:
-                result += ".*"
+            separator = "**/" if pattern.startswith("/", at + 2) else "**"
+            at += len(separator)
+            if separators and not blocks[-1]:  # two of them are one
+                separators[-1] = min(separators[-1], separator, key=len)
+                continue
+            separators.append(separator)
+            blocks.append([])
             continue
         at += 1
         if char == "*":
-            result += "[^/]*"
+            blocks[-1].append("*")
         elif char == "?":
-            result += "[^/]"
+            blocks[-1].append("[^/]")
         elif char == "[":
             end = pattern.find("]", at + 1)
             if end < 0:
                 raise ValueError(f"{pattern!r}: [ has no ]")
             inside = pattern[at:end]
             negated = inside.startswith("^")
-            result += "[" + ("^/" if negated else "") + re.sub(r"([\[\]&~|\\^])", r"\\\1", inside[negated:]) + "]"
+            escaped = re.sub(r"([\[\]&~|\\^])", r"\\\1", inside[negated:])
+            blocks[-1].append("[" + ("^/" if negated else "") + escaped + "]")
             at = end + 1
         elif char == "\\" and at < len(pattern):
-            result += re.escape(pattern[at])
+            blocks[-1].append(re.escape(pattern[at]))
             at += 1
         else:
-            result += re.escape(char)
-    try:
-        return re.compile(result, re.DOTALL)
-    except re.error as error:
-        raise ValueError(f"{pattern!r}: {error}") from error
+            blocks[-1].append(re.escape(char))
+    return blocks, separators
+
+
+def _render(tokens: list[str], *, fixed: bool) -> str:
+    """The regular expression of a part. *fixed*: not everything may follow it, so its last star has a choice."""
+    head, *segments = _split(tokens, "*")
+    result = "".join(head)
+    for number, segment in enumerate(segments):
+        # Up to the next slash: a star can't go beyond, so that is where its choice ends.
+        end = segment.index("/") + 1 if "/" in segment else len(segment)
+        fits = "[^/]*?" + "".join(segment[:end])
+        chooses = fixed and number == len(segments) - 1 and "/" not in segment
+        result += (fits if chooses else f"(?>{fits})") + "".join(segment[end:])
+    return result
+
+
+def _split(tokens: list[str], mark: str) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    for token in tokens:
+        if token == mark:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
 
 
 @dataclass(frozen=True, slots=True)

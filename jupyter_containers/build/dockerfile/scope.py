@@ -16,11 +16,13 @@ from .parser import parse_trigger
 from .platform import Platform
 from .words import ExpansionError, expand
 
-__all__ = ["PROXIES", "Scope", "declare_global", "expand_in", "unused_arguments"]
+__all__ = ["PROXIES", "Scope", "check_size", "declare_global", "expand_in", "unused_arguments"]
 
 PROXIES = frozenset(
     name for scheme in ("http", "https", "ftp", "no", "all") for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
 )
+_MOST = 1 << 20
+"""Characters of all variables; the kernel lets a process have 2 MiB of arguments and variables (execve(2))."""
 _PREDEFINED = PROXIES | {"SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SYNTAX"}
 
 
@@ -73,7 +75,16 @@ def declare_all(scope: Scope, argument: Arg, env: Mapping[str, str], dockerfile:
         variables = {**scope.args, **env}
         value = None if default is None else expand_in(default, variables, dockerfile, argument)
         scope = scope.declare(expand_in(name, variables, dockerfile, argument), value)
+    check_size({**scope.args, **env}, dockerfile, argument)
     return scope
+
+
+def check_size(variables: Mapping[str, str], dockerfile: Dockerfile, instruction: Instruction) -> None:
+    """:class:`InputError` for more of them than any process can be started with."""
+    size = sum(len(name) + len(value) for name, value in variables.items())
+    if size > _MOST:
+        problem = Problem(dockerfile.file, f"all variables together have {size} characters", line=instruction.line)
+        raise InputError(f"variables of more than {_MOST} characters can't be given to a command", problems=[problem])
 
 
 def expand_in(text: str, variables: Mapping[str, str], dockerfile: Dockerfile, instruction: Instruction) -> str:

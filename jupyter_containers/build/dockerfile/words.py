@@ -22,6 +22,13 @@ from collections.abc import Mapping
 __all__ = ["ExpansionError", "expand", "json_words", "listed_words", "split_words"]
 
 
+_LONGEST = 128 << 10
+"""Characters that variables may add to one word, as many as Linux lets one of a process have (MAX_ARG_STRLEN): each may
+hold the one before it twice, and thirty of them all memory."""
+_LONGEST_SEARCHED = 16 << 10
+"""Characters of a value that ``${x/p/w}`` looks for its pattern in: it takes the square of that."""
+
+
 class ExpansionError(Exception):
     """A word that can't be expanded; the text is the cause."""
 
@@ -64,6 +71,7 @@ class _Reader:
         self._text, self._variables, self._escape, self._quotes = text, variables, escape, quotes
         self._at = 0
         self._depth = 0
+        self._added = 0
 
     def read_until(self, stop: str) -> str:
         """Up to an unquoted *stop* (which is consumed), or the end where it is empty."""
@@ -125,6 +133,13 @@ class _Reader:
         raise ExpansionError(f'{self._text!r}: a " has no end')
 
     def _dollar(self) -> str:
+        value = self._value()
+        self._added += len(value)
+        if self._added > _LONGEST:
+            raise ExpansionError(f"{self._text[:80]!r}: its variables hold more than {_LONGEST} characters")
+        return value
+
+    def _value(self) -> str:
         if self._peek() != "{":
             name = self._name()
             return self._variables.get(name, "") if name else "$"
@@ -164,10 +179,23 @@ class _Reader:
             if self._take() == "/":
                 replacement = self.read_until("}")
                 self._at += 1
-            pattern = re.compile(_regex(word, greedy=True), re.DOTALL)
-            return pattern.sub(lambda _: replacement, value or "", count=0 if operator == "//" else 1)
+            return self._replace(value or "", word, replacement, times=0 if operator == "//" else 1)
         self._at += 1
         return self._choose(name, value, operator, word)
+
+    def _replace(self, value: str, pattern: str, replacement: str, *, times: int) -> str:
+        if len(value) > _LONGEST_SEARCHED:
+            raise ExpansionError(f"{self._text[:80]!r}: a value of {len(value)} characters is not searched")
+        left = _LONGEST
+
+        def put(match: re.Match[str]) -> str:
+            nonlocal left
+            left -= len(replacement)
+            if left < 0:
+                raise ExpansionError(f"{self._text[:80]!r}: it becomes longer than {_LONGEST} characters")
+            return replacement
+
+        return _compile(pattern, longest=True).sub(put, value, count=times)
 
     def _choose(self, name: str, value: str | None, operator: str, word: str) -> str:
         present = bool(value) if operator.startswith(":") else value is not None
@@ -184,17 +212,23 @@ class _Reader:
 
 
 def _trim(value: str, operator: str, pattern: str) -> str:
-    regex = re.compile(_regex(pattern, greedy=True), re.DOTALL)
-    lengths = range(len(value) + 1) if len(operator) == 1 else range(len(value), -1, -1)
-    for length in lengths:
-        if operator[0] == "#" and regex.fullmatch(value, 0, length):
-            return value[length:]
-        if operator[0] == "%" and regex.fullmatch(value, len(value) - length):
-            return value[: len(value) - length]
-    return value
+    """*value* without what fits *pattern* at its beginning (``#``), or its end (``%``)."""
+    # An ending is a beginning, read backwards.
+    step = 1 if operator[0] == "#" else -1
+    found = _compile(pattern[::step], longest=len(operator) == 2).match(value[::step])
+    return value if found is None else value[::step][found.end() :][::step]
 
 
-def _regex(pattern: str, *, greedy: bool) -> str:
-    """``*`` and ``?`` of a shell's pattern."""
-    many = ".*" if greedy else ".*?"
-    return "".join({"*": many, "?": "."}.get(char, re.escape(char)) for char in pattern)
+def _compile(pattern: str, *, longest: bool) -> re.Pattern[str]:
+    """A shell's pattern with ``*`` and ``?``; a match ends as late as can be, or as early.
+
+    Only the last ``*`` has a choice. Those before it take the least that lets what follows fit, and never more (atomic
+    groups), so that no pattern takes longer than its length times the value's.
+    """
+    head, *segments = [
+        "".join("." if char == "?" else re.escape(char) for char in segment) for segment in pattern.split("*")
+    ]
+    last = len(segments) - 1
+    many = ".*" if longest else ".*?"
+    rest = [f"{many}{text}" if at == last else f"(?>.*?{text})" for at, text in enumerate(segments)]
+    return re.compile("".join((head, *rest)), re.DOTALL)

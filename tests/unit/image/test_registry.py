@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -844,3 +846,138 @@ def test_what_the_registry_says_is_bounded(server: Server, take: Callable[..., P
         with pytest.raises(NotFoundError) as error:
             take()
         assert len(error.value.message) < 500
+
+
+# Attacks in other shapes
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "file:///etc/passwd", "FILE:/etc/passwd", "//169.254.169.254/latest", "http://169.254.169.254/latest",
+        "http://plain.example/v2/x", "https://user:word@localhost/x", "gopher://localhost/x", "https://[::1/x", "https:///x",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("step", ["GET /v2/x/blobs/", "GET /v2/x/manifests/", "POST /v2/x/blobs/uploads"])
+def test_addresses_that_are_not_followed(
+    store: Store, server: Server, take: Callable[..., Pulled], image: Any, tar: bytes, location: str, step: str
+) -> None:
+    server.image(tar)
+    status = 202 if step.startswith("POST") else 307
+    server.rules[step] = lambda handler, request: reply(handler, status, b"", {"Location": location})
+    with pytest.raises((RegistryError, UnreachableError), match=r"leads to|Invalid URL") as error:
+        if step.startswith("GET"):
+            take()
+        else:
+            push(store, image, f"{server.host}/x:2", settings=PATIENT)
+    assert "word" not in str(error.value)
+    assert "2" not in server.manifests
+
+
+def test_a_redirected_upload_is_not_sent_elsewhere(store: Store, server: Server, other: Server, image: Any) -> None:
+    """What is sent, and the token it is sent with, is for the registry alone."""
+
+    def lead(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        handler.rfile.read(int(handler.headers.get("content-length", "0")))
+        reply(handler, 307, b"", {"Location": f"http://{other.host}/v2/x/blobs/uploads/session"})
+
+    server.rules["PUT /v2/x/blobs/uploads"] = lead
+    with pytest.raises(RegistryError, match="HTTP 307"):
+        push(store, image, f"{server.host}/x:1", settings=PATIENT)
+    assert not other.requests
+
+
+def test_a_token_server_that_redirects_is_not_followed(
+    server: Server, other: Server, take: Callable[..., Pulled]
+) -> None:
+    """It is sent the password: that is for the address that the registry has named, and for no other."""
+
+    def ask(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        realm = f"http://{server.host}/token"
+        reply(handler, 401, b"", {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'})
+
+    def lead(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        reply(handler, 302, b"", {"Location": f"http://{other.host}/token"})
+
+    server.rules |= {"/v2/x": ask, "/token": lead}
+    with pytest.raises(RegistryError, match="HTTP 302"):
+        take(credential=lambda _: Credential("ann", "s3cret"))
+    assert not other.requests
+
+
+@pytest.mark.parametrize("realm", ["file:///etc/passwd", "https://169.254.169.254/", "http://127.1:1/", "", "token"])
+def test_token_servers_that_are_not_asked(server: Server, take: Callable[..., Pulled], realm: str) -> None:
+    def ask(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        reply(handler, 401, b"", {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'})
+
+    server.rules["/v2/x"] = ask
+    with pytest.raises((RegistryError, UnreachableError)):
+        take(credential=lambda _: Credential("ann", "s3cret"))
+    assert not any("authorization" in request.headers for request in server.requests)
+
+
+def test_a_registry_that_forgets_what_it_had_is_given_up(store: Store, commit: Commit, server: Server) -> None:
+    """It says after each break that it has some megabytes, and then none: no progress, however often."""
+    layer = commit({"big": random.Random(1).randbytes(6 << 20)})
+    image = store.put_image(ImageConfig(architecture=host_architecture()), [layer])
+    told = itertools.cycle(["0-4194303", "0-0"])
+
+    def break_off(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        handler.rfile.read(1 << 20)
+        handler.connection.close()
+
+    def tell(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        reply(handler, 204, b"", {"Range": next(told), "Location": handler.path})
+
+    server.rules |= {"PATCH": break_off, "PUT /v2/x/blobs": break_off, "GET /v2/x/blobs/uploads": tell}
+    with pytest.raises(UnreachableError, match="after 2 tries"):
+        push(store, image, f"{server.host}/x:1", settings=PATIENT, compression="none")
+    assert len(server.asked("POST")) < 8
+
+
+def test_a_list_of_tags_without_measure(server: Server) -> None:
+    many = [str(number) for number in range(900_000)]
+
+    def pages(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        number = int(request.query.get("page", ["0"])[0])
+        link = {"Link": f'</v2/x/tags/list?page={number + 1}>; rel="next"'}
+        reply(handler, 200, json.dumps({"name": "x", "tags": many}).encode(), link)
+
+    server.rules["/tags/list"] = pages
+    with pytest.raises(UntrustedContentError, match="its list of tags is none"):
+        list(list_tags(f"{server.host}/x", settings=PATIENT))
+    server.rules["/tags/list"] = lambda handler, request: reply(
+        handler, 200, json.dumps({"tags": ["x" * 129]}).encode()
+    )
+    with pytest.raises(UntrustedContentError, match="overlong"):
+        list(list_tags(f"{server.host}/x", settings=PATIENT))
+
+
+@pytest.mark.parametrize("wrong", ["the index within", "the manifest within"])
+def test_wrong_digests_deep_in_an_index(
+    server: Server, take: Callable[..., Pulled], store: Store, tar: bytes, wrong: str
+) -> None:
+    image = server.image(tar, tag="a")
+    inner = server.manifest("b", {"manifests": [image]}, INDEX_TYPE)
+    server.manifest("1", {"manifests": [inner]}, INDEX_TYPE)
+    broken = inner if wrong == "the index within" else image
+    media_type, data = server.manifests[broken["digest"]]
+    server.manifests[broken["digest"]] = (
+        media_type,
+        data.replace(b'"schemaVersion": 2', b'"schemaVersion":  2')[:-1] + b" }",
+    )
+    with pytest.raises(UntrustedContentError, match="digest"):
+        take()
+    assert not left_behind(store)
+
+
+def test_an_index_and_a_manifest_in_one(server: Server, take: Callable[..., Pulled], store: Store, tar: bytes) -> None:
+    """What it is would be for the media type to say that it is served with, which no digest covers."""
+    _, data = server.manifests[server.image(tar)["digest"]]
+    document = json.loads(data) | {"manifests": []}
+    del document["mediaType"]
+    for served in (MANIFEST_TYPE, INDEX_TYPE):
+        server.manifests["1"] = served, json.dumps(document).encode()
+        with pytest.raises(UntrustedContentError, match="at once"):
+            take()
+    assert not left_behind(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 
 import pytest
 from hypothesis import given
@@ -68,3 +69,35 @@ def test_simple_patterns_are_those_of_the_shell(pattern: str, path: str):
     if "**" in pattern:
         return
     assert (translate(pattern).fullmatch(path) is not None) == fnmatch.fnmatchcase(path, pattern)
+
+
+def naive(pattern: str) -> re.Pattern[str]:
+    """What a pattern means, tried in all ways."""
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    found = re.findall(r"\*\*/|\*\*|.", pattern)
+    return re.compile("".join(parts.get(part, re.escape(part)) for part in found), re.DOTALL)
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "/", "*", "**", "**/", "/**/", "?"]), max_size=9).map("".join),
+    st.text("ab/", max_size=10),
+)
+def test_patterns_fit_what_they_mean(pattern: str, path: str):
+    try:
+        regex = translate(pattern)
+    except ValueError as error:
+        assert "within names" in str(error)
+        return
+    assert (regex.fullmatch(path) is None) == (naive(pattern).fullmatch(path) is None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 60 + "b", "a" * 255), ("**/a/" * 60 + "b", "a/" * 1500 + "c"), ("**a" * 60 + "b", "a" * 4000),
+        ("*a*/" * 30 + "b", "aaaaaaaa/" * 30 + "c"), ("**/*a*/" * 20 + "b", "aaaaaaaa/" * 300 + "c"),
+    ],
+)  # fmt: skip
+def test_patterns_with_many_stars_take_no_time(pattern: str, path: str):
+    """Each would take the path's length to the power of its stars if stars were tried in all ways."""
+    assert translate(pattern).fullmatch(path) is None

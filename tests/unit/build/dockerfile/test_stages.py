@@ -25,6 +25,12 @@ def jobs(text, target="", **given):
     return lay_out(dockerfile, target, declare_global(dockerfile, given, AMD, AMD))
 
 
+def test_variables_have_an_end_together():
+    text = f"ARG A={'x' * 100_000}\n" + "".join(f"ARG A{number}=$A\n" for number in range(12))
+    with pytest.raises(InputError, match="can't be given to a command"):
+        jobs(f"{text}FROM scratch\n")
+
+
 @pytest.mark.parametrize(
     ("target", "needed"),
     [("", [0, 1, 2, 3]), ("two", [0, 1]), ("ONE", [0]), ("2", [0, 2]), ("three", [0, 2])],

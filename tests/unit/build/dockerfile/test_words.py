@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,40 @@ def test_what_can_not_be_expanded_is_told(word: str):
         expand(word, ENV)
     if "told" in word:
         assert str(caught.value) == "undef: told"
+
+
+def test_variables_that_double_each_time_end():
+    """A billion laughs: thirty lines that each hold the one before twice."""
+    variables = {"A": "ha" * 1000}
+    with pytest.raises(ExpansionError, match="more than 131072 characters"):
+        for _ in range(30):
+            variables["A"] = expand("$A${A}", variables)
+    assert len(variables["A"]) <= 131072
+    big = {"A": "x" * 16_000, "B": "y" * 1000}
+    with pytest.raises(ExpansionError, match="longer than"):
+        expand("${A//x/$B}", big)
+    with pytest.raises(ExpansionError, match="not searched"):
+        expand("${A/x/y}", {"A": "x" * 20_000})
+
+
+@pytest.mark.parametrize("word", ["${A##*a*a*a*a*a*a*a*a*b}", "${A%%b*a*a*a*a*a*a*a*a*}", "${A//a*a*a*a*a*a*a*b/x}"])
+def test_patterns_with_many_stars_take_no_time(word: str):
+    """Each would take the length to the power of its stars if stars were tried in all ways."""
+    value = "a" * 4000
+    assert expand(word, {"A": value}) == value
+
+
+@given(st.text("ab*?", max_size=6), st.text("ab", max_size=8), st.sampled_from(["#", "##", "%", "%%"]))
+def test_beginnings_and_endings_are_the_shortest_and_the_longest(pattern: str, value: str, operator: str):
+    regex = re.compile("".join({"*": ".*", "?": "."}.get(char, char) for char in pattern))
+    sizes = range(len(value) + 1) if len(operator) == 1 else range(len(value), -1, -1)
+    if operator[0] == "#":
+        expected = next((value[size:] for size in sizes if regex.fullmatch(value[:size])), value)
+    else:
+        expected = next(
+            (value[: len(value) - size] for size in sizes if regex.fullmatch(value[len(value) - size :])), value
+        )
+    assert expand(f"${{x{operator}{pattern}}}", {"x": value}) == expected
 
 
 def test_another_escape_character():
