@@ -16,15 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .measure import Row, table
+from .plot import FOLDER
 from .setup import HOME
 
 # Quick ones first: what they leave in the caches does not help the slow ones.
 NAMES = (
     "run_true", "cpu_and_io", "bootstrap", "build", "dockerfile", "disk", "ship", "kernel_start", "injected_kernel",
-    "growth", "thousand",
+    "growth", "thousand", "panel",
 )  # fmt: skip
 RESULTS = HOME / "results"
-PICTURE = "![Memory, start time, looks and disk against the number of kernels](images/thousand.svg)\n\n"
+TITLES = {"thousand": "Many kernels of one environment, against their number"}
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
@@ -57,7 +58,8 @@ def _page(rows: list[Row]) -> str:
         f"Linux {platform.release().split('-')[0]}, CPython {platform.python_version()}, "
         f"{'as root' if os.geteuid() == 0 else 'as an ordinary user'}"
     )
-    picture = PICTURE if (PAGE.parent / "images" / "thousand.svg").exists() else ""
+    pictures = "".join(f"![{TITLES.get(file.stem, file.stem)}](images/benchmarks/{file.name})\n\n"
+                       for file in sorted(FOLDER.glob("*.svg")))  # fmt: skip
     return f"""# Benchmarks
 
 Written by `scripts/bench`; run it on your own machine, its figures count for you. Each row compares two sides in one
@@ -67,7 +69,7 @@ This table: {machine}.
 
 {table(rows)}
 
-{picture}A peer that is missing on a machine (docker, mmdebstrap) leaves its rows out; the row's last column says so.
+{pictures}A peer that is missing on a machine (docker, mmdebstrap) leaves its rows out; the row's last column says so.
 """
 
 
