@@ -96,6 +96,18 @@ def _reader(kind: type[_Number], fits: Callable[[_Number], bool], what: str) -> 
     return read
 
 
+def parse_limit_time(text: str) -> int:
+    from ..spec.durations import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} leaves no time to work")
+    return seconds
+
+
 def parse_limit_size(text: str) -> int:
     from ..spec.sizes import parse_size
 

@@ -17,6 +17,7 @@ from .container_options import (
     is_path,
     parse_environment,
     parse_limit_size,
+    parse_limit_time,
     parse_mount,
     parse_pair,
     without_separator,
@@ -70,6 +71,8 @@ class Run(Command):
         add("--pids-limit", type=above_zero(int), metavar="N", dest="pids", help="processes and threads at once")
         add("--disk", type=parse_limit_size, metavar="SIZE", help="of the writable layer")
         add("--gpus", type=from_zero(int), metavar="N")
+        add("--files", type=above_zero(int), metavar="N", help="that each process may have open")
+        add("--time", type=parse_limit_time, metavar="TIME", help="after which it is ended, such as 30m or 2h")
         add("--accept-unenforced", action="append", default=[], choices=LIMITS, metavar="LIMIT",
             help="run even if this host can't enforce it")  # fmt: skip
         add("--label", action="append", default=[], metavar="K=V")

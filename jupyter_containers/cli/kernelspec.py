@@ -106,7 +106,7 @@ def parse_settings(words: list[str]) -> dict[str, Any]:
             values[key] = [item for item in text.split(",") if item]
         elif text.lower() in {"true", "false"}:
             values[key] = text.lower() == "true"
-        elif key in {"cpus", "pids"}:
+        elif key in {"cpus", "pids", "files"}:
             try:
                 values[key] = float(text) if key == "cpus" else int(text)
             except ValueError as error:

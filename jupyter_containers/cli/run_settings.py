@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LIMITS", "check_settings", "merged", "read_defaults"]
 
-LIMITS = ("memory", "cpus", "pids", "disk", "gpus")
+LIMITS = ("memory", "cpus", "pids", "disk", "gpus", "files", "time")
 
 
 def check_settings(

@@ -23,6 +23,8 @@ HINTS = (
         "the kernel's `argv` names a program that is not in the image: check `kernel.argv` of the spec",
     ),
     (r"[Oo]ut of memory|MemoryError", "raise `resources.memory` in the spec, or remove the limit"),
+    (r"Too many open files", "close what is not needed any more, or raise `resources.files` in the spec"),
+    (r"^out of time", "raise `resources.time` in the spec, or let it run in parts"),
     (r"No space left on device", "free disk space, or raise `resources.disk` in the spec"),
     (r"[Rr]esource temporarily unavailable|can't start new thread", "raise `resources.pids` in the spec"),
 )

@@ -162,6 +162,8 @@ def kernel_config(
         pids=resources.pids,
         disk=resources.disk,
         gpus=resources.gpus,
+        files=resources.files,
+        time=resources.time,
         maximum=limits.maximum,
         accept_unenforced=options.accept_unenforced,
         # The server's death must not leave a kernel behind; what the reaper removes after it is in `scratch`.

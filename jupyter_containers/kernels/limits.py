@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..errors import InputError, Problem, SpecError
+from ..spec.durations import parse_duration
 from ..spec.model import EnvironmentSpec, Resources
 from ..spec.reading import NOTEBOOK_LIMIT, Folder
 from ..spec.sizes import parse_size
@@ -36,7 +37,7 @@ METADATA = "jupyter_containers"
 """The key of a notebook's metadata that is this program's."""
 
 Network = Literal["none", "full"]
-_NUMBERS = ("memory", "cpus", "pids", "gpus")
+_NUMBERS = ("memory", "cpus", "pids", "gpus", "files", "time")
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,12 +49,19 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     pids: int | None = None
     gpus: int | None = None
     network: Network | None = None
+    files: int | None = None
+    time: int | str | None = None
+    """Seconds, or with a unit: ``2h``."""
 
     @property
     def numbers(self) -> dict[str, float | int]:
-        """Those that are given, memory in bytes."""
+        """Those that are given, memory in bytes and time in seconds."""
         memory = parse_size(self.memory) if isinstance(self.memory, str) else self.memory
-        given = {"memory": memory, "cpus": self.cpus, "pids": self.pids, "gpus": self.gpus}
+        time = parse_duration(self.time) if isinstance(self.time, str) else self.time
+        given = {
+            "memory": memory, "cpus": self.cpus, "pids": self.pids, "gpus": self.gpus, "files": self.files,
+            "time": time,
+        }  # fmt: skip
         return {name: value for name, value in given.items() if value is not None}
 
 
@@ -66,6 +74,9 @@ class Ceiling(msgspec.Struct, frozen=True, kw_only=True):
     pids: int | None = None
     gpus: int | None = None
     network: Network = "full"
+    files: int | None = None
+    time: int | None = None
+    """Seconds."""
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -118,7 +129,10 @@ def _key(notebook: Path) -> str:
 
 def wanted_limits(spec: EnvironmentSpec, options: KernelOptions) -> Resources:
     """The spec's limits, under those of the options."""
-    asked = {"memory": options.memory_bytes, "cpus": options.cpus, "pids": options.pids}
+    asked = {
+        "memory": options.memory_bytes, "cpus": options.cpus, "pids": options.pids, "files": options.files,
+        "time": options.seconds,
+    }  # fmt: skip
     return msgspec.structs.replace(spec.resources, **{key: value for key, value in asked.items() if value is not None})
 
 
@@ -143,7 +157,7 @@ def decide(
         if numbers["gpus"] and not base.gpus:
             numbers["gpus"] = base.gpus  # no limit of GPUs is none of them
         network = chosen.network if chosen.network == "none" else network
-    for name in ("memory", "cpus", "pids"):
+    for name in ("memory", "cpus", "pids", "files", "time"):
         numbers[name] = _least(numbers[name], getattr(ceiling, name))
     if numbers["gpus"]:
         numbers["gpus"] = _least(numbers["gpus"], ceiling.gpus)
@@ -167,7 +181,14 @@ def check_chosen(chosen: Chosen) -> Chosen:
             problems.append(Problem("", str(error), key="memory"))
     elif chosen.memory is not None and chosen.memory <= 0:
         problems.append(Problem("", "has to be more than 0", key="memory"))
-    for name in ("cpus", "pids"):
+    if isinstance(chosen.time, str):
+        try:
+            parse_duration(chosen.time)
+        except ValueError as error:
+            problems.append(Problem("", str(error), key="time"))
+    elif chosen.time is not None and chosen.time <= 0:
+        problems.append(Problem("", "has to be more than 0", key="time"))
+    for name in ("cpus", "pids", "files"):
         value = getattr(chosen, name)
         if value is not None and value <= 0:
             problems.append(Problem("", "has to be more than 0", key=name))

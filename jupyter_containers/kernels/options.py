@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..errors import InputError, Problem
+from ..spec.durations import parse_duration
 from ..spec.sizes import parse_size
 
 __all__ = ["KernelOptions", "check_options", "merge_options"]
@@ -31,6 +32,9 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Size with a unit: ``2G``."""
     cpus: float | None = None
     pids: int | None = None
+    files: int | None = None
+    time: str = ""
+    """Duration with a unit: ``2h``."""
     network: Literal["", "none", "full"] = ""
     run_as: str = ""
     """Whom the kernel runs as inside, ``name`` or ``uid``; empty: the image's user."""
@@ -56,6 +60,10 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return parse_size(self.memory) if self.memory else None
 
     @property
+    def seconds(self) -> int | None:
+        return parse_duration(self.time) if self.time else None
+
+    @property
     def what(self) -> str:
         """What to run, as the user said it."""
         return self.environment or self.spec_file or self.image
@@ -78,6 +86,8 @@ def check_options(values: dict[str, Any], *, source: str, partial: bool = False)
             msgspec.convert({key: values[key]}, KernelOptions)
             if key == "memory" and values[key]:
                 parse_size(values[key])
+            if key == "time" and values[key]:
+                parse_duration(values[key])
         except (msgspec.ValidationError, ValueError) as error:
             problems.append(Problem(source, str(error).partition(" - at")[0], key=key))
     if not problems and not partial:

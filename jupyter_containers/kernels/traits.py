@@ -25,6 +25,8 @@ class KernelTraits(KernelProvisionerBase):
     memory = Unicode("", config=True, help="Memory limit with a unit, such as 2G; empty: the spec's.")
     cpus = Float(None, allow_none=True, config=True, help="Limit of CPUs; None: the spec's.")
     pids = Integer(None, allow_none=True, config=True, help="Limit of processes and threads; None: the spec's.")
+    files = Integer(None, allow_none=True, config=True, help="Limit of open files of a process; None: the spec's.")
+    time = Unicode("", config=True, help="How long a kernel may run, such as 2h; empty: the spec's.")
     network = Enum(["", "none", "full"], "", config=True, help="The container's network; empty: the spec's.")
     run_as = Unicode("", config=True, help="User in the container, a name or a number; empty: the image's.")
     entrypoint = Bool(False, config=True, help="Start the kernel through the image's Entrypoint.")

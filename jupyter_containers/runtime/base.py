@@ -84,6 +84,10 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     pids: int | None = None
     disk: int | None = None
     gpus: int | None = None
+    files: int | None = None
+    """Files that each process may have open at once."""
+    time: int | None = None
+    """Seconds from a start after which it is ended."""
     maximum: dict[str, float] = {}
     """What the administrator allows it at most, by limit, for whoever changes a limit while it runs."""
     accept_unenforced: tuple[str, ...] = ()
@@ -104,7 +108,7 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class LimitReport(msgspec.Struct, frozen=True, kw_only=True):
     limit: str
-    """``memory``, ``cpus``, ``pids``, ``disk``, ``gpus``."""
+    """``memory``, ``cpus``, ``pids``, ``disk``, ``gpus``, ``files``, ``time``."""
     asked: float
     enforced_by: str = ""
     """``cgroup v2``, ``cgroup v1``, ``rlimit`` …; empty: by nothing."""

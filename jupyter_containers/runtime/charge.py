@@ -31,6 +31,8 @@ class Charge(msgspec.Struct, eq=False):
     """Reading end of the pipe of its output; None: its output goes elsewhere."""
     log: Log | None = None
     watch: DiskWatch | None = None
+    time: int | None = None
+    """Seconds that it may run."""
     scratch: tuple[str, ...] = ()
     """Folders of the host that it makes its sockets in."""
     reason: str = ""

@@ -128,7 +128,14 @@ def _start(folder: Folder, home: Path, streams: list[int]) -> list[str]:
         os.set_inheritable(handle, True)
     assert started.kept.process is not None
     script = str(Path(__file__).with_name("monitor.py"))
-    numbers = [started.process.pid, started.process.child_pid, output, config.disk or 0, int(config.remove)]
+    numbers = [
+        started.process.pid,
+        started.process.child_pid,
+        output,
+        config.disk or 0,
+        int(config.remove),
+        config.time or 0,
+    ]
     _held.append(leasing)
     return [sys.executable, "-I", "-S", script, str(folder.path), *map(str, numbers), *package_paths()]
 

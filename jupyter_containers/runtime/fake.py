@@ -32,7 +32,7 @@ from .snapshot import Snapshot
 
 __all__ = ["FakeContainer", "FakeRuntime", "Program"]
 
-_LIMITS = ("memory", "cpus", "pids", "disk", "gpus")
+_LIMITS = ("memory", "cpus", "pids", "disk", "gpus", "files", "time")
 
 
 class FakeContainer:

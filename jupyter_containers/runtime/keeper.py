@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from .deadlines import Deadlines, told
 from .ending import finish, remove_rest
 from .identity import kill_process
 from .log import Log
@@ -62,6 +63,8 @@ class Keeper:
         self._threads: set[str] = set()
         self._scratch: ScratchWatch | None = None
         self._scratch_lock = threading.Lock()
+        self._deadlines = Deadlines()
+        self._listen(self._deadlines.wake, self._deadlines.woken)
         self._run_thread("container-keeper", self._look_after)
 
     def reaper(self, containers: Path) -> Reaper:
@@ -120,6 +123,8 @@ class Keeper:
             self._end(charge)
         if charge.watch is not None:
             self._run_thread("container-disks", self._watch_disks)
+        if charge.time is not None:
+            self._deadlines.add(charge.time, charge)
         if charge.scratch:
             self._watch_scratch(charge)
 
@@ -149,7 +154,7 @@ class Keeper:
 
     def _look_after(self) -> None:
         while True:
-            for handle, _ in self._poll.poll():
+            for handle, _ in self._poll.poll(self._deadlines.due()):
                 action = self._on_ready.get(handle)
                 try:
                     if action is not None:
@@ -158,6 +163,9 @@ class Keeper:
                     import logging  # late: 10 ms
 
                     logging.getLogger(__name__).exception("a container could not be looked after")
+            for charge in self._deadlines.passed():
+                if not charge.ended.is_set():
+                    _end_by_us(charge, told(charge.time or 0))
 
     def _listen(self, handle: int, action: Callable[[], object]) -> None:
         self._on_ready[handle] = action

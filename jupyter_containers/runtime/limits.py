@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Collection
 from pathlib import Path
 
@@ -26,7 +27,10 @@ def check_limits(limits: Resources, *, accept: Collection[str] = ()) -> None:
 
 
 def sandbox_limits(config: ContainerConfig | Resources) -> Limits:
-    return Limits(memory=config.memory, cpus=config.cpus, pids=config.pids)
+    files = config.files
+    if files is not None:
+        files = min(files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])  # more than the host allows can't be set
+    return Limits(memory=config.memory, cpus=config.cpus, pids=config.pids, open_files=files)
 
 
 def apply_limits(config: ContainerConfig, path: Path) -> Group | None:
@@ -54,6 +58,7 @@ def report_limits(config: ContainerConfig, group: Group | None) -> tuple[LimitRe
     rows = [
         LimitReport(limit=row.limit, asked=row.asked, enforced_by=row.enforced_by, note=row.note)
         for row in (group.report() if group is not None else ())
+        if row.limit != "open_files"  # told below, by its name here, with a group or without
     ]
     told = {row.limit for row in rows}
     for limit in ("memory", "cpus", "pids"):
@@ -71,4 +76,9 @@ def report_limits(config: ContainerConfig, group: Group | None) -> tuple[LimitRe
         )
     if config.gpus:
         rows.append(LimitReport(limit="gpus", asked=float(config.gpus), enforced_by="device nodes"))
+    if config.files is not None:
+        files = float(sandbox_limits(config).open_files or 0)
+        rows.append(LimitReport(limit="files", asked=files, enforced_by="rlimit", note="of each process"))
+    if config.time is not None:
+        rows.append(LimitReport(limit="time", asked=float(config.time), enforced_by="watcher"))
     return tuple(rows)

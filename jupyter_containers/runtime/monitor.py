@@ -1,6 +1,6 @@
 """The monitor of a container that outlives its starter: waits, writes the log, writes down the end.
 
-Run as ``python -I -S monitor.py FOLDER OUTER FIRST OUTPUT DISK REMOVE PATH…`` by the process that started the sandbox,
+Run as ``python -I -S monitor.py FOLDER OUTER FIRST OUTPUT DISK REMOVE TIME PATH…`` by the process that started it,
 in its own place (execv), so that the sandbox is a child of this process. Descriptors that hold the folder's lock and
 the image's lease are inherited and simply stay open. Until the end only a few modules are imported.
 """
@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import time
 
 TYPE_CHECKING = False  # as typing has it, whose import costs more than all else here
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> int:
     folder = arguments[0]
-    outer, first, output, disk, remove = map(int, arguments[1:6])
-    sys.path[:0] = arguments[6:]
+    outer, first, output, disk, remove, seconds = map(int, arguments[1:7])
+    sys.path[:0] = arguments[7:]
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     from jupyter_containers.runtime.disk import DiskWatch
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
     log = Log(f"{folder}/log") if output >= 0 else None
     watch = DiskWatch(f"{folder}/upper", disk) if disk else None
-    reason = _watch(outer, first, output, log, watch)
+    reason = _watch(folder, outer, first, output, log, watch, seconds)
     exit_code = os.waitstatus_to_exitcode(os.waitpid(outer, 0)[1])
     if log is not None:
         log.close()
@@ -46,7 +47,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _watch(outer: int, first: int, output: int, log: Log | None, watch: DiskWatch | None) -> str:
+def _watch(
+    folder: str, outer: int, first: int, output: int, log: Log | None, watch: DiskWatch | None, seconds: int
+) -> str:
     """Copy output until both processes have ended; the reason, where we ended it ourselves."""
     poll = select.poll()
     waits = set()
@@ -60,8 +63,12 @@ def _watch(outer: int, first: int, output: int, log: Log | None, watch: DiskWatc
     if output >= 0:
         poll.register(output, select.POLLIN)
     reason = ""
+    end = time.monotonic() + seconds if seconds else None
     while waits:
-        ready = dict(poll.poll(None if watch is None else max(50, int(watch.due() * 1000))))
+        waiting = [] if watch is None else [max(0.05, watch.due())]
+        if end is not None:
+            waiting.append(max(0.0, end - time.monotonic()) + 0.001)
+        ready = dict(poll.poll(min(waiting) * 1000 if waiting else None))
         for handle in waits & ready.keys():
             poll.unregister(handle)
             waits.discard(handle)
@@ -70,12 +77,26 @@ def _watch(outer: int, first: int, output: int, log: Log | None, watch: DiskWatc
         if watch is not None and not reason and watch.passed():
             reason = watch.told()
             watch = None
-            os.kill(outer, signal.SIGKILL)  # our child, not waited for yet: the number is its own
+            _end(folder, outer)
+        if end is not None and time.monotonic() >= end:
+            from jupyter_containers.runtime.deadlines import told
+
+            reason, end = reason or told(seconds), None
+            _end(folder, outer)
     if output >= 0:
         os.set_blocking(output, False)
         while _copy(output, log):
             pass
     return reason
+
+
+def _end(folder: str, outer: int) -> None:
+    from pathlib import Path
+
+    from jupyter_containers.runtime.removal import let_go
+
+    os.kill(outer, signal.SIGKILL)  # our child, not waited for yet: the number is its own
+    let_go(Path(folder))  # it may be paused
 
 
 def _copy(output: int, log: Log | None) -> bool:

@@ -85,6 +85,7 @@ def start_owned(
         lasting=config.kind == "kernel" and not config.remove,
         output=output,
         watch=DiskWatch(str(folder.upper), config.disk) if config.disk is not None else None,
+        time=config.time,
         scratch=config.scratch,
     )
     try:

@@ -53,6 +53,8 @@ class ContainersExtension(ExtensionApp):
     max_cpus = Float(None, allow_none=True, config=True, help="CPUs that a kernel gets at most.")
     max_pids = Integer(None, allow_none=True, config=True, help="Processes and threads that a kernel gets at most.")
     max_gpus = Integer(None, allow_none=True, config=True, help="GPUs that a kernel gets at most.")
+    max_files = Integer(None, allow_none=True, config=True, help="Open files that a process of a kernel gets at most.")
+    max_time = Unicode("", config=True, help="How long a kernel may run at most, such as 12h; then it is ended.")
     allow_network = Bool(True, config=True, help="Whether kernels may have a network at all.")
     store_limit = Unicode(
         "", config=True, help="What the image store may hold, such as 20G: over it the least recently used is removed."
@@ -83,6 +85,18 @@ class ContainersExtension(ExtensionApp):
             parse_size(proposal["value"] or "1G")
         except ValueError as error:
             raise TraitError(f"{proposal['trait'].name}: {error}") from error
+        return str(proposal["value"])
+
+    @validate("max_time")
+    def _check_time(self, proposal: Any) -> str:
+        from traitlets import TraitError
+
+        from ..spec.durations import parse_duration
+
+        try:
+            parse_duration(proposal["value"] or "1h")
+        except ValueError as error:
+            raise TraitError(f"max_time: {error}") from error
         return str(proposal["value"])
 
     def initialize_settings(self) -> None:
@@ -116,11 +130,13 @@ class ContainersExtension(ExtensionApp):
         """Of the kernels that this process starts."""
         from ..kernels.deaths import listen
         from ..kernels.limits import Ceiling, current_policy
+        from ..spec.durations import parse_duration
         from ..spec.sizes import parse_size
 
         current_policy().ceiling = Ceiling(
             memory=parse_size(self.max_memory) if self.max_memory else None, cpus=self.max_cpus, pids=self.max_pids,
-            gpus=self.max_gpus, network="full" if self.allow_network else "none",
+            gpus=self.max_gpus, network="full" if self.allow_network else "none", files=self.max_files,
+            time=parse_duration(self.max_time) if self.max_time else None,
         )  # fmt: skip
         listen(self._report_death)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ReferenceError
+from .durations import parse_duration
 from .model import HOME
 from .names import LONGEST, is_name, make_name
 from .requirement import Wrong, check_constraint, check_requirement
@@ -134,6 +135,19 @@ def _check_size(value: Any) -> int:
     if size <= 0:
         raise Wrong(f"{value!r} leaves nothing to work with", "Leave the key out for no limit")
     return size
+
+
+def _check_duration(value: Any) -> int:
+    if isinstance(value, str):
+        try:
+            seconds = parse_duration(value)
+        except ValueError as error:
+            raise Wrong(str(error)) from None
+    else:
+        seconds = value
+    if seconds <= 0:
+        raise Wrong(f"{value!r} leaves no time to work", "Leave the key out for no limit")
+    return int(seconds)
 
 
 def _check_cpus(value: float) -> float:
@@ -281,6 +295,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "python": _check_python,
     "requirement": check_requirement,
     "size": _check_size,
+    "duration": _check_duration,
     "text": _check_text,
     "url": _check_url,
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from .durations import format_duration
 from .model import HOME, EnvironmentSpec
 from .sizes import write_size
 
@@ -28,6 +29,8 @@ def dump_spec(spec: EnvironmentSpec) -> str:
     resources = document.get("resources", {})
     for name in _SIZES & resources.keys():
         resources[name] = write_size(resources[name])
+    if "time" in resources:
+        resources["time"] = format_duration(resources["time"])
     return "\n".join(_table(document, ())).lstrip("\n") + "\n"
 
 

@@ -28,7 +28,7 @@ __all__ = [
     "refusal",
 ]
 
-LIMITS = ("memory", "cpus", "pids", "disk")
+LIMITS = ("memory", "cpus", "pids", "disk", "files", "time")
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True):

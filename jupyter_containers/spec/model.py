@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .durations import DURATION
 from .names import LONGEST, NAME
 from .sizes import SIZE
 
@@ -44,6 +45,7 @@ def _rule(check: str, **schema: Any) -> msgspec.Meta:
 Line = Annotated[str, _rule("line", minLength=1)]
 Name = Annotated[str, _rule("name", pattern=f"^{NAME}$", maxLength=LONGEST)]
 Size = Annotated[int, _rule("size", pattern=f"^{SIZE}$", examples=["512M", "2G", "1.5 GiB"])]
+Duration = Annotated[int, _rule("duration", pattern=f"^{DURATION}$", examples=["30m", "2h"])]
 EnvName = Annotated[str, _rule("env-name", pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 EnvValue = Annotated[str, _rule("env-value")]
 Apt = Annotated[str, _rule("apt", pattern="^[a-z0-9][a-z0-9+.-]+([=/].+)?$", examples=["graphviz"])]
@@ -136,6 +138,10 @@ class Resources(_Value, frozen=True, kw_only=True):
     """Bytes of the writable layer."""
     gpus: Annotated[int, _rule("count", minimum=0)] | None = None
     """GPUs to show to the container."""
+    files: Annotated[int, _rule("positive", minimum=1)] | None = None
+    """Files, sockets and pipes that each process may have open at once."""
+    time: Duration | None = None
+    """Seconds from a container's start after which it is ended."""
 
 
 class Mount(_Value, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _refined(value: Any) -> Any:
-    """*value* as TOML has it: no null, and sizes are text or whole numbers."""
+    """*value* as TOML has it: no null, and sizes and durations are text or whole numbers."""
     if isinstance(value, list):
         return [_refined(item) for item in value]
     if not isinstance(value, dict):

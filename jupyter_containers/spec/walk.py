@@ -129,6 +129,8 @@ class _Walk:
                 raise TypeError(f"the model has a type that the border does not know: {type_}")
         if check == "size":
             accepted, wanted = (str, int), 'a size such as "2G", or a number of bytes'
+        elif check == "duration":
+            accepted, wanted = (str, int), 'a duration such as "2h", or a number of seconds'
         # bool is an int in Python and is none in TOML
         if not isinstance(value, accepted) or isinstance(value, bool):
             return self.wrong_type(key, value, wanted)

@@ -44,7 +44,8 @@ class LimitsHandler(Handler):
 
     def _defaults(self) -> Chosen:
         section: Any = (self.config or {}).get("ContainerProvisioner", {})
-        known = {name: section[name] for name in ("memory", "cpus", "pids", "network") if section.get(name)}
+        names = ("memory", "cpus", "pids", "network", "files", "time")
+        known = {name: section[name] for name in names if section.get(name)}
         return Chosen(**known)
 
 
@@ -70,10 +71,11 @@ class ChoiceHandler(Handler):
 def _find_own(environments: Environments, name: str, defaults: Chosen) -> Chosen:
     """What kernels of the environment *name* have by themselves."""
     options = KernelOptions(
-        memory=str(defaults.memory or ""), cpus=defaults.cpus, pids=defaults.pids, network=defaults.network or ""
-    )
+        memory=str(defaults.memory or ""), cpus=defaults.cpus, pids=defaults.pids, network=defaults.network or "",
+        files=defaults.files, time=str(defaults.time or ""),
+    )  # fmt: skip
     own = decide(environments.specs.find(name), options, ceiling=current_policy().ceiling)
-    given = {key: getattr(own.resources, key) for key in ("memory", "cpus", "pids", "gpus")}
+    given = {key: getattr(own.resources, key) for key in ("memory", "cpus", "pids", "gpus", "files", "time")}
     return Chosen(**given, network=own.network)
 
 

@@ -14,6 +14,8 @@ from jupyter_containers.runtime.base import ContainerConfig
 from jupyter_containers.server.app import ContainersExtension
 from jupyter_containers.server.events import KERNEL_SCHEMA
 
+_NEITHER = {"files": None, "time": None}
+
 
 @pytest.fixture(autouse=True)
 def _policy():
@@ -24,7 +26,14 @@ def _policy():
 
 async def test_no_limits(api):
     _, limits, _ = await api("limits")
-    assert limits["maximum"] == {"memory": None, "cpus": None, "pids": None, "gpus": None, "network": "full"}
+    assert limits["maximum"] == {
+        "memory": None,
+        "cpus": None,
+        "pids": None,
+        "gpus": None,
+        "network": "full",
+        **_NEITHER,
+    }
     assert limits["unenforced"] == {}
     assert limits["host"]["memory"] > 100 << 20
 
@@ -39,7 +48,14 @@ class TestWithSettings:
     async def test_the_administrator_s_limits(self, api, runtime):
         runtime.unenforceable = {"cpus"}
         _, limits, _ = await api("limits")
-        assert limits["maximum"] == {"memory": 4 << 30, "cpus": 1.5, "pids": None, "gpus": None, "network": "none"}
+        assert limits["maximum"] == {
+            "memory": 4 << 30,
+            "cpus": 1.5,
+            "pids": None,
+            "gpus": None,
+            "network": "none",
+            **_NEITHER,
+        }
         assert list(limits["unenforced"]) == ["cpus"]
         assert (limits["defaults"]["memory"], limits["defaults"]["pids"]) == ("1G", 100)
 
@@ -47,7 +63,7 @@ class TestWithSettings:
         (spec / "jupyter-container.toml").write_text('name = "demo"\n[resources]\nmemory = "2G"\ncpus = 4\n')
         await api("environments", method="POST", body={"path": "demo"})
         _, limits, _ = await api("limits", params={"environment": "demo"})
-        own = {"memory": 1 << 30, "cpus": 1.5, "pids": 100, "gpus": None, "network": "none"}
+        own = {"memory": 1 << 30, "cpus": 1.5, "pids": 100, "gpus": None, "network": "none", **_NEITHER}
         assert limits["environment"] == own
 
 
