@@ -7,7 +7,7 @@
  * fails can be mended and tried again with the notebook, and what it was to run, still waiting.
  *
  * JupyterLab has no place for that. What it asks before it starts a kernel (`startKernel`), when another one is chosen
- * (`changeKernel`), and whether there is one (`hasNoKernel`) is put in front of the session context's own. Who runs a
+ * (`changeKernel`) or the same one again (`restartKernel`), and whether there is one (`hasNoKernel`) is put in front of the session context's own. Who runs a
  * cell without a kernel calls `startKernel`, then, if that says so, the dialogs' `selectKernel`
  * (notebook/src/cellexecutor.ts), which here is {@link KernelGate.join}.
  */
@@ -22,7 +22,7 @@ import { findByKernel } from './environments';
 import type { IContainersModel } from './model';
 import type { IEnvironment } from './rest';
 import { KERNEL_PREFIX } from './tokens';
-import { afterBuild, lackOf, Wait } from './waiting';
+import { afterBuild, Lack, lackOf, policyOf, Wait } from './waiting';
 
 /** Milliseconds that a kernel's start waits for the page to know its environments: it has just been loaded. */
 const PATIENCE = 10_000;
@@ -50,8 +50,10 @@ export class KernelGate {
     const { context, model } = _options;
     this._startKernel = context.startKernel.bind(context);
     this._changeKernel = context.changeKernel.bind(context);
+    this._restartKernel = context.restartKernel.bind(context);
     context.startKernel = () => this._onStart();
     context.changeKernel = options => this._onChange(options ?? {});
+    context.restartKernel = () => this._onRestart();
     const hasNoKernel = prototypeGetter(context, 'hasNoKernel');
     Object.defineProperty(context, 'hasNoKernel', {
       configurable: true,
@@ -99,7 +101,7 @@ export class KernelGate {
   async proceed(): Promise<void> {
     const { environment } = this;
     if (environment && this._wait && this._wait.phase !== 'held') {
-      const lack = lackOf(environment);
+      const lack = this._lack(environment);
       if (lack !== 'consent' || (await this._options.agree(environment))) {
         await this._advance(true);
       }
@@ -126,18 +128,34 @@ export class KernelGate {
     if (this._wait || this._underway) {
       return this._expect(!opening);
     }
-    const { id } = context.kernelPreference;
-    const name = id
-      ? null
-      : SessionContext.getDefaultKernel({
-          specs: context.specsManager.specs,
-          sessions: context.sessionManager.running(),
-          preference: context.kernelPreference
-        });
+    const name = await this._pick();
     if (name && (await this._judge(name, this._options.isChosen())) === 'wait') {
       return this._expect(!opening);
     }
     return this._run(this._startKernel());
+  }
+
+  /** The kernel that is about to be started. */
+  private async _pick(): Promise<string | null> {
+    const { context } = this._options;
+    const { canStart, id, name, shouldStart } = context.kernelPreference;
+    if (id) {
+      return null;
+    }
+    const specs = context.specsManager;
+    const starts = canStart !== false && shouldStart !== false;
+    if (starts && name && (await this._find(name))) {
+      // An environment that has just come is told by the feed before the server's list of kernels has it.
+      for (let attempt = 0; attempt < 4 && !specs.specs?.kernelspecs[name]; attempt++) {
+        await new Promise(resolve => setTimeout(resolve, attempt > 0 ? 1000 : 0));
+        await specs.refreshSpecs();
+      }
+    }
+    return SessionContext.getDefaultKernel({
+      specs: specs.specs,
+      sessions: context.sessionManager.running(),
+      preference: context.kernelPreference
+    });
   }
 
   private async _onChange(options: Partial<Kernel.IModel>): Promise<Kernel.IKernelConnection | null> {
@@ -156,6 +174,19 @@ export class KernelGate {
       await this._over.promise;
     }
     return context.session?.kernel ?? null;
+  }
+
+  /** A restart would build what has changed since: out of sight, in a request that may be cut off. */
+  private async _onRestart(): Promise<void> {
+    const { context, model } = this._options;
+    const name = context.session?.kernel?.name ?? '';
+    const environment = findByKernel(model.environments, name);
+    this._kernelName = name;
+    if (environment && this._lack(environment) !== 'none') {
+      await this._onChange({ name });
+    } else {
+      await this._restartKernel();
+    }
   }
 
   private _expect(cell: boolean): true {
@@ -183,13 +214,13 @@ export class KernelGate {
     if (!environment || context.isDisposed) {
       return 'go';
     }
+    this._kernelName = kernelName;
+    this._name = environment.name;
     const held = chosen ? null : this._options.hold(environment);
-    const lack = lackOf(environment);
+    const lack = this._lack(environment);
     if (lack === 'none' && !held) {
       return 'go';
     }
-    this._kernelName = kernelName;
-    this._name = environment.name;
     if (chosen) {
       const asks = lack === 'consent' || (lack === 'build' && asksAlways());
       // A kernel that is there is let go once the user has said yes, and not before.
@@ -218,7 +249,7 @@ export class KernelGate {
     if (!this._wait || !environment) {
       return;
     }
-    if (lackOf(environment) === 'consent') {
+    if (this._lack(environment) === 'consent') {
       this._set({ phase: 'consent' });
     } else {
       await this._advance(false);
@@ -232,7 +263,7 @@ export class KernelGate {
     if (!environment || !this._wait) {
       return;
     }
-    const lack = lackOf(environment);
+    const lack = this._lack(environment);
     if (lack === 'none') {
       return this._start();
     }
@@ -287,10 +318,15 @@ export class KernelGate {
     const ended = wait.phase === 'consent' ? '' : wait.build;
     if (environment.state === 'building' && environment.build_id && environment.build_id !== ended) {
       this._set({ phase: 'building', build: environment.build_id }); // begun in another place
-    } else if (lackOf(environment) === 'none' && ended !== null) {
+    } else if (this._lack(environment) === 'none' && ended !== null) {
       void this._start(); // built in another place; a start that has failed is not tried again by itself
     }
   };
+
+  private _lack(environment: IEnvironment): Lack {
+    const { specs } = this._options.context.specsManager;
+    return lackOf(environment, policyOf(specs?.kernelspecs[this._kernelName]?.metadata));
+  }
 
   /** The build of the environment that is under way. */
   private _active(): string | null {
@@ -338,6 +374,7 @@ export class KernelGate {
 
   private readonly _startKernel: () => Promise<boolean>;
   private readonly _changeKernel: ISessionContext['changeKernel'];
+  private readonly _restartKernel: () => Promise<void>;
   private readonly _changed = new Signal<this, void>(this);
   private _over = new PromiseDelegate<void>();
   private _underway: Promise<unknown> | null = null;

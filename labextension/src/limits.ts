@@ -1,5 +1,6 @@
 /** Decisions about limits: what a notebook asks for, what is allowed, and how all of it is told. */
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ReadonlyJSONObject } from '@lumino/coreutils';
 
 import { formatSize } from './format';
 import { IMetadataHolder, readOurs, writeOurs } from './metadata';
@@ -61,11 +62,19 @@ export function readLimits(model: IMetadataHolder): ILimitsChoice {
   return cleanLimits(readOurs(model).limits);
 }
 
-/** Remember *limits* in the notebook, memory as people write it. */
+/** Remember *limits* in the notebook, memory as people write it. Limits that are not chosen here stay. */
 export function writeLimits(model: IMetadataHolder, limits: ILimitsChoice): void {
   const { memory, ...others } = limits;
-  const written = { ...(memory === undefined ? {} : { memory: writeSize(memory as number) }), ...others };
-  writeOurs(model, { limits: isEmpty(limits) ? null : written });
+  const before = readOurs(model).limits;
+  const kept = Object.entries(typeof before === 'object' && before !== null ? before : {}).filter(
+    ([name]) => !(LIMIT_NAMES as readonly string[]).includes(name)
+  );
+  const written = {
+    ...Object.fromEntries(kept),
+    ...(typeof memory === 'number' ? { memory: writeSize(memory) } : {}),
+    ...others
+  } as ReadonlyJSONObject;
+  writeOurs(model, { limits: Object.keys(written).length > 0 ? written : null });
 }
 
 export function isEmpty(limits: ILimitsChoice): boolean {

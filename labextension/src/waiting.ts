@@ -16,9 +16,24 @@ export type Lack =
   /** A build. */
   | 'build';
 
+/** When a kernel's start builds (kernels/options.py). */
+export type BuildPolicy = 'changed' | 'missing' | 'never';
+
+/** The policy that a kernelspec's metadata, which a user may have written, tell. */
+export function policyOf(metadata: unknown): BuildPolicy {
+  const { kernel_provisioner: provisioner } = (metadata ?? {}) as {
+    kernel_provisioner?: { config?: { build?: unknown } };
+  };
+  const build = provisioner?.config?.build;
+  return build === 'missing' || build === 'never' ? build : 'changed';
+}
+
 /** What *environment* lacks before a kernel of it can start. An image without a spec has nothing to build. */
-export function lackOf(environment: IEnvironment): Lack {
-  if (environment.spec_file === '') {
+export function lackOf(environment: IEnvironment, policy: BuildPolicy = 'changed'): Lack {
+  if (environment.spec_file === '' || policy === 'never') {
+    return 'none';
+  }
+  if (policy === 'missing' && environment.state === 'out of date') {
     return 'none';
   }
   if (environment.state === 'building') {

@@ -21,7 +21,17 @@ class FakeContext {
   isReady = false;
   isDisposed = false;
   kernelPreference: { name: string; id?: string } = { name: 'jc-new' };
-  specsManager = { specs: { default: '', kernelspecs: { 'jc-new': { name: 'jc-new' }, python3: {} } } };
+  metadata = {};
+  specsManager = {
+    specs: {
+      default: '',
+      kernelspecs: { 'jc-new': { name: 'jc-new', metadata: this.metadata }, python3: {} } as {
+        [name: string]: object;
+      }
+    },
+    refreshSpecs: () => Promise.resolve()
+  };
+  restarts = 0;
   sessionManager = { running: () => [] };
   disposed = new Signal<object, void>({});
   started: string[] = [];
@@ -39,6 +49,10 @@ class FakeContext {
     this.started.push(options.name!);
     this.session = { kernel: { name: options.name! } };
     return Promise.resolve(this.session.kernel);
+  }
+  restartKernel(): Promise<void> {
+    this.restarts++;
+    return Promise.resolve();
   }
   shutdown(): Promise<void> {
     this.session = null;
@@ -158,6 +172,49 @@ describe('an environment that is chosen', () => {
     expect(await bodies()).toEqual([{ environment: 'new' }]);
     builds('done');
     expect(await changed).toEqual({ name: 'jc-new' });
+  });
+});
+
+describe('a restart', () => {
+  it('is one, where nothing has changed', async () => {
+    const { bodies, context } = setUp(environment({ name: 'new' }));
+    context.session = { kernel: { name: 'jc-new' } };
+    await context.restartKernel();
+    expect(context.restarts).toBe(1);
+    expect(await bodies()).toEqual([]);
+  });
+
+  it('builds in sight what has changed', async () => {
+    const { builds, context, gate } = setUp({ ...UNBUILT, state: 'out of date' });
+    context.session = { kernel: { name: 'jc-new' } };
+    const restarted = context.restartKernel();
+    await vi.waitFor(() => expect(gate.wait).toEqual({ phase: 'building', build: 'b1' }));
+    builds('done');
+    await restarted;
+    expect([context.restarts, context.started]).toEqual([0, ['jc-new']]);
+  });
+
+  it('builds nothing where its kernelspec says so', async () => {
+    const { bodies, context } = setUp({ ...UNBUILT, state: 'out of date' });
+    Object.assign(context.metadata, { kernel_provisioner: { config: { build: 'missing' } } });
+    context.session = { kernel: { name: 'jc-new' } };
+    await context.restartKernel();
+    expect([context.restarts, await bodies()]).toEqual([1, []]);
+  });
+});
+
+describe('an environment that has just come', () => {
+  it('is waited for where the list of kernels does not have it yet', async () => {
+    const { context } = setUp(environment({ name: 'new' }));
+    const specs = context.specsManager.specs.kernelspecs;
+    const spec = specs['jc-new'];
+    delete specs['jc-new'];
+    context.specsManager.refreshSpecs = () => {
+      specs['jc-new'] = spec;
+      return Promise.resolve();
+    };
+    expect(await context.startKernel()).toBe(false);
+    expect(context.started).toEqual(['jc-new']);
   });
 });
 

@@ -46,12 +46,15 @@ describe('limits of a notebook', () => {
   });
 
   it('stand beside what else is kept in the notebook', () => {
-    const model = notebook({ [METADATA]: { digest: 'sha256:1' } });
+    const model = notebook({ [METADATA]: { digest: 'sha256:1', limits: { files: 64 } } });
     writeLimits(model, { memory: 1.5 * GIB, cpus: 2 });
-    expect(model.getMetadata(METADATA)).toEqual({ digest: 'sha256:1', limits: { memory: '1536M', cpus: 2 } });
+    expect(model.getMetadata(METADATA)).toEqual({
+      digest: 'sha256:1',
+      limits: { files: 64, memory: '1536M', cpus: 2 }
+    });
     expect(readLimits(model)).toEqual({ memory: 1.5 * GIB, cpus: 2 });
     writeLimits(model, {});
-    expect(model.getMetadata(METADATA)).toEqual({ digest: 'sha256:1' });
+    expect(model.getMetadata(METADATA)).toEqual({ digest: 'sha256:1', limits: { files: 64 } });
   });
 
   it('leave nothing behind, and touch no notebook that has none', () => {

@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useId } from 'react';
 
 import { formatSize } from '../format';
-import { isEmpty, limitText, parseSize, withinMaximum } from '../limits';
+import { limitText, parseSize, withinMaximum } from '../limits';
 import type { ILimits, ILimitsChoice } from '../rest';
 
 const UNITS = { MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
@@ -215,30 +215,35 @@ export class LimitsForm extends ReactWidget {
     this.update();
   }
 
-  getValue(): ILimitsChoice {
-    return limitsOf(this._draft, this._before, this._allowed);
+  /** Whether the fields are there; unseen they need not be. */
+  set isOpen(open: boolean) {
+    this._isOpen = open;
+    this.update();
   }
 
-  get isEmpty(): boolean {
-    return isEmpty(this._before);
+  getValue(): ILimitsChoice {
+    return limitsOf(this._draft, this._before, this._allowed);
   }
 
   protected render(): React.JSX.Element {
     return (
       <>
         {this._intro && <p>{this._intro}</p>}
-        <LimitsFields
-          draft={this._draft}
-          allowed={this._allowed}
-          trans={this._trans}
-          onChange={draft => {
-            this._draft = draft;
-            this.update();
-          }}
-        />
+        {this._isOpen && (
+          <LimitsFields
+            draft={this._draft}
+            allowed={this._allowed}
+            trans={this._trans}
+            onChange={draft => {
+              this._draft = draft;
+              this.update();
+            }}
+          />
+        )}
       </>
     );
   }
 
   private _draft: ILimitsDraft;
+  private _isOpen = true;
 }

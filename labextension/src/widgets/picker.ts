@@ -142,10 +142,11 @@ interface ILimitsSource {
 class Selector extends Widget {
   constructor(label: string, options: KernelOptions, limits: ILimitsSource | null) {
     super();
-    this.layout = new PanelLayout();
-    const caption = this.node.appendChild(document.createElement('label'));
+    const list = new Widget();
+    (this.layout = new PanelLayout()).addWidget(list);
+    const caption = list.node.appendChild(document.createElement('label'));
     caption.textContent = label;
-    this._select = this.node.appendChild(document.createElement('select'));
+    this._select = list.node.appendChild(document.createElement('select'));
     this._select.disabled = options.disabled ?? false;
     this._select.setAttribute('aria-label', label);
     for (const group of options.groups) {
@@ -197,13 +198,15 @@ class Selector extends Widget {
 
 /** What unfolds under a title. */
 class Details extends Widget {
-  constructor(title: string, content: Widget, open: boolean) {
+  constructor(title: string, content: LimitsForm, open: boolean) {
     const node = document.createElement('details');
     super({ node });
-    node.open = open;
-    node.appendChild(document.createElement('summary')).textContent = title;
+    node.open = content.isOpen = open;
+    node.addEventListener('toggle', () => (content.isOpen = node.open));
     this.addClass('jp-Containers-limits-more');
-    const layout = (this.layout = new PanelLayout());
-    layout.addWidget(content);
+    (this.layout = new PanelLayout()).addWidget(content);
+    const summary = document.createElement('summary');
+    summary.textContent = title;
+    node.prepend(summary);
   }
 }
