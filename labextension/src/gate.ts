@@ -15,6 +15,7 @@ import type { ISessionContext } from '@jupyterlab/apputils';
 import { SessionContext } from '@jupyterlab/apputils';
 import type { Kernel } from '@jupyterlab/services';
 import { PromiseDelegate } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { asApiError } from './api';
@@ -118,6 +119,7 @@ export class KernelGate {
   dispose(): void {
     this._options.model.changed.disconnect(this._look);
     this._wait = null; // cells that wait are gone too
+    this._need?.dispose();
     Signal.clearData(this);
   }
 
@@ -226,7 +228,7 @@ export class KernelGate {
       // A kernel that is there is let go once the user has said yes, and not before.
       const leaves = context.session?.kernel !== undefined && context.session?.kernel !== null;
       if (!leaves) {
-        this._begin(asks ? { phase: 'consent' } : { phase: 'building', build: environment.build_id });
+        this._begin(asks ? { phase: 'consent' } : { phase: 'building', build: null });
       }
       if (asks && !(await agree(environment))) {
         return leaves ? 'no' : 'wait';
@@ -237,7 +239,13 @@ export class KernelGate {
       }
       void this._advance(true);
     } else {
-      this._begin(held ? { phase: 'held' } : { phase: 'consent' });
+      this._begin(
+        held
+          ? { phase: 'held' }
+          : lack === 'consent'
+            ? { phase: 'consent' }
+            : { phase: 'building', build: null }
+      );
       void this._settle(held);
     }
     return 'wait';
@@ -302,6 +310,10 @@ export class KernelGate {
   private readonly _look = (): void => {
     const wait = this._wait;
     const { environment } = this;
+    if (wait && !environment && this._options.model.complete) {
+      this.giveUp(); // it was deleted
+      return;
+    }
     if (!wait || !environment || wait.phase === 'held' || wait.phase === 'starting') {
       return;
     }
@@ -357,6 +369,7 @@ export class KernelGate {
 
   private _begin(wait: Wait): void {
     this._over = new PromiseDelegate<void>();
+    this._need ??= this._options.model.need(); // also in a tab of the browser that is not in front
     this._set(wait);
   }
 
@@ -367,6 +380,8 @@ export class KernelGate {
 
   private _end(): void {
     this._wait = null;
+    this._need?.dispose();
+    this._need = null;
     this._queued = 0;
     this._over.resolve();
     this._changed.emit();
@@ -381,6 +396,7 @@ export class KernelGate {
   private _wait: Wait | null = null;
   private _name = '';
   private _kernelName = '';
+  private _need: IDisposable | null = null;
   private _queued = 0;
   private _expected = 0;
   private _opened = false;

@@ -1,5 +1,5 @@
 /** What the page knows of environments, builds, containers and images: one store, fed by the server's feed. */
-import { IDisposable } from '@lumino/disposable';
+import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { Api, ApiError, asApiError } from './api';
@@ -29,6 +29,8 @@ export interface IContainersModel {
   readonly itemChanged: ISignal<IContainersModel, ItemChange>;
   /** A kernel of this server has ended without being asked to. */
   readonly died: ISignal<IContainersModel, rest.IDeath>;
+  /** Stay connected, also while nobody sees the page, until what is returned is disposed of. */
+  need(): IDisposable;
   /** Try again at once, where the connection is lost or was refused. */
   reconnect(): void;
 }
@@ -94,6 +96,16 @@ export class ContainersModel implements IContainersModel, IDisposable {
       this._abort = new AbortController();
       void this._run(this._abort.signal);
     }
+  }
+
+  need(): IDisposable {
+    this._needs++;
+    return new DisposableDelegate(() => void this._needs--);
+  }
+
+  /** Whether somebody {@link need}s what the feed tells. */
+  get isNeeded(): boolean {
+    return this._needs > 0;
   }
 
   /** Let the connection go and keep what is known; {@link start} brings it up to date. */
@@ -242,6 +254,7 @@ export class ContainersModel implements IContainersModel, IDisposable {
   private _topics = new Set<Topic>();
   private _timer: ReturnType<typeof setTimeout> | undefined;
   private _abort: AbortController | null = null;
+  private _needs = 0;
   private _seen = false;
   private _disposed = false;
 }

@@ -110,7 +110,7 @@ describe('a kernel of what is ready', () => {
 
 describe('a notebook that is opened', () => {
   it('has what is not built built, but no more than was agreed to, and starts then', async () => {
-    const { bodies, builds, context, gate } = setUp(UNBUILT);
+    const { bodies, builds, context, gate, model } = setUp(UNBUILT);
     expect(await context.startKernel()).toBe(true);
     expect(gate.expects).toBe(true);
     await vi.waitFor(() => expect(gate.wait).toEqual({ phase: 'building', build: 'b1' }));
@@ -118,9 +118,18 @@ describe('a notebook that is opened', () => {
     builds('running');
     await new Promise(resolve => setTimeout(resolve, 80));
     expect(context.started).toEqual([]);
+    expect(model.isNeeded).toBe(true); // it goes on in a tab that nobody sees
     builds('done');
     await vi.waitFor(() => expect(gate.wait).toBeNull());
     expect(context.started).toEqual(['jc-new']);
+    expect(model.isNeeded).toBe(false);
+  });
+
+  it('waits no more for what was deleted', async () => {
+    const { context, gate, tell } = setUp({ ...UNBUILT, asks: ['network'] });
+    await context.startKernel();
+    tell('environment', 'new', null);
+    await vi.waitFor(() => expect(gate.wait).toBeNull());
   });
 
   it('waits for the word of the user, without a dialog, and builds nothing before', async () => {

@@ -1,8 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { ContainersModel, ItemChange, Topic } from '../model';
-import type { ISnapshot } from '../rest';
-import { build, container, environment, fakeApi, image, json, pathOf, sample, sent, stream } from './things';
+import type { IDeath, ISnapshot } from '../rest';
+import {
+  build,
+  container,
+  death,
+  environment,
+  fakeApi,
+  image,
+  json,
+  pathOf,
+  sample,
+  sent,
+  stream
+} from './things';
 
 const EMPTY: ISnapshot = { environments: [], containers: [], builds: [], images: [] };
 
@@ -44,6 +56,22 @@ describe('ContainersModel', () => {
     model.receive('change', JSON.stringify({ kind: 'build', key: done.id, item: done }));
     expect(changes).toEqual([{ kind: 'build', key: done.id, before: build(), item: done }]);
     expect(model.builds.get(done.id)).toEqual(done);
+  });
+
+  it('tells of a death, which is no state of anything', () => {
+    const deaths: IDeath[] = [];
+    model.died.connect((_, told) => deaths.push(told));
+    model.receive('death', JSON.stringify(death()));
+    expect(deaths).toEqual([death()]);
+  });
+
+  it('is needed until nobody needs it any more', () => {
+    const [one, other] = [model.need(), model.need()];
+    one.dispose();
+    one.dispose();
+    expect(model.isNeeded).toBe(true);
+    other.dispose();
+    expect(model.isNeeded).toBe(false);
   });
 
   it('forgets what is gone, with its samples', () => {

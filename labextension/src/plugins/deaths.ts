@@ -2,11 +2,12 @@ import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application'
 import { Dialog, ISessionContext } from '@jupyterlab/apputils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
 
 import { deathText } from '../deaths';
 import type { IContainersModel } from '../model';
 import type { IDeath } from '../rest';
-import { CommandIDs, IBanners, IContainers, NAMESPACE } from '../tokens';
+import { CommandIDs, IBanners, IContainers, KERNEL_PREFIX, NAMESPACE } from '../tokens';
 
 /** Milliseconds around a death within which JupyterLab's own words about it are taken for it. */
 const NEAR = 10_000;
@@ -28,9 +29,35 @@ export const deathsPlugin: JupyterFrontEndPlugin<void> = {
     const trans = words.load('jupyter_containers');
     const restarting = words.load('jupyterlab').__('Kernel Restarting');
     const contexts = new Set<ISessionContext>();
+    /** What works for hours works in a tab that nobody sees. Of its death the page is told when it happens, or never. */
+    const watch = (context: ISessionContext) => {
+      let need: IDisposable | null = null;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const release = () => {
+        need?.dispose();
+        need = null;
+      };
+      context.statusChanged.connect((_, status) => {
+        clearTimeout(timer);
+        if (status === 'busy' && context.session?.kernel?.name.startsWith(KERNEL_PREFIX)) {
+          need ??= model.need();
+        } else {
+          timer = setTimeout(release, NEAR);
+        }
+      });
+      context.disposed.connect(() => {
+        clearTimeout(timer);
+        release();
+      });
+    };
+
     banners.opened.connect((_, panel: NotebookPanel) => {
       const { sessionContext } = panel;
+      if (contexts.has(sessionContext)) {
+        return;
+      }
       contexts.add(sessionContext);
+      watch(sessionContext);
       sessionContext.disposed.connect(() => contexts.delete(sessionContext));
     });
 

@@ -4,7 +4,8 @@ import { Api } from '../api';
 import { ContainersModel, IContainersModel } from '../model';
 import { IContainers, NAMESPACE } from '../tokens';
 
-/** Milliseconds after which a page that nobody sees lets its connection go: a browser has six for all its tabs. */
+/** Milliseconds after which a page that nobody sees lets its connection go, unless something there waits for what it
+ * tells: a browser has six for all its tabs. */
 const HIDDEN = 30_000;
 
 /** Provides the model, and keeps it connected while the page is seen. */
@@ -17,10 +18,13 @@ export const modelPlugin: JupyterFrontEndPlugin<IContainersModel> = {
     const { kernelspecs, serverSettings } = app.serviceManager;
     const model = new ContainersModel(new Api(serverSettings));
     let timer: ReturnType<typeof setTimeout> | undefined;
+    const rest = () => {
+      timer = setTimeout(() => (model.isNeeded ? rest() : model.pause()), HIDDEN);
+    };
     const watch = () => {
       clearTimeout(timer);
       if (document.hidden) {
-        timer = setTimeout(() => model.pause(), HIDDEN);
+        rest();
       } else {
         model.start();
       }
