@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from .errors import InputError, StoreError
+from .errors import InputError
 from .paths import Paths
 
 if TYPE_CHECKING:
@@ -75,43 +75,20 @@ class Files:
         :class:`~jupyter_containers.errors.ConflictError` for an environment's name.
         """
         from .build.dockerfile.changing import change_config
-        from .image.bounds import DEFAULT_BOUNDS
-        from .image.model import History
+        from .runtime.committing import commit_container
 
         whole = self._shipping.check_name(name)
         _check_text(message, author)
         container = self._container(reference)
         with self.store.lease([container.config.image]):
-            image = self.store.image(container.config.image)
-            execution = change_config(image.config.execution, changes)
-            if len(image.layers) >= DEFAULT_BOUNDS.layers:
-                raise StoreError(
-                    f"{container.config.name}'s image has {len(image.layers)} layers, and no more can be mounted",
-                    hint="`export` the container and `import` it: the result has one layer",
-                )
-            created_by = " ".join(container.config.argv)
-            with self.store.staging() as staging:
-                snapshot = container.copy_changes(staging.upper, progress=progress)
-                layer = None
-                progress("making the layer", 0, 0)
-                if snapshot.entries:
-                    layer = self.store.commit_layer(staging.upper, created_by=created_by, epoch=_ANY_TIME, private=True)
-            now = _now()
-            history = image.config.history
-            if history is None:
-                history = tuple(History(created_by=each.created_by) for each in image.layers)
-            entry = History(
-                created=now, author=author, created_by=created_by, comment=message, empty_layer=layer is None
-            )
-            config = msgspec.structs.replace(
-                image.config, created=now, author=author or image.config.author, config=execution,
-                history=(*history, entry),
+            made = commit_container(
+                self.store, container, execution=lambda config: change_config(config, changes), author=author,
+                comment=message,
             )  # fmt: skip
-            made = self.store.put_image(config, (*image.layers, layer) if layer is not None else image.layers)
-            self._shipping.tag(made, whole)
+            self._shipping.tag(made.image, whole)
         return Committed(
-            image=made.digest, reference=whole, layer=layer.diff_id if layer else "", entries=snapshot.entries,
-            size=snapshot.size, left_out=tuple(snapshot.dropped),
+            image=made.image.digest, reference=whole, layer=made.layer.diff_id if made.layer else "",
+            entries=made.snapshot.entries, size=made.snapshot.size, left_out=tuple(made.snapshot.dropped),
         )  # fmt: skip
 
     def export(self, reference: str, stream: BinaryIO, *, progress: Progress = _quiet) -> int:

@@ -47,6 +47,10 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Consent to mount the home folder, or a folder above it, where the notebook lies directly in it."""
     restart: Literal["fresh", "keep"] = "fresh"
     """Whether a restarted kernel has an empty writable layer or the one it had."""
+    autosave: bool = False
+    """Save what a kernel has written to its own layer when it is shut down."""
+    restore: bool = False
+    """Begin a notebook's kernel with what its last one has saved."""
     warm: Literal["off", "on", "wait"] = "off"
     """Start kernels as forks of a process that has imported what kernels import (and ``kernel.preload``): ``on`` where
     such a process is ready, ``wait`` also waits for the first one to be."""

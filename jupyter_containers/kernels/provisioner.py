@@ -29,7 +29,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from msgspec.structs import replace
 
 from ..build.monitor import Event
-from ..errors import ContainerError, NotFoundError
+from ..errors import ContainerError, ContainersError, NotFoundError
 from ..runtime.base import Container, ContainerConfig
 from .connection import ConnectionFolder
 from .deaths import describe_death, tell
@@ -39,6 +39,7 @@ from .host import Host, current_host
 from .launch import Target, has_magic, kernel_config, pick_environment
 from .limits import StartLimits, current_policy, decide, read_chosen
 from .options import KernelOptions
+from .saving import find_saved, save_kernel
 from .target import build_target, find_target
 from .traits import KernelTraits
 from .worker import run_in_thread, starter, worker
@@ -66,6 +67,8 @@ class ContainerProvisioner(KernelTraits):
     _folder: Path | None = None
     """The notebook's, where the kernel sees it."""
     _told = False
+    _bound = False
+    """The kernel has run, so what it has written is worth something."""
     _cancel: threading.Event | None = None
 
     @property
@@ -90,6 +93,9 @@ class ContainerProvisioner(KernelTraits):
         self._target = await self._find_or_build(host, options)
         if self._target.note:
             self.log.info("%s: %s", options.what, self._target.note)
+        notebook = host_env.get("JPY_SESSION_NAME", "")
+        if options.restore:
+            self._target = await worker().run(lambda: _restored(host, self._target, notebook, self.log))
         self._connection = connection = self._connection or ConnectionFolder.choose(host.paths)
         env = pick_environment(host_env, self.kernel_spec.env, options.pass_env)
         limits = await self._find_limits(self._target, options, Path(env.get("JPY_SESSION_NAME", "")))
@@ -120,10 +126,11 @@ class ContainerProvisioner(KernelTraits):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the container; :class:`.KernelError` with its last output where it ends before the kernel has bound."""
         assert self._host is not None and self._config is not None and self._connection is not None
-        self._told = False
+        self._told = self._bound = False
         try:
             self._container = await self._start(self._host, self._config)
             await self._wait_bound(self._container, self._connection)
+            self._bound = True
         except BaseException:
             await self.cleanup()
             raise
@@ -259,11 +266,25 @@ class ContainerProvisioner(KernelTraits):
         if restart and self.restart == "keep" and container is not None:
             self._kept = container
             return
+        if self.autosave and not restart and container is not None and self._bound:
+            await self._save(container)
         ended = [item for item in (container, self._kept) if item is not None]
         self._kept = None
         await worker().run(lambda: _remove_all(ended))
         if self._connection is not None:
             self._connection.remove()
+
+    async def _save(self, container: Container) -> None:
+        """Before it is removed. What can't be saved is told, and lost: nobody could start it again."""
+        assert self._host is not None
+        store = self._host.store
+        try:
+            name = await worker().run(lambda: save_kernel(store, container))
+        except ContainersError as error:
+            self.log.warning("what kernel %s has written is not saved: %s", container.config.name, error)
+            return
+        if name:
+            self.log.info("what kernel %s has written is saved as %s", container.config.name, name)
 
     def resolve_path(self, path: str) -> str | None:
         """The host's path of *path*, where the kernel sees it; None outside of the notebook's folder."""
@@ -287,6 +308,16 @@ class ContainerProvisioner(KernelTraits):
             self._container = self._host.runtime.find(provisioner_info.get("container") or "none")
         except NotFoundError:
             self._container = None
+
+
+def _restored(host: Host, target: Target | None, notebook: str, log: Any) -> Target:
+    assert target is not None
+    saved = find_saved(host.store, target.name, notebook, target.image)
+    if saved.note:
+        (log.info if saved.image else log.warning)("%s: %s", target.name, saved.note)
+    if saved.image is None:
+        return target
+    return replace(target, image=saved.image, note=saved.note)
 
 
 def _remove_started(future: Future[Container]) -> None:

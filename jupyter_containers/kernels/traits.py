@@ -33,6 +33,8 @@ class KernelTraits(KernelProvisionerBase):
     mount_folder = Enum(["rw", "ro", "none"], "rw", config=True, help="How the notebook's folder is mounted.")
     mount_home = Bool(False, config=True, help="Mount the home folder too: a kernel can then do all that you can.")
     restart = Enum(["fresh", "keep"], "fresh", config=True, help="A restarted kernel's writable layer: empty, or kept.")
+    autosave = Bool(False, config=True, help="Save a kernel's writable layer, as an image, when it is shut down.")
+    restore = Bool(False, config=True, help="Begin a notebook's kernel with what its last one has saved.")
     warm = Enum(
         ["off", "on", "wait"], "off", config=True,
         help="Start kernels as forks of a process that is ready: off, on, or also waiting for the first to be ready.",
