@@ -83,7 +83,7 @@ class Files:
         with self.store.lease([container.config.image]):
             made = commit_container(
                 self.store, container, execution=lambda config: change_config(config, changes), author=author,
-                comment=message,
+                comment=message, progress=progress,
             )  # fmt: skip
             self._shipping.tag(made.image, whole)
         return Committed(

@@ -11,6 +11,7 @@ import msgspec
 from ..errors import StoreError
 from ..image.bounds import DEFAULT_BOUNDS
 from ..image.model import ExecutionConfig, History, Image, Layer
+from ..image.progress import Progress, quiet
 
 if TYPE_CHECKING:
     from ..image.store import Store
@@ -38,6 +39,7 @@ def commit_container(
     execution: Callable[[ExecutionConfig], ExecutionConfig],
     author: str = "",
     comment: str = "",
+    progress: Progress = quiet,
 ) -> Made:
     """Make an image of *container*'s image and what the container has changed; *execution* changes its configuration.
 
@@ -53,8 +55,9 @@ def commit_container(
         )
     created_by = " ".join(container.config.argv)
     with store.staging() as staging:
-        snapshot = container.copy_changes(staging.upper)
+        snapshot = container.copy_changes(staging.upper, progress=progress)
         layer = None
+        progress("making the layer", 0, 0)
         if snapshot.entries:
             layer = store.commit_layer(staging.upper, created_by=created_by, epoch=_ANY_TIME, private=True)
     at = now()
