@@ -124,17 +124,22 @@ export class KernelGate {
   }
 
   private async _onStart(): Promise<boolean> {
-    const { context } = this._options;
-    const opening = !this._opened && !context.isReady;
-    this._opened = true;
+    await this._judging; // a cell is run in a notebook that is just being opened
     if (this._wait || this._underway) {
-      return this._expect(!opening);
+      return this._expect(true);
     }
-    const name = await this._pick();
-    if (name && (await this._judge(name, this._options.isChosen())) === 'wait') {
-      return this._expect(!opening);
+    this._judging = this._judgeStart();
+    const verdict = await this._judging;
+    this._judging = null;
+    if (verdict === 'wait') {
+      return this._expect(false); // the first one is who opens the notebook
     }
     return this._run(this._startKernel());
+  }
+
+  private async _judgeStart(): Promise<Verdict> {
+    const name = await this._pick();
+    return name ? this._judge(name, this._options.isChosen()) : 'go';
   }
 
   /** The kernel that is about to be started. */
@@ -392,6 +397,7 @@ export class KernelGate {
   private readonly _restartKernel: () => Promise<void>;
   private readonly _changed = new Signal<this, void>(this);
   private _over = new PromiseDelegate<void>();
+  private _judging: Promise<Verdict> | null = null;
   private _underway: Promise<unknown> | null = null;
   private _wait: Wait | null = null;
   private _name = '';
@@ -399,7 +405,6 @@ export class KernelGate {
   private _need: IDisposable | null = null;
   private _queued = 0;
   private _expected = 0;
-  private _opened = false;
 }
 
 /** What a getter of the class of *object* answers, whatever is put in front of it. */

@@ -255,6 +255,17 @@ describe('cells that are run meanwhile', () => {
     expect(gate.queued).toBe(0);
   });
 
+  it('wait also where the notebook is just being opened', async () => {
+    const { builds, context, gate } = setUp(UNBUILT);
+    const opened = context.startKernel().then(() => gate.join());
+    const cell = context.startKernel().then(() => gate.join());
+    await vi.waitFor(() => expect(phase(gate)).toBe('building'));
+    await vi.waitFor(() => expect(gate.queued).toBe(1));
+    builds('done');
+    await Promise.all([opened, cell]);
+    expect(context.started).toEqual(['jc-new']);
+  });
+
   it('are not run once nobody waits any more', async () => {
     const { context, gate } = setUp({ ...UNBUILT, asks: ['network'] });
     await context.startKernel();
