@@ -69,10 +69,11 @@ class Execute(Command):
         }  # fmt: skip
         settings = check_options(values, source="the command line", partial=True)
         quiet = options.quiet or options.json
-        named = {} if options.env else _open_carried(options.notebooks, trust=options.trust, quiet=quiet)
+        notebooks = _without_copies(options.notebooks)
+        named = {} if options.env else _open_carried(notebooks, trust=options.trust, quiet=quiet)
         with nullcontext(silent) if quiet else BuildProgress(verbose=options.verbose) as monitor:
             results = execute_notebooks(
-                options.notebooks, env=options.env, named=named, jobs=options.jobs or os.cpu_count() or 1,
+                notebooks, env=options.env, named=named, jobs=options.jobs or os.cpu_count() or 1,
                 output_dir=options.output_dir, inplace=options.inplace, timeout=options.timeout,
                 allow_errors=options.allow_errors, options=settings, monitor=monitor,
                 listener=_ignore if quiet else _tell,
@@ -82,6 +83,17 @@ class Execute(Command):
         else:
             _print(results)
         return 0 if all(item.status == "ok" for item in results) else 1
+
+
+def _without_copies(notebooks: list[Path]) -> list[Path]:
+    """Without the executed copies of others in the list: ``*.ipynb`` has those of the last run, too."""
+    from ..kernels.execute import output_path
+
+    copies = {output_path(path) for path in notebooks}
+    for path in notebooks:
+        if path in copies:
+            print(f"note: {printable(str(path))} is left out: it is an executed copy", file=sys.stderr)
+    return [path for path in notebooks if path not in copies]
 
 
 def _open_carried(notebooks: list[Path], *, trust: bool, quiet: bool) -> dict[Path, str]:

@@ -36,6 +36,8 @@ _MOST_FILES = 500
 _PYTHON_CELLS = frozenset({"time", "timeit", "capture", "prun", "debug", "python", "python3", "memit"})
 """Cell magics whose cells are Python of the kernel."""
 _LINE_IMPORT = re.compile(r"\s*(?:from\s+(?P<one>[A-Za-z_][\w.]*)\s+import\b|import\s+(?P<several>[\w., ]+))")
+_DRAWS = re.compile(r"^\s*%(?:matplotlib|pylab)\b", re.MULTILINE)
+"""Magics that need matplotlib; what comes with ipykernel is no more than the place where its figures go."""
 _INSTALL = re.compile(
     r"\s*[!%]+\s*(?:\{sys\.executable\}\s+-m\s+|(?:sudo\s+)?(?:python3?\s+-m\s+)?|uv\s+)"
     r"(?P<tool>pip3?|apt|apt-get)\s+(?:-\S+\s+)*install\s+(?P<rest>.*)"
@@ -121,13 +123,14 @@ def nearest_distribution(name: str) -> str | None:
 def imported(source: str) -> list[str]:
     """The modules that *source* (a file's or a cell's) imports, dotted, in order, each once; relative ones left out."""
     plain = _without_ipython(source)
+    drawn = ["matplotlib"] if _DRAWS.search(source) else []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # SyntaxWarning of `\d` in the user's code
             tree = ast.parse(plain)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _unique(_line_imports(plain))
-    return _unique(_modules(tree))
+        return _unique([*drawn, *_line_imports(plain)])
+    return _unique([*drawn, *_modules(tree)])
 
 
 def _line_imports(source: str) -> Iterator[str]:

@@ -55,8 +55,8 @@ def test_imports_become_packages(tmp_path: Path) -> None:
 
     packages = load_spec(tmp_path).spec.packages
     assert packages.pip == (
-        "attrs", "beautifulsoup4", "cowsay==6.1", "google-cloud-storage", "numpy", "opencv-python-headless", "pillow",
-        "PyYAML", "scikit-learn",
+        "attrs", "beautifulsoup4", "cowsay==6.1", "google-cloud-storage", "matplotlib", "numpy",
+        "opencv-python-headless", "pillow", "PyYAML", "scikit-learn",
     )  # fmt: skip
     assert packages.apt == ("graphviz", "libgomp1")
     assert "import cv2 (a.ipynb)" in text
