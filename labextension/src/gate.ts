@@ -124,7 +124,9 @@ export class KernelGate {
   }
 
   private async _onStart(): Promise<boolean> {
-    await this._judging; // a cell is run in a notebook that is just being opened
+    if (this._judging) {
+      await this._judging; // a cell is run in a notebook that is just being opened
+    }
     if (this._wait || this._underway) {
       return this._expect(true);
     }
