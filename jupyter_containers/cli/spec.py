@@ -88,7 +88,7 @@ class Schema(Command):
     def run(self, options: argparse.Namespace) -> int:
         from ..spec.schema import json_schema
 
-        sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+        sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
         return 0
 
 

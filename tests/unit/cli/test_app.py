@@ -14,6 +14,8 @@ from jupyter_containers._version import __version__
 from jupyter_containers.cli.app import COMMANDS
 from jupyter_containers.cli.base import Command
 
+ROOT = Path(__file__).parents[3]
+
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "jupyter_containers", *argv], capture_output=True, text=True)
@@ -97,6 +99,10 @@ def test_a_start_imports_only_what_starts(tmp_path):
 
 def test_version():
     assert run("--version").stdout.strip() == __version__
+
+
+def test_the_schema_is_printed_as_it_is_published():
+    assert run("schema").stdout == (ROOT / "docs" / "jupyter-container.schema.json").read_text()
 
 
 def test_jupyter_finds_the_command():
