@@ -36,9 +36,9 @@ class Command:
     def parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(
             prog=f"jupyter containers {self.name}",
-            description=_wrapped(self.description or self.summary),
+            description=self.description or self.summary,
             epilog=f"examples:\n{self.examples}" if self.examples else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Formatter,
             allow_abbrev=False,
         )
         self.arguments(parser)
@@ -56,13 +56,13 @@ class Command:
         parser.add_argument("--json", action="store_true", help="print JSON for programs instead of a table")
 
 
-def _wrapped(text: str) -> str:
-    """*text* as argparse would have it; its formatter is told to leave the examples, and so all, alone."""
-    import shutil
-    import textwrap
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves the examples as they are; a description, which has no lines of its own, is wrapped."""
 
-    width = shutil.get_terminal_size().columns - 2
-    return "\n\n".join(textwrap.fill(" ".join(part.split()), width) for part in text.split("\n\n"))
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
 def execute(command: Command, argv: Sequence[str]) -> int:
