@@ -80,8 +80,7 @@ def fingerprint(entries: Iterable[Entry]) -> str:
     for entry in entries:
         mode = entry.item.mode
         if stat.S_ISREG(mode):
-            with entry.item.open() as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            content = entry.item.hash()
         elif stat.S_ISLNK(mode):
             mode = stat.S_IFLNK
             content = hashlib.sha256(os.fsencode(entry.target)).hexdigest()

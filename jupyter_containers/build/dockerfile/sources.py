@@ -7,8 +7,10 @@ where it is the source itself or on the way to it, and never out of the root; li
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
@@ -23,6 +25,7 @@ from .patterns import Ignore
 
 __all__ = ["Entry", "ImageSource", "Item", "LocalSource", "Source", "open_regular"]
 
+_PIECE = 1 << 18
 _MOST_LINKS = 40
 """As the kernel has it (path_resolution(7))."""
 
@@ -33,16 +36,32 @@ class Item:
 
     mode: int
     """Type and true mode."""
-    file: Path
+    place: str
     """Where it lies on this host."""
     mtime: int | None = None
     """Seconds; None: of no meaning, as in a checkout."""
     root: Path | None = None
     """The folder of this host that it is of, which others may be writing to."""
 
+    @property
+    def file(self) -> Path:
+        """:attr:`place` as a path: made where one is wanted, since a context may have very many files."""
+        return Path(self.place)
+
     def open(self) -> BufferedReader:
         """A regular file's bytes; see :func:`open_regular`."""
-        return open_regular(self.file, root=self.root)
+        return open_regular(self.place, root=self.root)
+
+    def hash(self) -> str:
+        """Their SHA-256."""
+        state = hashlib.sha256()
+        handle = _open(self.place, self.root)
+        try:
+            while piece := os.read(handle, _PIECE):
+                state.update(piece)
+        finally:
+            os.close(handle)
+        return state.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +74,7 @@ class Entry:
     @property
     def target(self) -> str:
         """A link's text."""
-        return os.readlink(self.item.file)  # noqa: PTH115  the text as it is, not a normalised path
+        return os.readlink(self.item.place)  # noqa: PTH115  the text as it is, not a normalised path
 
 
 class Source(Protocol):
@@ -81,7 +100,7 @@ class LocalSource:
     def __init__(
         self, root: Path, *, name: str, ignore: Ignore | None = None, modes: Mapping[str, int] | None = None
     ) -> None:
-        self.root, self.name = root, name
+        self.root, self.name, self._top = root, name, str(root).rstrip("/")
         self._ignore = ignore or Ignore()
         self._modes = modes or {}
         """Where the true mode is not the one on disk, by quoted name."""
@@ -96,9 +115,9 @@ class LocalSource:
         return resolved
 
     def item(self, path: str) -> Item | None:
-        place = self.root / path
+        place = f"{self._top}/{path}" if path else self._top or "/"
         try:
-            status = place.lstat()
+            status = os.lstat(place)
         except (FileNotFoundError, NotADirectoryError):
             return None
         mode = status.st_mode
@@ -161,7 +180,7 @@ class ImageSource:
             links += 1
             if links > _MOST_LINKS:
                 raise OSError(errno.ELOOP, "a loop of symbolic links", f"/{path} of {self.name}")
-            text = os.readlink(item.file)  # noqa: PTH115  the text as it is
+            text = os.readlink(item.place)  # noqa: PTH115  the text as it is
             if text.startswith("/"):
                 done.clear()
             waiting += [part for part in reversed(text.split("/")) if part not in {"", "."}]
@@ -170,7 +189,7 @@ class ImageSource:
     def item(self, path: str) -> Item | None:
         if not path:
             layers = self._stacks[""]
-            return Item(stat.S_IFDIR | 0o755, layers[0][1] if layers else Path("/nonexistent"))
+            return Item(stat.S_IFDIR | 0o755, str(layers[0][1]) if layers else "/nonexistent")
         parent, _, name = path.rpartition("/")
         for layer, folder in self._stack(parent):
             place = folder / name
@@ -182,7 +201,7 @@ class ImageSource:
                 return None
             true = self._modes.get(layer, {}).get(quote_name(os.fsencode(path)))
             mode = status.st_mode if true is None else stat.S_IFMT(status.st_mode) | true
-            return Item(mode, place, int(status.st_mtime))
+            return Item(mode, str(place), int(status.st_mtime))
         return None
 
     def names(self, path: str) -> list[str]:
@@ -219,19 +238,50 @@ class ImageSource:
         return self._stacks[path]
 
 
-def open_regular(file: Path, *, root: Path | None = None) -> BufferedReader:
+def open_regular(file: Path | str, *, root: Path | None = None) -> BufferedReader:
     """Open what was a regular file when it was listed; a link or pipe put in its place is refused, and below *root* (a
     path without links) a link in the place of a folder on the way too."""
+    return os.fdopen(_open(file, root), "rb")
+
+
+def _open(file: Path | str, root: Path | None) -> int:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     if root is None:
         handle = os.open(file, flags)
     else:
-        folder = open_linkless(str(file.parent))
-        try:
-            handle = os.open(file.name, flags, dir_fd=folder)
-        finally:
-            os.close(folder)
+        above, _, name = str(file).rpartition("/")
+        handle = os.open(name, flags, dir_fd=_FOLDERS.open(above))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "it is not a regular file any more", str(file))
-    return os.fdopen(handle, "rb")
+    return handle
+
+
+class _Folders(threading.local):
+    """The folder that was opened last, by each thread: files come folder by folder, and its path has many parts."""
+
+    def __init__(self) -> None:
+        self._path, self._handle, self._key = "", -1, (0, 0)
+
+    def open(self, path: str) -> int:
+        """A descriptor of the folder *path*, opened with no link on the way; it stays open until the next call."""
+        if path == self._path:
+            status = os.stat(path)  # noqa: PTH116  a path object for each file costs more than the look
+            if (status.st_dev, status.st_ino) == self._key:
+                return self._handle  # it is still this one that the path leads to
+        self.close()
+        self._handle = open_linkless(path)
+        status = os.fstat(self._handle)
+        self._path, self._key = path, (status.st_dev, status.st_ino)
+        return self._handle
+
+    def close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._path, self._handle = "", -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+_FOLDERS = _Folders()
