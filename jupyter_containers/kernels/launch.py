@@ -126,11 +126,13 @@ def kernel_config(
     extra: Sequence[str] = (),
     kernel_id: str = "",
     limits: StartLimits | None = None,
+    outlive: int = 0,
 ) -> ContainerConfig:
     """The container of one kernel.
 
     *folder* is the notebook's, absolute; *env* is what :func:`pick_environment` left; *extra* are arguments that the
-    client adds; *kernel_id* is jupyter_client's, where it has one; *limits*: those of the spec and the options.
+    client adds; *kernel_id* is jupyter_client's, where it has one; *limits*: those of the spec and the options;
+    *outlive*: seconds that it goes on without its server.
     :class:`InputError` for a folder or a mount that can't be had.
     """
     spec = target.spec
@@ -167,7 +169,8 @@ def kernel_config(
         maximum=limits.maximum,
         accept_unenforced=options.accept_unenforced,
         # The server's death must not leave a kernel behind; what the reaper removes after it is in `scratch`.
-        die_with_parent=True,
+        die_with_parent=not outlive,
+        outlive=outlive,
         scratch=(str(connection.path),),
         kind="kernel",
         warm=_warm(target, options),

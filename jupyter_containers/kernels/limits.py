@@ -99,6 +99,8 @@ class Policy:
 
     def __init__(self) -> None:
         self.ceiling = Ceiling()
+        self.outlive = 0
+        """Seconds that kernels go on when this process has ended; 0: not at all."""
         self._agreed: dict[str, Chosen] = {}
         self._guard = threading.Lock()
 

@@ -36,6 +36,7 @@ from .deaths import describe_death, tell
 from .ending import not_started, startup_error
 from .folders import Guarded
 from .host import Host, current_host
+from .lasting import LastingKernel, plain_connection, read_lasting, write_lasting
 from .launch import Target, has_magic, kernel_config, pick_environment
 from .limits import StartLimits, current_policy, decide, read_chosen
 from .options import KernelOptions
@@ -66,6 +67,10 @@ class ContainerProvisioner(KernelTraits):
     _config: ContainerConfig | None = None
     _folder: Path | None = None
     """The notebook's, where the kernel sees it."""
+    _cwd: Path | None = None
+    _notebook = ""
+    lasting: LastingKernel | None = None
+    """What the next server is told of the kernel, where it outlives this one."""
     _told = False
     _bound = False
     """The kernel has run, so what it has written is worth something."""
@@ -93,7 +98,7 @@ class ContainerProvisioner(KernelTraits):
         self._target = await self._find_or_build(host, options)
         if self._target.note:
             self.log.info("%s: %s", options.what, self._target.note)
-        notebook = host_env.get("JPY_SESSION_NAME", "")
+        self._cwd, self._notebook = folder, (notebook := host_env.get("JPY_SESSION_NAME", ""))
         if options.restore:
             self._target = await worker().run(lambda: _restored(host, self._target, notebook, self.log))
         self._connection = connection = self._connection or ConnectionFolder.choose(host.paths)
@@ -101,7 +106,7 @@ class ContainerProvisioner(KernelTraits):
         limits = await self._find_limits(self._target, options, Path(env.get("JPY_SESSION_NAME", "")))
         self._config = kernel_config(
             self._target, options, connection, Guarded.current(host.paths), folder=folder, env=env, extra=extra,
-            kernel_id=self.kernel_id or "", limits=limits,
+            kernel_id=self.kernel_id or "", limits=limits, outlive=current_policy().outlive,
         )  # fmt: skip
         self._folder = folder if options.mount_folder != "none" else None
         await self._drop_unfit()
@@ -122,6 +127,22 @@ class ContainerProvisioner(KernelTraits):
         agreed = policy.agreed(notebook) if named else None
         chosen = await run_in_thread(lambda: read_chosen(notebook), name="notebook") if named else None
         return decide(target.spec, options, chosen=chosen, agreed=agreed, ceiling=policy.ceiling)
+
+    async def post_launch(self, **kwargs: Any) -> None:
+        """Write down what the next server needs to go on with the kernel, where it may outlive this one."""
+        await super().post_launch(**kwargs)
+        container = self._container
+        if container is None or not container.config.outlive:
+            return
+        assert self._host is not None
+        manager: Any = self.parent
+        connection = plain_connection(manager.get_connection_info())
+        info = {**await self.get_provisioner_info(), "connection_info": connection}
+        self.lasting = LastingKernel(
+            kernel_id=self.kernel_id or "", kernel_name=manager.kernel_name, connection=connection, provisioner=info,
+            cwd=str(self._cwd), env={"JPY_SESSION_NAME": self._notebook} if self._notebook else {},
+        )  # fmt: skip
+        write_lasting(self._host.paths, container.id, self.lasting)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the container; :class:`.KernelError` with its last output where it ends before the kernel has bound."""
@@ -225,7 +246,10 @@ class ContainerProvisioner(KernelTraits):
         container = self._container
         if container is None:
             return 0
-        code = container.poll()
+        try:
+            code = container.poll()
+        except NotFoundError:  # one that outlives its server, and that somebody has removed
+            return 128 + signal.SIGKILL
         if code is not None and not self._told:
             self._told = True
             if not getattr(self.parent, "shutting_down", False):
@@ -296,18 +320,24 @@ class ContainerProvisioner(KernelTraits):
     async def get_provisioner_info(self) -> dict[str, Any]:
         info: dict[str, Any] = await super().get_provisioner_info()
         info["container"] = self._container.id if self._container else ""
+        info["folder"] = str(self._folder or "")
         info["connection_folder"] = str(self._connection.path) if self._connection else ""
         return info
 
     async def load_provisioner_info(self, provisioner_info: dict[str, Any]) -> None:
         await super().load_provisioner_info(provisioner_info)
         self._host = current_host()
+        seen = provisioner_info.get("folder")
+        self._folder = Path(seen) if seen else None
+        self._bound = True
         folder = provisioner_info.get("connection_folder")
         self._connection = ConnectionFolder(Path(folder)) if folder else None
         try:
             self._container = self._host.runtime.find(provisioner_info.get("container") or "none")
         except NotFoundError:
             self._container = None
+            return
+        self.lasting = read_lasting(self._host.paths, self._container.id)
 
 
 def _restored(host: Host, target: Target | None, notebook: str, log: Any) -> Target:

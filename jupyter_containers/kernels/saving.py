@@ -1,8 +1,8 @@
 """What a kernel has written to its own layer, kept at its shutdown and there again for the notebook's next kernel.
 
 It is kept as an image, the environment's with a layer more, by a name of the environment's and the notebook's:
-``saved/ENVIRONMENT:KEY``. So all that is done with images can be done with it: looked at, removed, pinned, run. It is of
-use to a new kernel only as long as the environment has the image that it was made from.
+``saved/ENVIRONMENT:KEY``. So all that is done with images can be done with it: looked at, removed, pinned, run. It is
+of use to a new kernel only as long as the environment has the image that it was made from.
 """
 
 from __future__ import annotations

@@ -96,6 +96,9 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     remove: bool = False
     """Remove the container's folder when it ends."""
     die_with_parent: bool = False
+    outlive: int = 0
+    """Of one that does not die with its parent: seconds that it goes on once its owner (:mod:`.ownership`) has ended;
+    0: for good."""
     scratch: tuple[str, ...] = ()
     """Host folders below the runtime folder that belong to the container (its sockets, its connection file): removed
     with it, and by the reaper when its owner is killed."""

@@ -20,6 +20,7 @@ from ..paths import Paths
 from ..sandbox import launcher
 from .base import Stdio
 from .folder import Folder
+from .ownership import take
 from .reaping import package_paths
 
 __all__ = ["main", "start_detached"]
@@ -35,6 +36,9 @@ _held: list[object] = []
 
 def start_detached(folder: Folder, paths: Paths, *, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> None:
     """Start the container in *folder* with a monitor. Errors as of :func:`.starting.start_sandbox`."""
+    config = folder.config()
+    if config.outlive:
+        take(folder.path)
     told, tell = os.pipe()
     streams = [handle if handle is not None else -1 for handle in (stdin, stdout, stderr)]
     arguments = [str(paths.home), str(paths.runtime), folder.id, tell, *streams]
@@ -58,6 +62,8 @@ def start_detached(folder: Folder, paths: Paths, *, stdin: Stdio, stdout: Stdio,
     said = json.loads(answer)
     if "error" in said:
         raise _restore(said)
+    if config.warm is not None:
+        folder.change(start="fresh: it can outlive the process that started it, and a fork can't")
 
 
 def main(arguments: list[object]) -> None:
@@ -135,6 +141,7 @@ def _start(folder: Folder, home: Path, streams: list[int]) -> list[str]:
         config.disk or 0,
         int(config.remove),
         config.time or 0,
+        config.outlive,
     ]
     _held.append(leasing)
     return [sys.executable, "-I", "-S", script, str(folder.path), *map(str, numbers), *package_paths()]

@@ -1,6 +1,6 @@
 """The monitor of a container that outlives its starter: waits, writes the log, writes down the end.
 
-Run as ``python -I -S monitor.py FOLDER OUTER FIRST OUTPUT DISK REMOVE TIME PATH…`` by the process that started it,
+Run as ``python -I -S monitor.py FOLDER OUTER FIRST OUTPUT DISK REMOVE TIME OUTLIVE PATH…`` by what has started it,
 in its own place (execv), so that the sandbox is a child of this process. Descriptors that hold the folder's lock and
 the image's lease are inherited and simply stay open. Until the end only a few modules are imported.
 """
@@ -17,39 +17,93 @@ TYPE_CHECKING = False  # as typing has it, whose import costs more than all else
 if TYPE_CHECKING:
     from jupyter_containers.runtime.disk import DiskWatch
     from jupyter_containers.runtime.log import Log
+    from jupyter_containers.runtime.ownership import OwnerWatch
+    from jupyter_containers.runtime.scratch import ScratchWatch
 
 __all__ = ["main"]
 
 
 def main(arguments: list[str]) -> int:
     folder = arguments[0]
-    outer, first, output, disk, remove, seconds = map(int, arguments[1:7])
-    sys.path[:0] = arguments[7:]
+    outer, first, output, disk, remove, seconds, outlive = map(int, arguments[1:8])
+    sys.path[:0] = arguments[8:]
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+    from pathlib import Path
+
     from jupyter_containers.runtime.disk import DiskWatch
     from jupyter_containers.runtime.log import Log
+    from jupyter_containers.runtime.ownership import OwnerWatch
 
     log = Log(f"{folder}/log") if output >= 0 else None
-    watch = DiskWatch(f"{folder}/upper", disk) if disk else None
-    reason = _watch(folder, outer, first, output, log, watch, seconds)
+    disks = DiskWatch(f"{folder}/upper", disk) if disk else None
+    owner = OwnerWatch(Path(folder), outlive) if outlive else None
+    bounds = _Bounds(disks, owner, seconds)
+    _watch_scratch(folder, bounds)
+    reason = _watch(folder, outer, first, output, log, bounds)
     exit_code = os.waitstatus_to_exitcode(os.waitpid(outer, 0)[1])
     if log is not None:
         log.close()
 
-    from pathlib import Path
-
     from jupyter_containers.runtime.ending import finish, remove_rest
 
-    end = finish(Path(folder), 128 - exit_code if exit_code < 0 else exit_code, reason=reason, remove=bool(remove))
+    left_alone = owner is not None and owner.is_alone()  # nobody could talk to it again, or would remove it
+    code = 128 - exit_code if exit_code < 0 else exit_code
+    end = finish(Path(folder), code, reason=reason, remove=bool(remove) or left_alone)
     if end.left is not None:
         remove_rest(end.left)
     return 0
 
 
-def _watch(
-    folder: str, outer: int, first: int, output: int, log: Log | None, watch: DiskWatch | None, seconds: int
-) -> str:
+class _Bounds:
+    """What may end a container before its program does."""
+
+    def __init__(self, disk: DiskWatch | None, owner: OwnerWatch | None, seconds: int) -> None:
+        self.disk, self.owner, self.seconds = disk, owner, seconds
+        self.end = time.monotonic() + seconds if seconds else None
+        self.scratch: ScratchWatch | None = None
+        self.reasons: list[str] = []
+        """What the watch of its scratch folders has found."""
+
+    def due(self) -> float | None:
+        """Seconds until one has to be looked at."""
+        times = [] if self.disk is None else [max(0.05, self.disk.due())]
+        if self.end is not None:
+            times.append(max(0.0, self.end - time.monotonic()) + 0.001)
+        if self.owner is not None and (due := self.owner.due()) is not None:
+            times.append(due + 0.001)
+        return min(times, default=None)
+
+    def passed(self) -> str:
+        """Why it is to be ended now; empty: it is not."""
+        if self.reasons:
+            return self.reasons[0]
+        if self.disk is not None and self.disk.passed():
+            return self.disk.told()
+        if self.end is not None and time.monotonic() >= self.end:
+            from jupyter_containers.runtime.deadlines import told
+
+            return told(self.seconds)
+        if self.owner is not None and self.owner.passed():
+            return self.owner.told()
+        return ""
+
+
+def _watch_scratch(folder: str, bounds: _Bounds) -> None:
+    with open(f"{folder}/config.json", "rb") as file:
+        text = file.read()
+    if b'"scratch":[]' in text:
+        return  # most: json and ctypes are not for them
+    import json
+
+    from jupyter_containers.runtime.scratch import ScratchWatch
+
+    bounds.scratch = ScratchWatch()
+    for path in json.loads(text).get("scratch", ()):
+        bounds.scratch.add(path, bounds.reasons.append)
+
+
+def _watch(folder: str, outer: int, first: int, output: int, log: Log | None, bounds: _Bounds) -> str:
     """Copy output until both processes have ended; the reason, where we ended it ourselves."""
     poll = select.poll()
     waits = set()
@@ -62,26 +116,28 @@ def _watch(
         poll.register(handle, select.POLLIN)
     if output >= 0:
         poll.register(output, select.POLLIN)
+    if bounds.scratch is not None:
+        poll.register(bounds.scratch.fd, select.POLLIN)
+    watched = None
     reason = ""
-    end = time.monotonic() + seconds if seconds else None
     while waits:
-        waiting = [] if watch is None else [max(0.05, watch.due())]
-        if end is not None:
-            waiting.append(max(0.0, end - time.monotonic()) + 0.001)
-        ready = dict(poll.poll(min(waiting) * 1000 if waiting else None))
+        if bounds.owner is not None and bounds.owner.handle != watched:
+            watched = bounds.owner.handle
+            if watched is not None:
+                poll.register(watched, select.POLLIN)
+        due = None if reason else bounds.due()
+        ready = dict(poll.poll(None if due is None else due * 1000))
         for handle in waits & ready.keys():
             poll.unregister(handle)
             waits.discard(handle)
         if output in ready and not _copy(output, log):
             poll.unregister(output)
-        if watch is not None and not reason and watch.passed():
-            reason = watch.told()
-            watch = None
-            _end(folder, outer)
-        if end is not None and time.monotonic() >= end:
-            from jupyter_containers.runtime.deadlines import told
-
-            reason, end = reason or told(seconds), None
+        if bounds.owner is not None and watched in ready:
+            poll.unregister(watched)
+            bounds.owner.owner_ended()
+        if bounds.scratch is not None and bounds.scratch.fd in ready:
+            bounds.scratch.look()
+        if not reason and (reason := bounds.passed()):
             _end(folder, outer)
     if output >= 0:
         os.set_blocking(output, False)

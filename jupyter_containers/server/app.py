@@ -59,12 +59,18 @@ class ContainersExtension(ExtensionApp):
     store_limit = Unicode(
         "", config=True, help="What the image store may hold, such as 20G: over it the least recently used is removed."
     )
+    keep_kernels_for = Unicode(
+        "", config=True,
+        help="How long kernels go on when this server ends, such as 10m, for the next one of the same root folder to "
+        "take them over; empty: they end with it.",
+    )  # fmt: skip
     reap_at_start = Bool(True, config=True, help="Remove at start what crashed owners have left of their containers.")
 
     service: Service
     watch: Watch
     _reap: asyncio.Task[None] | None = None
     _upkeep: asyncio.Task[None] | None = None
+    _noting: asyncio.Task[None] | None = None
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         # The server links its extensions before it makes its kernel spec manager (ServerApp.initialize:
@@ -73,7 +79,7 @@ class ContainersExtension(ExtensionApp):
         if self.dynamic_kernels:
             from .launcher import add_environments
 
-            add_environments(serverapp)
+            add_environments(serverapp, lasting=bool(self.keep_kernels_for))
 
     @validate("max_memory", "store_limit")
     def _check_size(self, proposal: Any) -> str:
@@ -87,7 +93,7 @@ class ContainersExtension(ExtensionApp):
             raise TraitError(f"{proposal['trait'].name}: {error}") from error
         return str(proposal["value"])
 
-    @validate("max_time")
+    @validate("max_time", "keep_kernels_for")
     def _check_time(self, proposal: Any) -> str:
         from traitlets import TraitError
 
@@ -96,7 +102,7 @@ class ContainersExtension(ExtensionApp):
         try:
             parse_duration(proposal["value"] or "1h")
         except ValueError as error:
-            raise TraitError(f"max_time: {error}") from error
+            raise TraitError(f"{proposal['trait'].name}: {error}") from error
         return str(proposal["value"])
 
     def initialize_settings(self) -> None:
@@ -138,9 +144,12 @@ class ContainersExtension(ExtensionApp):
             gpus=self.max_gpus, network="full" if self.allow_network else "none", files=self.max_files,
             time=parse_duration(self.max_time) if self.max_time else None,
         )  # fmt: skip
+        current_policy().outlive = parse_duration(self.keep_kernels_for) if self.keep_kernels_for else 0
         listen(self._report_death)
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        if self.keep_kernels_for:
+            await self._adopt(serverapp)
         self._reap = asyncio.create_task(self._reap_leftovers()) if self.reap_at_start else None
         if self.store_limit:
             from ..spec.sizes import parse_size
@@ -149,12 +158,30 @@ class ContainersExtension(ExtensionApp):
             self._upkeep = asyncio.create_task(keep_below(self.service, parse_size(self.store_limit), self.log))
         self.watch.start()
 
+    async def _adopt(self, serverapp: ServerApp) -> None:
+        from ..errors import ContainersError
+        from .lasting import adopt_kernels, note_sessions
+
+        try:
+            adopted = await adopt_kernels(serverapp, self.service)
+        except ContainersError as error:
+            self.log.warning("kernels that an earlier server left can't be taken over: %s", error)
+        else:
+            if adopted:
+                self.log.info("kernels of an earlier server go on here: %s", ", ".join(adopted))
+        self._noting = asyncio.create_task(note_sessions(serverapp, self.service))
+
     async def stop_extension(self) -> None:
         """End the followers and the builds. Kernels end with the server's kernel manager, right after this."""
         from ..kernels.deaths import forget
 
         forget(self._report_death)
-        for task in (self._reap, self._upkeep):
+        if self._noting is not None:
+            from .lasting import write_sessions
+
+            assert self.serverapp is not None
+            await write_sessions(self.serverapp, self.service, {})
+        for task in (self._reap, self._upkeep, self._noting):
             if task is not None:
                 task.cancel()
         if hasattr(self, "watch"):  # not when the start of the server failed before it

@@ -20,8 +20,11 @@ def combine(mixin: type, base: type) -> type:
     return type(f"Container{base.__name__}", (mixin, base), {"__module__": __name__})
 
 
-def add_environments(serverapp: ServerApp) -> None:
-    """Have *serverapp* find and start the kernels of environments. Not with a gateway: its kernels run elsewhere."""
+def add_environments(serverapp: ServerApp, *, lasting: bool = False) -> None:
+    """Have *serverapp* find and start the kernels of environments; *lasting*: leave them alone at its end.
+
+    Not with a gateway: its kernels run elsewhere.
+    """
     from jupyter_server.gateway.gateway_client import GatewayClient
 
     if GatewayClient.instance(parent=serverapp).gateway_enabled:
@@ -39,7 +42,12 @@ def add_environments(serverapp: ServerApp) -> None:
     config.ServerApp.kernel_spec_manager_class = combine(ContainerKernelSpecMixin, specs)
     kernels = _given(serverapp, "kernel_manager_class", AsyncMappingKernelManager)
     if issubclass(kernels, AsyncMappingKernelManager) and not _wants_pending(serverapp, kernels):
-        config.ServerApp.kernel_manager_class = combine(PendingStartsMixin, kernels)
+        kernels = combine(PendingStartsMixin, kernels)
+        config.ServerApp.kernel_manager_class = kernels
+    if issubclass(kernels, AsyncMappingKernelManager) and lasting:
+        from .lasting import LastingKernelsMixin
+
+        config.ServerApp.kernel_manager_class = combine(LastingKernelsMixin, kernels)
     connections = _given(serverapp, "kernel_websocket_connection_class", ZMQChannelsWebsocketConnection)
     if issubclass(connections, ZMQChannelsWebsocketConnection):
         config.ServerApp.kernel_websocket_connection_class = combine(ToldFailuresMixin, connections)

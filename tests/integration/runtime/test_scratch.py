@@ -15,14 +15,14 @@ def start(house) -> Iterator[Callable[[str], Any]]:
     """``start(script)`` → a container as a kernel's, in its connection folder."""
     made = []
 
-    def start(script: str) -> Any:
+    def start(script: str, **fields: Any) -> Any:
         folder = house.paths.runtime / "k" / f"{len(made):08x}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "connection.json").write_text("{}")
         path = str(folder)
         container = house.create(
             "sh", "-c", script, cwd=path, scratch=(path,), kind="kernel",
-            mounts=(BindMount(source=path, target=path, mode="rw"),),
+            mounts=(BindMount(source=path, target=path, mode="rw"),), **fields,
         )  # fmt: skip
         container.start()
         made.append(container)
@@ -50,6 +50,12 @@ def test_who_puts_something_else_there_is_ended(start, script: str, told: str) -
     container = start(script)
     assert container.wait(30) == 137
     assert told in container.cause
+
+
+def test_one_that_outlives_its_starter_is_watched_too(start) -> None:
+    container = start("dd if=/dev/zero of=big bs=1M count=64; sleep 60", die_with_parent=False, outlive=60)
+    assert container.wait(30) == 137
+    assert "bytes into its connection folder" in container.cause
 
 
 def test_what_kernels_do_is_fine(start) -> None:
