@@ -96,6 +96,7 @@ export function commandsFor(running: IRunning): string[][] {
   return [
     kernel ? [CommandIDs.openNotebook, CommandIDs.restartContainer] : [],
     [CommandIDs.stopContainer],
+    kernel && running.container.labels[Labels.environment] ? [CommandIDs.addPackage] : [],
     [CommandIDs.openTerminal, CommandIDs.showContainerLog],
     [CommandIDs.commitContainer]
   ].filter(group => group.length > 0);

@@ -98,6 +98,7 @@ export function commandsFor(environment: IEnvironment): string[][] {
           : [CommandIDs.build]
         : [],
     environment.build_id ? [CommandIDs.showBuildLog] : [],
+    kept ? [CommandIDs.addPackage, CommandIDs.removePackage] : [],
     kept ? [CommandIDs.editSpec, ...(built ? [CommandIDs.showLockDiff] : [])] : [],
     built ? [CommandIDs.saveEnvironment, CommandIDs.pushEnvironment] : [],
     [CommandIDs.deleteEnvironment]

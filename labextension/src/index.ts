@@ -1,6 +1,7 @@
 /** The plugins of the front end, one per feature. */
 import { bannersPlugin } from './plugins/banners';
 import { buildingPlugin } from './plugins/building';
+import { carryingPlugin } from './plugins/carrying';
 import { deathsPlugin } from './plugins/deaths';
 import { environmentsPlugin } from './plugins/environments';
 import { imagesPlugin } from './plugins/images';
@@ -9,6 +10,7 @@ import { limitsPlugin } from './plugins/limits';
 import { logsPlugin } from './plugins/logs';
 import { modelPlugin } from './plugins/model';
 import { notificationsPlugin } from './plugins/notifications';
+import { packagesPlugin } from './plugins/packages';
 import { panelPlugin } from './plugins/panel';
 import { pickerPlugin } from './plugins/picker';
 import { runningPlugin } from './plugins/running';
@@ -25,6 +27,8 @@ export default [
   panelPlugin,
   environmentsPlugin,
   specsPlugin,
+  packagesPlugin,
+  carryingPlugin,
   runningPlugin,
   imagesPlugin,
   logsPlugin,

@@ -82,6 +82,7 @@ export namespace CommandIDs {
   export const pushEnvironment = `${NAMESPACE}:push-environment`;
   export const deleteEnvironment = `${NAMESPACE}:delete-environment`;
   export const addPackage = `${NAMESPACE}:add-package`;
+  export const showChangedPackages = `${NAMESPACE}:show-changed-packages`;
   export const removePackage = `${NAMESPACE}:remove-package`;
   export const showBuildLog = `${NAMESPACE}:show-build-log`;
 

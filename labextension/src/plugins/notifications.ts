@@ -3,6 +3,7 @@ import { Notification } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { asApiError } from '../api';
+import { doneText, packagesOf } from '../jobs';
 import type { IContainersModel, ItemChange } from '../model';
 import { attempt, reportError } from '../notices';
 import type { IBuild, IJob } from '../rest';
@@ -43,6 +44,18 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
       }
     };
 
+    const stepsAfter = (job: IJob): Notification.IAction[] => {
+      const changed = packagesOf(job);
+      if (!changed?.image) {
+        return [];
+      }
+      const details = button(trans.__('Details'), CommandIDs.showChangedPackages, { job: job.id });
+      const { container, restart } = changed;
+      return container && restart.length > 0
+        ? [details, button(trans.__('Restart the Kernel…'), CommandIDs.restartContainer, { container })]
+        : [details];
+    };
+
     const shown = new Map<string, string>();
     const onJob = (job: IJob) => {
       const id = shown.get(job.id);
@@ -68,7 +81,7 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
           shown.delete(job.id);
         }
         if (job.state === 'done') {
-          Notification.success(trans.__('%1: done', job.title), { autoClose: 5000 });
+          Notification.success(doneText(job, trans), { autoClose: 8000, actions: stepsAfter(job) });
         } else if (job.state === 'failed') {
           reportError(asApiError({ message: `${job.title}: ${job.error}`, hint: job.hint }), trans);
         }
