@@ -10,18 +10,27 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import count
 from typing import Any
 
+from . import ahead
+
 __all__ = ["become", "prepare"]
+
+_shell: ahead.Shell | None = None
+_set: dict[str, str] = {}
+"""Variables that modules have set when they were imported."""
 
 _BACKEND = "module://matplotlib_inline.backend_inline"
 
 
 def prepare(words: Sequence[str]) -> None:
-    """Import what every kernel does, and the modules that *words* name (``[kernel] preload``).
+    """Import what every kernel does, and the modules that *words* name (``[kernel] preload``), and make a shell.
 
-    Importing is all that is done here: a kernel that has been started would leave sockets and threads.
+    No more than that: a kernel that has been started would leave sockets and threads.
     """
+    global _shell
+    before = dict(os.environ)
     # As ipykernel does before the first cell: matplotlib reads it when it is imported, which *words* may ask for.
     os.environ.setdefault("MPLBACKEND", _BACKEND)
     for name in ("ipykernel.kernelapp", *words):
@@ -32,15 +41,22 @@ def prepare(words: Sequence[str]) -> None:
                 import_module(name)
             except ImportError:
                 pass  # made up by another module, or not to be imported twice
+    if ahead.try_out(_play):
+        _shell = ahead.make_shell()
+    _set.update({name: value for name, value in os.environ.items() if name not in before})
 
 
 def become(argv: list[str]) -> None:
     """Be the kernel that ``python -m ipykernel_launcher …`` is: *argv* from ``python`` on."""
     from ipykernel import kernelapp
 
+    for name, value in _set.items():
+        os.environ.setdefault(name, value)
     _reseed()
     sys.argv = [kernelapp.__file__.replace("kernelapp.py", "").rstrip("/") + "_launcher.py", *argv[3:]]
     sys.path[:] = [entry for entry in sys.path if entry]  # ipykernel_launcher takes the working directory off, too
+    if _shell is not None:
+        _shell.offer()
     kernelapp.launch_new_instance()
 
 
@@ -88,6 +104,9 @@ def _reseed() -> None:
     tempfile = sys.modules.get("tempfile")
     if tempfile is not None:
         tempfile._name_sequence = None  # type: ignore[attr-defined]
+    threading: Any = sys.modules.get("threading")
+    if hasattr(threading, "_counter"):
+        threading._counter = count(1).__next__  # of threads that have no name
     random = sys.modules.get("numpy.random")
     if random is not None:
         random.seed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -22,10 +23,10 @@ def kernel(environment, folder):
     """Start a kernel with these options; all are gone at the end."""
     made: list[KernelManager] = []
 
-    def start(**options) -> KernelManager:
+    def start(*, arguments=(), **options) -> KernelManager:
         kernelspec.install(environment, **options)
         manager = KernelManager(kernel_name=f"jc-{environment}")
-        manager.start_kernel(cwd=str(folder))
+        manager.start_kernel(cwd=str(folder), extra_arguments=list(arguments))
         made.append(manager)
         return manager
 
@@ -73,6 +74,32 @@ def test_forks_share_no_chance(kernel) -> None:
     one, other = (run(kernel(warm="wait"), code).split() for _ in range(2))
     assert len(one) == 5
     assert not set(one) & set(other)
+
+
+def test_a_fork_is_what_a_fresh_kernel_is(kernel) -> None:
+    code = """if True:
+        import gc, os, sys, threading
+        shell = get_ipython()
+        print(shell.kernel is shell.parent)
+        print(shell.config is shell.kernel.config, sorted(name for name, section in shell.config.items() if section))
+        print(shell.profile_dir.location, shell.starting_dir, _dh)
+        print([type(each).__name__ for each in shell.configurables], shell.history_manager.session_number)
+        print(shell.log is shell.kernel.log, [getattr(each, "log", None) is shell.log for each in shell.configurables])
+        print(sorted(shell.user_ns), sys.modules["__main__"] is shell.user_module, shell.sys_excepthook)
+        print(sorted(os.environ), sys.path, sorted(each.name for each in threading.enumerate()))
+        print(gc.isenabled(), sys.excepthook, sys.displayhook, type(sys.stdout), os.getcwd())
+    """
+    forked, fresh = kernel(warm="wait"), kernel(warm="off")
+    assert how(forked) == "fork"
+    found, wanted = (re.sub(r"0x[0-9a-f]+", "0x", run(manager, code)).splitlines() for manager in (forked, fresh))
+    for one, other in zip(found, wanted, strict=True):
+        assert one == other
+
+
+def test_a_fork_has_the_arguments_of_its_client(kernel) -> None:
+    manager = kernel(warm="wait", arguments=["--InteractiveShell.ast_node_interactivity=none"])
+    assert how(manager) == "fork"
+    assert run(manager, "get_ipython().ast_node_interactivity == 'none' and print('told')\n1 + 1") == "told"
 
 
 def test_forks_do_not_see_each_other_nor_the_server(kernel, folder) -> None:
