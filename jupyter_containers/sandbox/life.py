@@ -119,9 +119,12 @@ class Process:
         """SIGKILL to every process of the sandbox; returns when all are gone."""
         if self._child_fd < 0 and self._child.poll() is None:
             self._learn_child()  # ended while it was being set up
-        if self._child_fd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._child_fd, signal.SIGKILL)
+        with self._lock:
+            known = self._child_fd >= 0
+            if known:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._child_fd, signal.SIGKILL)
+        if known:
             with contextlib.suppress(TimeoutError):
                 self.wait(5)
         with self._lock:
@@ -131,10 +134,11 @@ class Process:
 
     def close(self) -> None:
         """Give the descriptors back; the sandbox goes on."""
-        for fd in (self._status, self._child_fd):
-            if fd >= 0:
-                os.close(fd)
-        self._status = self._child_fd = -1
+        with self._lock:  # a number that is closed may be another's at once, and others may be about to use it
+            for fd in (self._status, self._child_fd):
+                if fd >= 0:
+                    os.close(fd)
+            self._status = self._child_fd = -1
 
     def __enter__(self) -> Process:
         return self
@@ -150,9 +154,9 @@ class Process:
     def _documents(self) -> dict[str, Any]:
         """What bwrap (or the launcher) has said so far, all documents in one."""
         said: dict[str, Any] = {}
-        if self._status < 0:
-            return said
-        for line in os.pread(self._status, 65536, 0).splitlines(keepends=True):
+        with self._lock:
+            text = os.pread(self._status, 65536, 0) if self._status >= 0 else b""
+        for line in text.splitlines(keepends=True):
             if line.endswith(b"\n"):
                 said.update(json.loads(line))
         return said
