@@ -64,22 +64,19 @@ export const deathsPlugin: JupyterFrontEndPlugin<void> = {
     /** JupyterLab's dialog, which knows only that the kernel has died, and stands before what tells why. */
     const dismiss = (path: string) =>
       Dialog.tracker
-        .filter(
-          dialog =>
-            dialog.node.querySelector('.jp-Dialog-header')?.textContent?.includes(restarting) === true &&
-            dialog.node.querySelector('.jp-Dialog-body')?.textContent?.includes(path) === true
-        )
+        .filter(({ node }) => {
+          const text = node.ariaLabel ?? node.textContent ?? '';
+          return text.startsWith(restarting) && text.includes(path);
+        })
         .forEach(dialog => dialog.resolve());
 
     const told = new Map<string, number>();
-    Dialog.tracker.widgetAdded.connect((_, dialog) => {
-      void dialog.ready?.then(() => {
-        for (const [path, at] of told) {
-          if (Date.now() - at < NEAR) {
-            dismiss(path);
-          }
+    Dialog.tracker.widgetAdded.connect(() => {
+      for (const [path, at] of told) {
+        if (Date.now() - at < NEAR) {
+          dismiss(path);
         }
-      });
+      }
     });
 
     const tell = (context: ISessionContext, death: IDeath) => {
