@@ -202,7 +202,7 @@ class Folder:
             raise _unknown(self.id) from None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _config_of(folder: Folder) -> ContainerConfig:
     """Read once, for those who look at all containers again and again: it never changes, and no id comes twice."""
     return folder.config()

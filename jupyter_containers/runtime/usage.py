@@ -131,7 +131,7 @@ def read_sample(path: Path, first: int) -> Sample:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _group(path: Path, first: int) -> Group | None:
     """Found once for each start, which *first* tells from others."""
     return find_group(path) if (path / "group.json").exists() else None
