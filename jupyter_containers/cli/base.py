@@ -8,6 +8,7 @@ extension are traitlets, as anywhere in Jupyter.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import ClassVar
@@ -56,8 +57,24 @@ class Command:
         parser.add_argument("--json", action="store_true", help="print JSON for programs instead of a table")
 
 
+def _width() -> int:
+    """Of the terminal, as shutil.get_terminal_size() finds it, less the two columns that argparse leaves."""
+    try:
+        columns = int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        columns = 0
+    try:
+        return (columns or os.get_terminal_size(sys.__stdout__.fileno()).columns or 80) - 2  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return 78
+
+
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Leaves the examples as they are; a description, which has no lines of its own, is wrapped."""
+
+    def __init__(self, prog: str) -> None:
+        # argparse makes a formatter for each argument that is added, and asks shutil, a late import, for the width.
+        super().__init__(prog, width=_width())
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if "\n" in text:

@@ -7,7 +7,6 @@ readable for all, and its true mode is noted; a copy in a private store has it o
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -43,6 +42,8 @@ def check_tree(tree: Path, facts: Facts, recipe: Path | None, diff_id: str) -> N
 
 def copy_recipe(recipe: Path, folder: Path) -> Path:
     """Copy a layer's recipe into *folder*."""
+    import shutil  # late: each start imports this module, and few copy
+
     return Path(shutil.copyfile(recipe, folder / "recipe"))
 
 
@@ -105,6 +106,8 @@ class _Copy:
                 return True
             except OSError:
                 self._link = False  # another mount, or user: from here on all is copied
+        import shutil
+
         shutil.copyfile(found.path, path, follow_symlinks=False)
         return False
 
@@ -154,6 +157,8 @@ def _change(found: Found, mode: int) -> None:
     change: Callable[[bytes, int], None] = os.chmod
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
         aside = found.path + b".opened"
+        import shutil
+
         shutil.copy2(found.path, aside, follow_symlinks=False)
         os.rename(aside, found.path)  # noqa: PTH104
     change(found.path, mode)

@@ -54,7 +54,7 @@ def test_help_lists_every_command_and_imports_nothing_slow():
 # What takes longest to import of what some commands need. None of it may come in by an import at a module's head.
 SLOW = {
     "asyncio", "ctypes", "httpx", "jupyter_client", "jupyter_core", "jupyter_server", "logging", "packaging", "psutil",
-    "rich", "secrets", "tempfile", "tomlkit", "yaml", "jupyter_containers.build.builder",
+    "rich", "secrets", "shutil", "tempfile", "tomlkit", "yaml", "jupyter_containers.build.builder",
     "jupyter_containers.lock.fetch", "jupyter_containers.lock.file", "jupyter_containers.sandbox.probe",
     "jupyter_containers.spec.foreign", "jupyter_containers.spec.positions",
 }  # fmt: skip
