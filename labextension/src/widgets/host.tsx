@@ -42,11 +42,13 @@ export function Host(props: IHostProps): React.JSX.Element | null {
     }
   }, [model]);
 
+  // Images that come or go change what the store takes.
+  const stored = totalSize(model.images.values());
   useEffect(() => {
     if (live) {
       void check();
     }
-  }, [live, check]);
+  }, [live, check, stored]);
   useEffect(() => {
     const slot = () => void check();
     checks.connect(slot);
