@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from jupyter_server.auth.decorator import authorized
 from tornado import web
@@ -30,6 +32,7 @@ class BuildsHandler(Handler):
         wanted = self.body(StartBuild)
         reference = wanted.environment if wanted.environment is not None else self.path(wanted.path or "")
         kernelspec = self.service.install_kernelspecs if wanted.kernelspec is None else wanted.kernelspec
+        more: dict[str, Any] = {"automatic": True} if wanted.automatic else {}
         build_id = await self.call(
             lambda environments: environments.start_build(
                 reference,
@@ -37,7 +40,7 @@ class BuildsHandler(Handler):
                 upgrade=wanted.upgrade,
                 locked=wanted.locked,
                 no_cache=wanted.no_cache,
-                **({"automatic": True} if wanted.automatic else {}),
+                **more,
             )
         )
         view = await self.call(lambda environments: environments.find_build(build_id))
