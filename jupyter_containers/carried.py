@@ -22,7 +22,6 @@ METADATA = "jupyter_containers"
 VERSION = 1
 
 _MOST_REFERENCES = 20
-_Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +33,7 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """The text of a jupyter-container.toml."""
     lock: str
     """The text of a jupyter-container.lock that fits it."""
-    digest: str
+    digest: Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
     """Of the image that both give."""
     references: tuple[str, ...] = ()
     """Names under which registries have that image."""
@@ -51,7 +50,6 @@ def read_carried(metadata: Any) -> Carried | None:
         carried = msgspec.convert(metadata, Carried)
         if carried.version != VERSION:
             raise ValueError(f"version {carried.version} is not known; this program reads {VERSION}")
-        msgspec.convert(carried.digest, _Digest)
         check_name(carried.name)
         return msgspec.structs.replace(
             carried, references=tuple(map(whole_reference, carried.references[:_MOST_REFERENCES]))

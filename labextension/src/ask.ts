@@ -1,5 +1,5 @@
 /** Commands of the palette are about nothing in particular: here the user is asked what they are to be about. */
-import { InputDialog } from '@jupyterlab/apputils';
+import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
@@ -7,6 +7,7 @@ import * as environments from './environments';
 import * as images from './images';
 import type { IContainersModel } from './model';
 import type * as rest from './rest';
+import { chooseItem } from './widgets/choice';
 
 type Args = ReadonlyPartialJSONObject;
 
@@ -83,10 +84,10 @@ async function pick<T>(
     return known.get(given);
   }
   if (items.length === 0) {
-    await InputDialog.getItem({ title, items: [trans.__('There is none')], okLabel: trans.__('Close') });
+    const buttons = [Dialog.okButton({ label: trans.__('Close') })];
+    await showDialog({ title, body: trans.__('There is none.'), buttons });
     return undefined;
   }
-  const labels = items.map(label);
-  const chosen = await InputDialog.getItem({ title, items: labels, editable: false });
-  return chosen.button.accept && chosen.value !== null ? items[labels.indexOf(chosen.value)] : undefined;
+  const chosen = await chooseItem({ title, items: items.map(label) });
+  return chosen === null ? undefined : items[chosen];
 }

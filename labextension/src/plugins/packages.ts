@@ -1,5 +1,5 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { Dialog, ICommandPalette, InputDialog, ISessionContext, showDialog } from '@jupyterlab/apputils';
+import { Dialog, ICommandPalette, ISessionContext, showDialog } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
@@ -17,6 +17,7 @@ import { nameOf, requirementsOf } from '../requirements';
 import type { IContainer, IEnvironment } from '../rest';
 import { sessionContextOf } from '../sessions';
 import { CommandIDs, IContainers, Labels, NAMESPACE } from '../tokens';
+import { chooseItem } from '../widgets/choice';
 import { askUser, Changed, choosePackages } from '../widgets/packages';
 import { body } from '../widgets/tables';
 import { addCommands, labelled } from './commands';
@@ -70,15 +71,10 @@ export const packagesPlugin: JupyterFrontEndPlugin<void> = {
         });
         return;
       }
-      const chosen = await InputDialog.getItem({
-        title,
-        label: trans.__('Kernels that run keep it until their restart.'),
-        items,
-        editable: false,
-        okLabel: trans.__('Remove')
-      });
-      if (chosen.button.accept && chosen.value) {
-        await api.removePackage(item.name, nameOf(chosen.value));
+      const note = trans.__('Kernels that run keep it until their restart.');
+      const chosen = await chooseItem({ title, items, note, okLabel: trans.__('Remove') });
+      if (chosen !== null) {
+        await api.removePackage(item.name, nameOf(items[chosen]));
       }
     };
 
