@@ -6,7 +6,7 @@ descriptor before it is parsed; indexes may nest a little; ``urls`` are never lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -21,6 +21,7 @@ from .model import (
     INDEX_TYPE,
     MANIFEST_TYPE,
     Descriptor,
+    ExecutionConfig,
     ImageConfig,
     Index,
     Manifest,
@@ -28,7 +29,8 @@ from .model import (
 )
 
 __all__ = [
-    "INDEX_TYPES", "MANIFEST_TYPES", "NAMES", "Plan", "blob_name", "check_plan", "choose", "is_named", "plan_entry",
+    "INDEX_TYPES", "MANIFEST_TYPES", "NAMES", "Plan", "blob_name", "check_execution", "check_plan", "choose",
+    "is_named", "plan_entry",
 ]  # fmt: skip
 
 INDEX_TYPES = (INDEX_TYPE, DOCKER_LIST_TYPE)
@@ -42,6 +44,9 @@ _LAYER_COMPRESSION = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": "gzip",
     "application/vnd.docker.image.rootfs.diff.tar.zstd": "zstd",
 }
+_MOST_VOLUMES = 100
+_LONGEST_PATH = 3072
+"""Bytes; as of a layer's entry."""
 NAMES = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 """Annotations of an index's entry that name it."""
 
@@ -137,6 +142,8 @@ def _plan_manifest(entry: Descriptor, read: Callable[[Descriptor], bytes], where
 
 
 def check_plan(plan: Plan, what: str, bounds: Bounds) -> None:
+    """Raise :class:`UntrustedContentError` where config and layers do not fit, or no program could be run by them."""
+    check_execution(plan.config.execution, what)
     rootfs = plan.config.rootfs
     if rootfs.kind != "layers" or plan.config.os != "linux":
         raise UntrustedContentError(f"{what}: an image for {plan.config.os!r} with {rootfs.kind!r} can't be used here")
@@ -149,6 +156,30 @@ def check_plan(plan: Plan, what: str, bounds: Bounds) -> None:
     for diff_id in rootfs.diff_ids:
         if not is_digest(diff_id):
             raise UntrustedContentError(f"{what}: {diff_id[:100]!r} is not a digest that can be checked (sha256)")
+
+
+def check_execution(execution: ExecutionConfig, what: str) -> None:
+    """Refuse what no process can be started with. Real images stay far below the bounds."""
+
+    def check(value: object) -> None:
+        if isinstance(value, str):
+            if "\0" in value:
+                raise UntrustedContentError(f"{what}: its config has a NUL in {value[:80]!r}")
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                check(key)
+                check(item)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                check(item)
+
+    check(msgspec.to_builtins(execution))
+    volumes = execution.volumes or {}
+    if len(volumes) > _MOST_VOLUMES:
+        raise UntrustedContentError(f"{what}: its config asks for {len(volumes)} volumes, more than {_MOST_VOLUMES}")
+    for path in (execution.working_dir, *volumes):
+        if len(path.encode()) > _LONGEST_PATH or any(len(part.encode()) > 255 for part in path.split("/")):
+            raise UntrustedContentError(f"{what}: its config has the overlong path {path[:80]!r}")
 
 
 def _check_type(found: str, entry: Descriptor, what: str) -> None:

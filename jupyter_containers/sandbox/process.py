@@ -86,6 +86,22 @@ def spawn(
         return start(bwrap=found)
 
 
+def _joined(words: Sequence[str]) -> bytes:
+    """*words* as bwrap reads them from a descriptor: with a NUL after each.
+
+    :class:`ContainerError` for one that has a NUL in it: what follows it would be an option, and a variable of a
+    stranger's image could mount what it likes.
+    """
+    encoded = [os.fsencode(word) for word in words]
+    bad = next((word for word in encoded if b"\0" in word), None)
+    if bad is not None:
+        raise ContainerError(
+            f"{bad[:80]!r} has a NUL in it, which no program can be given",
+            hint="it is a word of the command, a variable or a path, of yours or of the image's configuration",
+        )
+    return b"".join(word + b"\0" for word in encoded)
+
+
 def _start(
     sandbox: Sandbox,
     *,
@@ -123,8 +139,9 @@ def _start(
         # The launcher makes the network namespace, bwrap's processes are in it from the start.
         within = sandbox._replace(network="full") if as_root else sandbox
         given = options(within, fds=fds, host=this_host())
-        args = memory_file(stack, "args", b"\0".join(map(os.fsencode, given)) + b"\0")
+        args = memory_file(stack, "args", _joined(given))
         argv = [program, "--args", str(args), "--", *command]
+        _joined(argv)
         inherited = [*pass_fds, args, *fds.all()]
         joins = group.joins if group else ()
         limits = rlimits(sandbox.limits, group, pids=False)

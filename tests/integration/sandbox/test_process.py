@@ -20,7 +20,7 @@ import pytest
 
 from jupyter_containers.errors import CancelledError, ContainerError, HostError
 from jupyter_containers.sandbox.enter import arguments
-from jupyter_containers.sandbox.model import Bind
+from jupyter_containers.sandbox.model import Bind, Tmpfs
 from jupyter_containers.sandbox.process import run, spawn
 
 Make = Callable[..., Any]
@@ -53,6 +53,20 @@ def test_exit_codes_are_those_of_shells(make: Make, script: str, code: int) -> N
     process = spawn(make(script))
     assert process.wait(30) == code
     assert process.poll() == code
+
+
+@pytest.mark.parametrize("place", ["value", "name", "word", "program", "cwd", "target"])
+def test_words_cannot_become_options(make: Make, place: str) -> None:
+    """bwrap reads its options with a NUL between them: a NUL in a variable must not make two words of one."""
+    smuggled = "b\0--ro-bind\0/\0/mnt"
+    sandbox = make("ls /mnt")
+    changes: dict[str, Any] = {
+        "value": {"env": {**sandbox.env, "A": smuggled}}, "name": {"env": {**sandbox.env, smuggled: "x"}},
+        "word": {"argv": (*sandbox.argv, smuggled)}, "program": {"argv": (smuggled,)}, "cwd": {"cwd": f"/{smuggled}"},
+        "target": {"tmpfs": (Tmpfs(f"/{smuggled}"),)},
+    }  # fmt: skip
+    with pytest.raises((ContainerError, ValueError), match=r"NUL|null"):
+        spawn(sandbox._replace(**changes[place]))
 
 
 def test_the_command_as_process_1(make: Make) -> None:

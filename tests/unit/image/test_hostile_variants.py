@@ -358,6 +358,34 @@ def test_a_manifest_of_thousands_of_layers(store: Store, layout: Layout) -> None
 
 
 @pytest.mark.parametrize(
+    ("config", "cause"),
+    [
+        ({"Env": ["PATH=/bin", "A=b\0--bind\0/\0/mnt"]}, "NUL"),  # would be options of the program that starts it
+        ({"Entrypoint": ["/bin/sh\0"]}, "NUL"),
+        ({"Cmd": ["a", "b\0c"]}, "NUL"),
+        ({"WorkingDir": "/a\0b"}, "NUL"),
+        ({"User": "0\0"}, "NUL"),
+        ({"Volumes": {"/a\0": {}}}, "NUL"),
+        ({"Labels": {"a": "\0"}}, "NUL"),
+        ({"Healthcheck": {"Test": ["CMD", "\0"]}}, "NUL"),
+        ({"Volumes": {f"/v{number}": {} for number in range(20_000)}}, "20000 volumes"),
+        ({"Volumes": {"/" + "v" * 300: {}}}, "overlong"),
+        ({"WorkingDir": "/d" * 3000}, "overlong"),
+    ],
+)
+def test_configurations_that_nothing_can_be_run_by(
+    store: Store, layout: Layout, config: dict[str, Any], cause: str
+) -> None:
+    rootfs = {"type": "layers", "diff_ids": []}
+    document = {"architecture": host_architecture(), "os": "linux", "config": config, "rootfs": rootfs}
+    entry = layout.blob(json.dumps(document).encode(), CONFIG_TYPE)
+    layout.index(layout.document({"config": entry, "layers": []}, MANIFEST_TYPE))
+    with pytest.raises(UntrustedContentError, match=cause):
+        load(store, layout.folder, bounds=SMALL)
+    assert nothing_is_left(store)
+
+
+@pytest.mark.parametrize(
     "layer", ["../secret.tar", "x/../../secret.tar", "/etc/passwd", "..", "", "x//../../secret.tar"]
 )
 def test_a_docker_archive_in_a_folder_names_nothing_outside(
