@@ -91,9 +91,19 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.id = path.name
-        self.upper = path / "upper"
-        self.work = path / "work"
-        self.log = path / "log"
+
+    # Not made with the object: those who list a thousand containers ask for none of them.
+    @property
+    def upper(self) -> Path:
+        return self.path / "upper"
+
+    @property
+    def work(self) -> Path:
+        return self.path / "work"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Folder) and other.path == self.path

@@ -74,9 +74,8 @@ def signal_inside(first: int, number: int) -> bool:
     main = find_main(first)
     if main is None:
         return False
-    members = {read.pid for pid in list_inside(first) if (read := read_inside(pid)) is not None}
     try:
-        if main.group in members:
+        if _namespace(main.group) == _namespace(first):  # who leads the group is one of the container's
             os.killpg(main.group, number)
         else:
             os.kill(main.pid, number)
