@@ -85,29 +85,32 @@ def test_tutorial(browser: Any, tmp_path: Path, shoot_page: Callable[..., None])
         shoot(4, "building", screen)
         log.get_by_text("weather is ready").wait_for(timeout=400_000)
         page.locator(".Toastify__toast", has_text="weather is ready").wait_for()
+        if not page.evaluate("window.jupyterapp.commands.isToggled('jupyter-containers:follow-log')"):
+            screen.execute("jupyter-containers:follow-log")  # another theme has other heights: the end was lost
         shoot(5, "ready", screen)
         log.get_by_role("button", name="Start a notebook").click()
 
         screen.wait_for_kernel()
+        page.evaluate("window.jupyterapp.shell.currentWidget.context.rename('cities.ipynb')")
         cell = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").first
         cell.locator(".cm-content").click()
         page.keyboard.insert_text(CELL)
         page.keyboard.press("Shift+Enter")
         cell.locator(".jp-OutputArea-output img").wait_for()
-        page.wait_for_timeout(6000)  # a line of a few measurements
+        page.wait_for_timeout(15_000)  # a line of a few measurements
         shoot(6, "cell", screen)
 
         page.locator(".jp-NotebookPanel:visible .jp-Containers-containerise").click()
         page.locator(".Toastify__toast", has_text="The notebook carries").first.wait_for()
         shoot(7, "containerise", screen)
-        page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        page.evaluate("window.jupyterapp.shell.currentWidget.context.save()")
         page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
 
         theirs = stack.enter_context(computer("containers-theirs", Path.home() / "received", tmp_path / "theirs"))
-        for name in ("Untitled.ipynb", "temperatures.csv"):
+        for name in ("cities.ipynb", "temperatures.csv"):
             shutil.copy(mine.root / name, theirs.root)
         there = visit(browser, theirs)
-        there.execute("docmanager:open", path="Untitled.ipynb")
+        there.execute("docmanager:open", path="cities.ipynb")
         question = there.page.locator(".jp-Dialog-content")
         question.get_by_text("Trust this notebook’s environment?").wait_for()
         shoot(8, "trust", there)

@@ -114,6 +114,7 @@ export class SpecTab extends MainAreaWidget<SpecEditor> {
     private readonly _trans: TranslationBundle
   ) {
     super({ content });
+    this.toolbar.addClass('jp-Containers-spec-toolbar');
     content.session.changed.connect(() => {
       const { isDirty } = content.session;
       this.title.className = isDirty ? 'jp-mod-dirty' : '';
