@@ -79,6 +79,11 @@ export class KernelGate {
     return this._options.model.environments.get(this._name);
   }
 
+  /** Whether the last build took no more than the user had agreed to before, and may have been refused for that. */
+  get wasAutomatic(): boolean {
+    return this._automatic;
+  }
+
   /** Cells that wait. */
   get queued(): number {
     return this._queued;
@@ -102,9 +107,9 @@ export class KernelGate {
   async proceed(): Promise<void> {
     const { environment } = this;
     if (environment && this._wait && this._wait.phase !== 'held') {
-      const lack = this._lack(environment);
-      if (lack !== 'consent' || (await this._options.agree(environment))) {
-        await this._advance(true);
+      const asks = this._lack(environment) === 'consent';
+      if (!asks || (await this._options.agree(environment))) {
+        await this._advance({ agreed: asks, chosen: true });
       }
     }
   }
@@ -244,7 +249,7 @@ export class KernelGate {
         await context.shutdown();
         this._begin({ phase: 'building', build: null });
       }
-      void this._advance(true);
+      void this._advance({ agreed: asks, chosen: true });
     } else {
       this._begin(
         held
@@ -267,12 +272,15 @@ export class KernelGate {
     if (this._lack(environment) === 'consent') {
       this._set({ phase: 'consent' });
     } else {
-      await this._advance(false);
+      await this._advance({ agreed: false, chosen: false });
     }
   }
 
-  /** The next thing to do. *asked*: the user has asked for it, and has seen what it takes. */
-  private async _advance(asked: boolean): Promise<void> {
+  /**
+   * The next thing to do. A build is the user's own where they have *agreed* to what it takes. Else it is refused where it
+   * takes more than they have agreed to before: the spec may have changed since the page was told of it.
+   */
+  private async _advance({ agreed, chosen }: { agreed: boolean; chosen: boolean }): Promise<void> {
     const { environment } = this;
     const { model, onBuild } = this._options;
     if (!environment || !this._wait) {
@@ -286,7 +294,8 @@ export class KernelGate {
     if (build === null) {
       this._set({ phase: 'building', build: null });
       try {
-        build = (await model.api.build(environment.name, asked ? {} : { automatic: true })).id;
+        build = (await model.api.build(environment.name, agreed ? {} : { automatic: true })).id;
+        this._automatic = !agreed;
       } catch (error) {
         const told = asApiError(error);
         build = told.status === 409 ? this._active() : null; // somebody else was quicker
@@ -296,7 +305,7 @@ export class KernelGate {
       }
     }
     this._set({ phase: 'building', build });
-    if (asked) {
+    if (chosen) {
       onBuild(build);
     }
     this._look();
@@ -405,6 +414,7 @@ export class KernelGate {
   private _name = '';
   private _kernelName = '';
   private _need: IDisposable | null = null;
+  private _automatic = false;
   private _queued = 0;
   private _expected = 0;
 }

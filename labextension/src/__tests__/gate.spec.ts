@@ -168,6 +168,15 @@ describe('an environment that is chosen', () => {
     expect(await bodies()).toEqual([]);
   });
 
+  it('gets no more than was agreed to before, where nobody was asked', async () => {
+    const { agree, bodies, context, gate } = setUp(UNBUILT, { chosen: true });
+    await context.startKernel();
+    await vi.waitFor(() => expect(phase(gate)).toBe('building'));
+    expect(agree).not.toHaveBeenCalled();
+    expect(await bodies()).toEqual([{ environment: 'new', automatic: true }]);
+    expect(gate.wasAutomatic).toBe(true);
+  });
+
   it('takes the place of the kernel that is there only after the user has agreed', async () => {
     const { agree, bodies, builds, context, gate } = setUp({ ...UNBUILT, asks: ['network'] });
     context.session = { kernel: { name: 'python3' } };
@@ -179,6 +188,7 @@ describe('an environment that is chosen', () => {
     await vi.waitFor(() => expect(gate.wait).toEqual({ phase: 'building', build: 'b1' }));
     expect(context.session).toBeNull();
     expect(await bodies()).toEqual([{ environment: 'new' }]);
+    expect(gate.wasAutomatic).toBe(false);
     builds('done');
     expect(await changed).toEqual({ name: 'jc-new' });
   });

@@ -89,7 +89,20 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
               ]
             : [];
         case 'failed':
-          return [step(trans.__('Retry'), () => gate.proceed()), edit, ...log(wait.build), other];
+          return [
+            step(trans.__('Retry'), () => gate.proceed()),
+            // As the panel's button does: the user's word for whatever the spec asks for now.
+            ...(gate.wasAutomatic
+              ? [
+                  step(trans.__('Build as Mine'), () =>
+                    commands.execute(CommandIDs.build, { environment: environment!.name })
+                  )
+                ]
+              : []),
+            edit,
+            ...log(wait.build),
+            other
+          ];
         case 'stopped':
           return [step(trans.__('Build Again'), () => gate.proceed()), ...log(wait.build), other];
         default:
@@ -181,10 +194,11 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
         if (lack === 'end') {
           return follow(await model.api.findBuild(item.build_id!));
         }
-        if ((lack === 'consent' || settings.values.confirmBuilds) && !(await agree(item))) {
+        const asks = lack === 'consent' || settings.values.confirmBuilds;
+        if (asks && !(await agree(item))) {
           return false;
         }
-        const build = await attempt(trans, () => model.api.build(item.name));
+        const build = await attempt(trans, () => model.api.build(item.name, asks ? {} : { automatic: true }));
         return build !== undefined && follow(build);
       }
     };
