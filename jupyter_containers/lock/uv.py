@@ -139,8 +139,11 @@ def _names_like(unknown: Sequence[str]) -> str:
 
     near = [f"{found} for {name}" for name in unknown if (found := nearest_distribution(name)) is not None]
     if near:
-        return f"did you mean {', '.join(near)}?"
-    return "look for it at https://pypi.org: a module's name may be another; what Debian has goes into `packages.apt`"
+        return f"correct `packages.pip`: did you mean {', '.join(near)}?"
+    return (
+        "correct `packages.pip`: https://pypi.org has the names, which may differ from the modules'; what Debian has "
+        "goes into `packages.apt`"
+    )
 
 
 def explanation(stderr: str) -> str:

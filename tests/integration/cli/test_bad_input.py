@@ -33,7 +33,7 @@ NOBODY = "http://127.0.0.1:9"
         ),
         (
             "[build]\ncopy = [{ source = 'a', target = '/etc/passwd' }]\n",
-            [":2: build.copy[0].target: '/etc/passwd' is absolute", "Write 'etc/passwd'"],
+            [":2: build.copy[0].target: '/etc/passwd' is absolute", "Write 'passwd', and move it by a line"],
         ),
         (
             "[build]\ncopy = [{ source = 'a', target = '../.bashrc' }]\n",
