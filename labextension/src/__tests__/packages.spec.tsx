@@ -1,6 +1,6 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { changesText, doneText, isActive, jobEnded, packagesOf } from '../jobs';
 import type { IContainersModel, Topic } from '../model';
@@ -252,7 +252,12 @@ describe('the packages that a spec names', () => {
 });
 
 describe('the dialogs', () => {
-  afterEach(() => document.querySelectorAll('.jp-Dialog').forEach(node => node.remove()));
+  // They are rendered when they like.
+  beforeEach(() => void vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', false));
+  afterEach(() => {
+    document.querySelectorAll('.jp-Dialog').forEach(node => node.remove());
+    vi.unstubAllGlobals();
+  });
 
   const find = async <T extends HTMLElement>(selector: string): Promise<T> =>
     vi.waitFor(() => {
