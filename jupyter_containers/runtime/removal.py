@@ -181,7 +181,8 @@ def hide_container(path: Path, *, ended: bool = False) -> Path:
     else:
         end_processes(path)
         _remove_around(path, config)
-    if is_lasting(bool(config.get("remove")), str(config.get("kind"))):
+    # One that its owner has removed has no pin: a Store would be made for nothing, and anew where the home is gone.
+    if path.exists() and is_lasting(bool(config.get("remove")), str(config.get("kind"))):
         from ..image.store import Store  # late: not for the reaper's or a monitor's usual work
 
         Store(path.parent.parent / "store").unpin(pin_name(path.name))
