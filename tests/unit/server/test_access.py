@@ -13,7 +13,7 @@ from tornado.httpclient import HTTPClientError
 
 from jupyter_containers.server.handlers import ROUTES
 
-METHODS = ("GET", "POST", "PUT", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 CALLS = [
     (re.sub(r"\(\?P<\w+>[^)]*\)", "x", pattern).replace("\\", ""), method)
@@ -76,7 +76,7 @@ async def test_change_by_cookie_needs_the_xsrf_token(extension, jp_fetch, jp_ser
 
 
 def test_tables_are_complete():
-    """Every handler has a GET, a POST, a PUT or a DELETE, and no other method of its own."""
+    """Every handler has a GET, a POST, a PUT, a PATCH or a DELETE, and no other method of its own."""
     for pattern, handler in ROUTES:
         own = {name.upper() for name in vars(handler) if name in {"get", "post", "put", "patch", "delete", "head"}}
         assert own, pattern
@@ -84,7 +84,7 @@ def test_tables_are_complete():
 
 
 async def _status(jp_fetch, path, method, headers=None) -> int:
-    body = json.dumps({}) if method in {"POST", "PUT"} else None
+    body = json.dumps({}) if method in {"POST", "PUT", "PATCH"} else None
     try:
         response = await jp_fetch("jupyter-containers", "api", path, method=method, body=body, headers=headers)
     except HTTPClientError as error:
