@@ -25,6 +25,7 @@ from .ending import remove_rest
 from .folder import Folder, create_folder, find_folder, list_folders
 from .keeper import Keeper
 from .removal import is_lasting, pin_name, settle_container
+from .scarcity import scarcity_told
 from .translate import check_mounts
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class BundledRuntime:
         launcher.ahead()
         Keeper.current().reaper(self.paths.containers).ahead()
 
+    @scarcity_told()
     def create(self, config: ContainerConfig) -> BundledContainer:
         """As of :class:`.base.Runtime`; also :class:`InputError` for mounts that are not possible."""
         check_mounts(config.mounts)

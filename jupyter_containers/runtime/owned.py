@@ -16,11 +16,13 @@ from .ending import finish
 from .facts import read_image
 from .folder import Folder
 from .keeper import Keeper
+from .scarcity import scarcity_told
 from .starting import Spawner, start_sandbox
 
 __all__ = ["start_owned"]
 
 
+@scarcity_told()
 def start_owned(
     folder: Folder,
     config: ContainerConfig,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import resource
+
 import pytest
 
-from jupyter_containers.errors import LimitError
+from jupyter_containers.errors import HostError, LimitError
 from jupyter_containers.sandbox.cgroup import find_facts
 from jupyter_containers.sandbox.controllers import decide
 from jupyter_containers.sandbox.model import Limits
@@ -60,3 +63,26 @@ def test_more_gpus_than_there_are_refuse_the_start(house) -> None:
     with pytest.raises(LimitError, match="99 GPU"):
         container.start()
     container.remove()
+
+
+@pytest.mark.parametrize("left", [2, 7])
+def test_too_few_open_files_are_told_and_leave_nothing(house, left: int) -> None:
+    house.start("true").wait(60)  # what is opened once is open
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    fillers = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest + 1 - len(os.listdir("/proc/self/fd")))]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1 + left, hard))
+    started = []
+    try:
+        with pytest.raises(HostError, match="no more containers: this process has as many files open") as told:
+            for _ in range(10):
+                started.append(house.start("sleep 60"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for filler in fillers:
+            os.close(filler)
+    assert "ulimit -n" in told.value.hint
+    assert {state.id for state in house.runtime.list()} == {container.id for container in started}
+    for container in started:
+        container.remove(force=True)
+    assert house.run("echo again") == (0, "again\n")
