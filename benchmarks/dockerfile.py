@@ -19,6 +19,8 @@ from .measure import Row, compare, once
 from .setup import Bench, clock, has_docker
 
 RUNS = int(os.environ.get("BENCH_BUILD_RUNS", "3"))
+WITHIN = 30.0
+"""Seconds of one question after which no further pair is begun."""
 BASE = "bench-dockerfile-base:1"
 FILES = 2000
 DOCKERFILE = """\
@@ -58,6 +60,7 @@ def rows() -> Iterator[Row]:
                     lambda text=text, cached=cached, theirs=theirs: theirs(text(), cached),
                     peer_name=name,
                     runs=RUNS,
+                    within=WITHIN,
                     aim="≤ 1",
                 )
             if not peers:

@@ -40,10 +40,15 @@ def compare(
     peer_name: str,
     runs: int = 5,
     warmup: int = 1,
+    within: float | None = None,
     aim: str = "",
     note: str = "",
 ) -> Row:
-    """Call both in turns; each returns its own seconds (so that set-up and clean-up stay out of the figure)."""
+    """Call both in turns; each returns its own seconds (so that set-up and clean-up stay out of the figure).
+
+    *within*: no further pair is begun after so many seconds.
+    """
+    begin = time.perf_counter()
     for _ in range(warmup):
         ours()
         peer()
@@ -56,13 +61,15 @@ def compare(
         else:
             mine = ours()
             pairs.append((mine, peer()))
+        if within is not None and time.perf_counter() - begin > within:
+            break
     return Row(
         question,
         seconds(statistics.median(mine for mine, _ in pairs)),
         f"{seconds(statistics.median(theirs for _, theirs in pairs))} {peer_name}",
         statistics.median(mine / theirs for mine, theirs in pairs),
         aim,
-        f"{runs} pairs{'; ' + note if note else ''}",
+        f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}{'; ' + note if note else ''}",
     )
 
 

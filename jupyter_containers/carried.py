@@ -22,6 +22,8 @@ METADATA = "jupyter_containers"
 VERSION = 1
 
 _MOST_REFERENCES = 20
+_LONGEST = {"name": 1000, "spec": 1 << 20, "lock": 8 << 20}
+"""Characters. The lock of a whole TeX has half a million."""
 
 
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,9 @@ def read_carried(metadata: Any) -> Carried | None:
         carried = msgspec.convert(metadata, Carried)
         if carried.version != VERSION:
             raise ValueError(f"version {carried.version} is not known; this program reads {VERSION}")
+        for key, most in _LONGEST.items():
+            if len(getattr(carried, key)) > most:
+                raise ValueError(f"its {key} has more than {most} characters")
         check_name(carried.name)
         return msgspec.structs.replace(
             carried, references=tuple(map(whole_reference, carried.references[:_MOST_REFERENCES]))

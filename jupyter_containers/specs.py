@@ -23,6 +23,7 @@ from .spec.catalog import list_records
 from .spec.files import NATIVE
 from .spec.load import load_spec, load_text
 from .spec.reading import Folder
+from .spec.toml import read_toml
 
 if TYPE_CHECKING:
     from .directory import Directory
@@ -252,8 +253,8 @@ def _why_not(file: Path) -> str:
 
 def _document(text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return read_toml(text)
+    except tomllib.TOMLDecodeError:
         return None
 
 

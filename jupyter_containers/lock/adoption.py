@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import SpecError
 from ..spec.requirement import distribution_name
+from ..spec.toml import read_toml
 from .compilation import Compilation
 from .model import Interpreter, PythonPackages
 from .pylock import check_document, shape
@@ -36,7 +37,7 @@ def adopt(
         document = _export(run, file)
     else:
         try:
-            document = tomllib.loads(file.read_text("utf-8"))
+            document = read_toml(file.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SpecError(f"cannot read {file}: {error}", hint="lock it anew with the tool that wrote it") from error
     check_document(document, file, interpreter)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..errors import LockError, Problem
+from ..spec.toml import read_toml
 from .filecheck import Place, find_wrong
 from .filetext import dump
 from .model import Lock
@@ -62,7 +63,7 @@ def parse_lock(content: bytes, path: str) -> Lock:
     except UnicodeDecodeError as error:
         raise _damaged(path, [Problem(path, f"is not UTF-8 text: {error.reason}")]) from error
     try:
-        document = tomllib.loads(text)
+        document = read_toml(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         cause = f"is not TOML: {error}" + (" (a merge conflict?)" if "<<<<<<<" in text else "")

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import Problem, SpecError
 from .sizes import format_size
+from .toml import read_toml
 
 __all__ = ["LOCK_LIMIT", "NOTEBOOK_LIMIT", "TEXT_LIMIT", "Folder", "parse_toml"]
 
@@ -146,13 +147,11 @@ _TOML_REMEDIES = (
 def parse_toml(text: str, file: str) -> dict[str, Any]:
     """The document of the TOML *text*; :class:`SpecError` with the line names *file*."""
     try:
-        return tomllib.loads(text)
+        return read_toml(text)
     except tomllib.TOMLDecodeError as error:
         cause, line = _split_place(str(error), text)
         remedy = " ".join([*(f"{text}." for start, text in _TOML_REMEDIES if cause.startswith(start)), _TOML])
         problem = Problem(file=file, line=line, cause=f"not valid TOML: {cause}", remedy=remedy)
-    except RecursionError:
-        problem = Problem(file=file, cause="nested too deeply")
     raise SpecError("the spec is not valid", problems=[problem])
 
 

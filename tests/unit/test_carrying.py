@@ -255,7 +255,16 @@ def test_a_notebook_that_carries_nothing(there, metadata):
         {"references": "x"},
         {"spec": 3},
         {"spec": SPEC + '\n[build]\ncopy = [{ source = "x", target = "x" }]\n'},
+        {"name": "a" * 5_000_000},
+        {"spec": "#" * 5_000_000},
+        {"spec": ".".join("a" * 100_000) + " = 1"},
+        {"lock": "#" * 20_000_000},
+        {"lock": "x = " + "[" * 100_000},
+        {"lock": ".".join("a" * 100_000) + " = 1"},
+        {"digest": "sha256:" + "0" * 5_000_000},
+        {"references": ["a" * 5_000_000]},
     ],
+    ids=lambda change: next(iter(change)),
 )
 def test_what_is_not_valid_is_not_opened(there, carried, change):
     checked = there.environments.carrying.check({**carried, **change})
