@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from labs import Lab, Screen, forget_all
 
+from jupyter_containers.environments import Environments
 from jupyter_containers.paths import Paths
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -22,7 +23,7 @@ KEY = "jupyter_containers"
 
 @pytest.fixture(scope="module")
 def away(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A second server on a home of its own, which has no environment. What was downloaded for the first is there."""
+    """A second server on a home of its own, which has nothing but what was downloaded for the first."""
     here = Path(lab.env["JUPYTER_CONTAINERS_HOME"])
     home = here.with_name(f"{here.name}-away")
     if not home.exists():
@@ -30,7 +31,10 @@ def away(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         cache = here / "store" / "cache"
         shutil.copytree(cache, home / "store" / "cache", copy_function=os.link, ignore=shutil.ignore_patterns("lock"))
     runtime = Path(tempfile.mkdtemp(prefix="jc-", dir="/tmp"))
-    forget_all(Paths(home, runtime).made())
+    paths = Paths(home, runtime).made()
+    forget_all(paths)
+    with Environments(paths) as environments:
+        environments.storage.prune()  # the layers of an earlier run: this one builds
     server = Lab(tmp_path_factory.mktemp("away"), home, runtime)
     try:
         server.start()
