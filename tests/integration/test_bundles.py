@@ -63,6 +63,10 @@ def test_documents_go_along_to_a_registry(
     assert len(pushed.attached) == 3
     assert here.storage.push("small", name, attach=here.attestations.artifacts).attached == pushed.attached
 
+    copied = here.shipping.copy(name, f"{registry}/bundles/copied:1")
+    assert (copied.digest, copied.attached) == (pushed.digest, 3)
+    name = copied.target
+
     with Environments(Paths(tmp_path / "home", tmp_path / "run").made()) as there:
         plain = there.shipping.pull(name)
         assert plain.attached == ()
