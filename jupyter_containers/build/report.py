@@ -98,7 +98,7 @@ class Reporter:
         if self.tail:
             message += "\n" + "\n".join(f"  | {line}" for line in list(self._tail)[-15:])
         if self.log:
-            message += f"\n  log: {self.log}"
+            message += f"\n  log: {self.log} (`jupyter containers logs {Path(self.log).parent.name}` prints it)"
         if "no space left on device" in self.tail.lower():
             return OutOfSpaceError(
                 message, hint="free disk space (`jupyter containers prune` removes what nothing uses)"

@@ -95,7 +95,10 @@ class Handler(APIHandler):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             cause, _, place = str(error).partition(" - at `$")
             problem = errors.Problem(file="", key=place.strip("`. "), cause=cause)
-            raise Refusal(errors.InputError("the request's body is not valid", problems=[problem])) from error
+            hint = "`GET openapi.yaml` of this interface tells what it holds"
+            raise Refusal(
+                errors.InputError("the request's body is not valid", problems=[problem], hint=hint)
+            ) from error
 
     def flag(self, name: str) -> bool:
         """A query argument that is ``true`` or ``false``; false where it is not given."""
