@@ -142,9 +142,12 @@ def made_small(picture: bytes) -> bytes:
     except ImportError:
         return picture
     small = io.BytesIO()
-    Image.open(io.BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-        small, "PNG", optimize=True
+    few = (
+        Image.open(io.BytesIO(picture))
+        .convert("RGB")
+        .quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     )
+    few.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

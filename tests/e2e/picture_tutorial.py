@@ -74,7 +74,7 @@ def test_tutorial(browser: Any, tmp_path: Path, shoot_page: Callable[..., None])
         screen.accept()
 
         spec = page.locator(".jp-Containers-spec")
-        expect(spec.get_by_label("name", exact=True)).to_have_value("weather")
+        expect(spec.get_by_label("name", exact=True)).to_have_value("weather", timeout=60_000)
         spec.get_by_text("Nothing is wrong with it.").wait_for()
         shoot(3, "spec", screen)
         page.get_by_role("button", name="Save and Build").click()
