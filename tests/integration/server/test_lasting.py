@@ -18,6 +18,9 @@ from jupyter_client.blocking import BlockingKernelClient
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
+KERNEL_ID = "org.jupyter-containers.kernel-id"
+
+
 class Server:
     """A server of its own process."""
 
@@ -119,11 +122,11 @@ def gone(folder: Path, pid: int, *, timeout: float = 40) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_kernel_goes_on_with_the_next_server(serve, shared_home, number):
+def test_a_kernel_goes_on_with_the_next_server(serve, shared_home):
+    """However the one before has ended."""
     first = serve("5m")
     kernel = first.open("work.ipynb")
-    (container,) = [each for each in first.containers() if each["labels"]["org.jupyter-containers.kernel-id"] == kernel]
+    (container,) = [each for each in first.containers() if each["labels"].get(KERNEL_ID) == kernel]
     assert first.run(kernel, "kept = 41; print('set')") == "set"
     record = shared_home.containers / container["id"] / "kernel.json"
     deadline = time.monotonic() + 30
@@ -131,22 +134,22 @@ def test_a_kernel_goes_on_with_the_next_server(serve, shared_home, number):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert record.stat().st_mode & 0o777 == 0o600
-    first.end(number)
-
-    second = serve("5m")
-    deadline = time.monotonic() + 30
-    while not (sessions := second.ask("GET", "api/sessions")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert [(each["path"], each["kernel"]["id"], each["kernel"]["name"]) for each in sessions] == [
-        ("work.ipynb", kernel, "jc-small")
-    ]
-    assert second.run(kernel, "print(kept + 1)") == "42"
-    second.ask("POST", f"api/kernels/{kernel}/restart")
-    assert second.run(kernel, "print('kept' in globals())") == "False"
-    (again,) = [each for each in second.containers() if each["labels"]["org.jupyter-containers.kernel-id"] == kernel]
+    server = first
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        server.end(number)
+        server = serve("5m")
+        deadline = time.monotonic() + 30
+        while not (sessions := server.ask("GET", "api/sessions")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        found = [(each["path"], each["kernel"]["id"], each["kernel"]["name"]) for each in sessions]
+        assert found == [("work.ipynb", kernel, "jc-small")]
+        assert server.run(kernel, "kept += 1; print(kept)") == ("42" if number == signal.SIGTERM else "43")
+    server.ask("POST", f"api/kernels/{kernel}/restart")
+    assert server.run(kernel, "print('kept' in globals())") == "False"
+    (again,) = [each for each in server.containers() if each["labels"].get(KERNEL_ID) == kernel]
     assert again["id"] != container["id"]
-    second.ask("DELETE", f"api/kernels/{kernel}")
+    server.ask("DELETE", f"api/kernels/{kernel}")
     assert gone(shared_home.containers / again["id"], again["pid"])
 
 
@@ -154,10 +157,10 @@ def test_nobody_comes(serve, shared_home):
     """The monitor ends it, and nothing is left."""
     server = serve("2s")
     kernel = server.open("work.ipynb")
-    (container,) = [
-        each for each in server.containers() if each["labels"]["org.jupyter-containers.kernel-id"] == kernel
-    ]
-    (scratch,) = [entry for entry in (shared_home.runtime / "k").iterdir() if (entry / "connection.json").exists()]
+    (container,) = [each for each in server.containers() if each["labels"].get(KERNEL_ID) == kernel]
+    config = json.loads((shared_home.containers / container["id"] / "config.json").read_text())
+    (scratch,) = map(Path, config["scratch"])
+    assert (scratch / "connection.json").exists()
     time.sleep(3)  # longer than that, with its server: nothing happens
     assert server.run(kernel, "print(1)") == "1"
     server.end(signal.SIGKILL)
