@@ -15,8 +15,8 @@ from typing import Any, Self
 __all__ = ["Crowd", "Processes", "control_groups", "free_memory", "private_memory", "too_small"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_FILES, _THREADS, _PROCESSES = 14, 12, 2
-"""What a kernel takes of the limits, rounded up: descriptors of its client, threads in all, processes."""
+_FILES, _THREADS = 12, 12
+"""What a kernel takes of the limits, rounded up: descriptors of its client, and threads in all."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,10 @@ class Crowd:
     """Starts kernels, one after the other, and ends them all. For one event loop."""
 
     def __init__(self, kernel: str, folder: Path) -> None:
+        import zmq.asyncio
+
         self.kernel, self._folder = kernel, folder
+        self._context = zmq.asyncio.Context()  # of all, as a server has it: each has threads of its own
         self.started: list[Started] = []
 
     async def __aenter__(self) -> Self:
@@ -51,7 +54,7 @@ class Crowd:
         from jupyter_containers.runtime.processes import find_main
 
         begun = time.perf_counter()
-        manager = AsyncKernelManager(kernel_name=self.kernel)
+        manager = AsyncKernelManager(kernel_name=self.kernel, context=self._context)
         await manager.start_kernel(cwd=str(self._folder))
         host = await ask(manager)
         seconds = time.perf_counter() - begun

@@ -102,7 +102,7 @@ class Keeper:
 
     def keep(self, charge: Charge) -> None:
         """Take over a container that has just been started. Raises :class:`OSError` where descriptors run out."""
-        for pid in (charge.process.pid, charge.process.child_pid):
+        for pid in {charge.process.pid, charge.process.child_pid}:  # of a fork it is one
             # Both processes: the outer one may end a moment before the container's last processes do.
             if not pid:
                 continue  # it was killed before it had a second one
