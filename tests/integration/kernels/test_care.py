@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 def test_open_files_and_time(start):
     session = start(files=300, time="1h")
     assert session.run("import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE))") == "(300, 300)"
-    more = "held = []\ntry:\n    while 1: held.append(open('/dev/null'))\nexcept OSError as error: print(error.strerror)"
+    more = "held = []\ntry:\n    while 1: held.append(open('/dev/null'))\nexcept OSError as e: print(e.strerror)"
     assert session.run(more) == "Too many open files"
     assert {row.limit: row.asked for row in session.container.state().limits if row.limit in ("files", "time")} == {
         "files": 300,
