@@ -240,7 +240,7 @@ class Shipping:
             if owners:
                 raise ConflictError(
                     f"{name} is the image of the environment {owners[0]}",
-                    hint=f"`jupyter containers env rm --image {owners[0]}` removes both",
+                    hint=f"`jupyter containers env remove --image {owners[0]}` removes both",
                 )
             if image.digest in users:
                 raise ConflictError(
@@ -248,7 +248,7 @@ class Shipping:
                     hint="`jupyter containers rm -f` it first",
                 )
         elif self._is_environment(whole):
-            raise ConflictError(f"{whole} is an environment's name", hint="`jupyter containers env rm` removes it")
+            raise ConflictError(f"{whole} is an environment's name", hint="`jupyter containers env remove` removes it")
         return self.store.remove_image(whole or image.digest)
 
     def find(self, name: str) -> Image:
