@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jupyter_containers.paths import Paths
 
 if TYPE_CHECKING:
     from jupyter_containers.build.ensure import Built
+
+# No test fails because the machine is slow: a property's example has 200 ms by default.
+settings.register_profile("jupyter-containers", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("jupyter-containers")
 
 SMALL_SPEC = """\
 name = "small"

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_containers.errors import SpecError
@@ -22,7 +22,6 @@ DOCUMENTS = st.dictionaries(st.text(max_size=6), VALUES, max_size=4)
 COMMENTS = st.sampled_from(["", '// a, } ] " comment\n', "/* of\n\n several { lines */", " ", "\n"])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(DOCUMENTS, st.data())
 def test_comments_and_last_commas_mean_nothing(document: dict[str, Any], data: st.DataObject) -> None:
     text = json.dumps(document, indent=1)
@@ -75,7 +74,6 @@ def test_what_is_not_well_formed_is_told(text: str, problem: str) -> None:
     assert problem in str(caught.value.problems[0])
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='{}[]",:/*\\ \n1a', max_size=60))
 def test_any_text_is_a_document_or_a_problem(text: str) -> None:
     try:
