@@ -122,7 +122,7 @@ def leave_processes(session: Session) -> None:
 
 def exec_in_it(session: Session) -> None:
     command = session.container.exec_argv(["/bin/sh", "-c", "sleep 1000"])
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         time.sleep(0.1)
         session.container.kill()
         process.wait(TIMEOUT)
@@ -162,6 +162,7 @@ def detached(environment: str, bench: Bench) -> list[str]:
 
 def census(ids: set[str]) -> dict[str, int]:
     """What there is now, of this program."""
+    from jupyter_containers.image.lease import leased_digests
     from jupyter_containers.paths import Paths
     from jupyter_containers.sandbox.cgroup import find_groups
 
@@ -172,19 +173,21 @@ def census(ids: set[str]) -> dict[str, int]:
     for process in psutil.process_iter(["cmdline"]):
         if any(str(HOME) in word for word in process.info["cmdline"] or ()) and process.pid != me.pid:
             ours.add(process.pid)
+    mounts, places = Path("/proc/self/mountinfo").read_text().splitlines(), (str(HOME), str(paths.runtime))
     names = {f"jc-{container}" for container in ids}
     entries = [entry for entry in paths.containers.iterdir() if entry.name not in ("names", "reaper.log")]
     disk = sum(file.lstat().st_blocks * 512 for entry in entries for file in (entry, *entry.rglob("*")))
     return {
         "processes": len(ours),
-        "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        "mounts": sum(any(place in line for place in places) for line in mounts),
         "control groups": sum(group.name in names for group in find_groups("jc-")),
         "connection folders": len(list((paths.runtime / "k").glob("*"))),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": me.num_threads(),
         "containers": len(entries),
         "names": len(list((paths.containers / "names").glob("*"))),
-        "leases": len(list((paths.store / "leases").glob("*"))),
+        # A file of an owner that was killed goes with the next collection; it holds nothing.
+        "leased images": len(leased_digests(paths.store / "leases", tidy=False)),
         "bytes of containers": disk,
         "memory": me.memory_info().rss,
     }
