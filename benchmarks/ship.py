@@ -88,7 +88,8 @@ def _push(bench: Bench, plain: Path, memory: dict[str, int]) -> Row:
             return clock(skopeo("copy", "--dest-tls-verify=false", f"oci:{plain}:{NAME}", f"docker://{host}/peer:1"))
 
     return compare(
-        "push 1 GB, compressed on the way", ours, peer, peer_name="skopeo", runs=RUNS, warmup=0, within=WITHIN, aim="≤ 1",
+        "push 1 GB, compressed on the way", ours, peer, peer_name="skopeo", runs=RUNS, warmup=0, within=WITHIN,
+        aim="≤ 1",
         note="both with gzip on all cores, to a registry that has nothing",
     )  # fmt: skip
 
