@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from labs import Lab, Screen, forget_all
 
+from jupyter_containers.environments import Environments
 from jupyter_containers.paths import Paths
 
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
@@ -33,7 +34,10 @@ def computer(name: str, root: Path, folder: Path) -> Iterator[Lab]:
     """A JupyterLab on a store in which nothing is but what was downloaded before."""
     home = Path.home() / ".local" / "share" / "jupyter" / name
     runtime = Path(tempfile.mkdtemp(prefix="jc-", dir="/tmp"))
-    forget_all(Paths(home, runtime).made())
+    paths = Paths(home, runtime).made()
+    forget_all(paths)
+    with Environments(paths) as environments:
+        environments.storage.prune(dry_run=False)  # so that there is something to build
     lab = Lab(folder, home, runtime)
     lab.root = root
     shutil.rmtree(root, ignore_errors=True)
@@ -84,7 +88,6 @@ def test_tutorial(browser: Any, tmp_path: Path, shoot_page: Callable[..., None])
         page.wait_for_timeout(4000)
         shoot(4, "building", screen)
         log.get_by_text("weather is ready").wait_for(timeout=400_000)
-        page.locator(".Toastify__toast", has_text="weather is ready").wait_for()
         if not page.evaluate("window.jupyterapp.commands.isToggled('jupyter-containers:follow-log')"):
             screen.execute("jupyter-containers:follow-log")  # another theme has other heights: the end was lost
         shoot(5, "ready", screen)
