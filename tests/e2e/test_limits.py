@@ -192,6 +192,7 @@ def test_settings_do_what_they_say(screen, lab, shoot):
     line.wait_for()
     settings = {"statusBar": False, "sparklines": False, "confirmDelete": False, "defaultLimits": {"memory": "700M"}}
     screen.page.evaluate(set_all, settings)
+    screen.page.wait_for_timeout(1000)  # the layout is kept a moment after it has changed
     try:
         screen.open(reset=False)
         screen.wait_for_kernel()
