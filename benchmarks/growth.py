@@ -20,10 +20,10 @@ ENVIRONMENTS = (1, 25, 50, 100)
 # Small, of one wheel each, and of no dependency.
 PACKAGES = (
     "six", "attrs", "certifi", "chardet", "click", "colorama", "decorator", "filelock", "humanize", "idna", "iniconfig",
-    "itsdangerous", "markupsafe", "mdurl", "more-itertools", "networkx", "packaging", "platformdirs", "pluggy", "psutil",
-    "ptyprocess", "pycparser", "pygments", "pyparsing", "python-slugify", "pytz", "pyyaml", "regex", "simplejson",
-    "sortedcontainers", "soupsieve", "sqlparse", "tabulate", "threadpoolctl", "tomli", "toolz", "tqdm", "tzdata",
-    "wcwidth", "webencodings", "wrapt", "xxhash", "zipp",
+    "itsdangerous", "markupsafe", "mdurl", "more-itertools", "networkx", "packaging", "platformdirs", "pluggy",
+    "psutil", "ptyprocess", "pycparser", "pygments", "pyparsing", "python-slugify", "pytz", "pyyaml", "regex",
+    "simplejson", "sortedcontainers", "soupsieve", "sqlparse", "tabulate", "threadpoolctl", "tomli", "toolz", "tqdm",
+    "tzdata", "wcwidth", "webencodings", "wrapt", "xxhash", "zipp",
 )  # fmt: skip
 COUNTS_OF_PACKAGES = (1, 10, 20, 30, len(PACKAGES))
 
