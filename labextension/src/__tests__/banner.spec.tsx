@@ -1,43 +1,27 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import React, { act } from 'react';
-import { createRoot, Root } from 'react-dom/client';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { ILimitsDraft, LimitsFields } from '../widgets/limitsform';
 import { INotice, Notices } from '../widgets/banner';
+import { host, show } from './page';
 import { allowed } from './things';
 
 const trans = nullTranslator.load('');
-let host: HTMLElement;
-let root: Root;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-  root = createRoot(host);
-});
-
-afterEach(() => {
-  act(() => root.unmount());
-  host.remove();
-});
-
-async function show(notices: { [key: string]: INotice }): Promise<void> {
-  await act(async () =>
-    root.render(<Notices notices={new Map(Object.entries(notices))} onHeight={() => {}} trans={trans} />)
-  );
+async function showNotices(notices: { [key: string]: INotice }): Promise<void> {
+  await show(<Notices notices={new Map(Object.entries(notices))} onHeight={() => {}} trans={trans} />);
 }
 
 describe('messages above the cells', () => {
   it('are heard, but for what changes all the time', async () => {
-    await show({
+    await showNotices({
       wait: { tone: 'busy', message: 'It is built.', stage: 'installing · 40 %', percent: 40, steps: [] }
     });
     const heard = host.querySelector('[role=status]')!;
     expect(heard.textContent).toBe('It is built.');
     expect(host.querySelector('[role=progressbar]')!.getAttribute('aria-valuenow')).toBe('40');
     expect(host.querySelector('[data-notice=wait]')!.textContent).toContain('installing · 40 %');
-    await show({
+    await showNotices({
       wait: { tone: 'busy', message: 'It is built.', stage: 'installing · 41 %', percent: 41, steps: [] }
     });
     expect(host.querySelector('[role=status]')).toBe(heard); // the same, so that only a change is heard
@@ -46,7 +30,7 @@ describe('messages above the cells', () => {
   it('of a failure are an alert, with the lines, the hint and what can be done, as text', async () => {
     const run = vi.fn();
     const steps = [{ label: 'Retry', run }];
-    await show({
+    await showNotices({
       wait: { tone: 'bad', message: 'No.', output: '<b>gcc</b>: not found', hint: 'Add gcc.', steps }
     });
     const alert = host.querySelector('[role=alert]')!;
@@ -64,9 +48,7 @@ describe('the fields of limits', () => {
     limits.unenforced = { cpus: 'no controller' };
     const draft: ILimitsDraft = { memory: '', unit: 'GiB', cpus: '', gpus: '', network: '' };
     const onChange = vi.fn();
-    await act(async () =>
-      root.render(<LimitsFields draft={draft} allowed={limits} trans={trans} onChange={onChange} />)
-    );
+    await show(<LimitsFields draft={draft} allowed={limits} trans={trans} onChange={onChange} />);
     const [memory, cpus] = host.querySelectorAll('input');
     expect(memory.placeholder).toBe('2.00 GiB');
     expect(document.getElementById(memory.getAttribute('aria-describedby')!)!.textContent).toBe(

@@ -1,11 +1,11 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
-import React, { act } from 'react';
-import { createRoot } from 'react-dom/client';
-import { expect, it, vi } from 'vitest';
+import React from 'react';
+import { it } from 'vitest';
 
 import { ContainersModel } from '../model';
 import { Host } from '../widgets/host';
+import { host, show, until } from './page';
 import { fakeApi, image, json, pathOf, sent } from './things';
 
 it('measures the store again when an image has come', async () => {
@@ -27,22 +27,14 @@ it('measures the store again when an image has come', async () => {
     }
   });
   const model = new ContainersModel(api);
-  const host = document.createElement('div');
-  const root = createRoot(host);
   const props = { model, trans: nullTranslator.load(''), checks: new Signal<unknown, void>({}) };
-  await act(async () => root.render(<Host {...(props as unknown as React.ComponentProps<typeof Host>)} />));
+  await show(<Host {...(props as unknown as React.ComponentProps<typeof Host>)} />);
   model.start();
   tell(sent('snapshot', { environments: [], containers: [], builds: [], images: [] }));
-  const shown = (text: string) =>
-    vi.waitFor(async () => {
-      await act(async () => new Promise(resolve => setTimeout(resolve, 20)));
-      expect(host.textContent).toContain(text);
-    });
-  await shown('1.00 KiB');
+  await until(() => host.textContent.includes('1.00 KiB'));
   bytes = 2048;
   const item = image();
   tell(sent('change', { kind: 'image', key: item.digest, item }));
-  await shown('2.00 KiB');
+  await until(() => host.textContent.includes('2.00 KiB'));
   model.pause();
-  act(() => root.unmount());
 });

@@ -1,33 +1,17 @@
 import React, { act } from 'react';
-import { createRoot, Root } from 'react-dom/client';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { fits, List } from '../widgets/list';
+import { host, show } from './page';
 
 const NAMES = Array.from({ length: 12 }, (_, index) => `${index % 2 ? 'Genomics' : 'Climate'} ${index}`);
 
-let host: HTMLElement;
-let root: Root;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-  root = createRoot(host);
-});
-
-afterEach(() => {
-  act(() => root.unmount());
-  host.remove();
-});
-
-async function show(items: readonly string[]): Promise<void> {
+async function showList(items: readonly string[]): Promise<void> {
   const filter = { label: 'Filter', textOf: (item: string) => item, none: 'Nothing fits.' };
-  await act(async () =>
-    root.render(
-      <List label="Things" items={items} keyOf={item => item} filter={filter}>
-        {(item, tabIndex) => <button tabIndex={tabIndex}>{item}</button>}
-      </List>
-    )
+  await show(
+    <List label="Things" items={items} keyOf={item => item} filter={filter}>
+      {(item, tabIndex) => <button tabIndex={tabIndex}>{item}</button>}
+    </List>
   );
 }
 
@@ -44,7 +28,7 @@ const rows = () => [...host.querySelectorAll<HTMLElement>('li:not([hidden])')].m
 
 describe('a long list', () => {
   it('is filtered by words, and back', async () => {
-    await show(NAMES);
+    await showList(NAMES);
     await type('genom 1');
     expect(rows()).toEqual(['Genomics 1', 'Genomics 11']);
     await type('');
@@ -52,14 +36,14 @@ describe('a long list', () => {
   });
 
   it('says where nothing fits', async () => {
-    await show(NAMES);
+    await showList(NAMES);
     await type('physics');
     expect(rows()).toEqual([]);
     expect(host.querySelector('[role=status]')!.textContent).toBe('Nothing fits.');
   });
 
   it('takes the focus at the first that fits, and the arrows pass what does not', async () => {
-    await show(NAMES);
+    await showList(NAMES);
     await type('genomics');
     const stops = [...host.querySelectorAll<HTMLElement>('button')].filter(item => item.tabIndex === 0);
     expect(stops.map(item => item.textContent)).toEqual(['Genomics 1']);
@@ -70,7 +54,7 @@ describe('a long list', () => {
   });
 
   it('has no field while it is short', async () => {
-    await show(NAMES.slice(0, 11));
+    await showList(NAMES.slice(0, 11));
     expect(host.querySelector('input')).toBeNull();
   });
 });

@@ -1,8 +1,7 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 import React, { act } from 'react';
-import { createRoot, Root } from 'react-dom/client';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { containerIcon } from '../icons';
 import { ContainersModel } from '../model';
@@ -16,35 +15,10 @@ import { LogLines } from '../widgets/loglines';
 import { PackageSearch } from '../widgets/packagesearch';
 import { SpecForm } from '../widgets/specform';
 import { statusText } from '../widgets/status';
+import { host, show, until } from './page';
 import { build, environment, fakeApi, image, json, pathOf, sample, sent, stream } from './things';
 
 const trans = nullTranslator.load('');
-let host: HTMLElement;
-let root: Root;
-
-beforeEach(() => {
-  host = document.createElement('div');
-  document.body.append(host);
-  root = createRoot(host);
-});
-
-afterEach(() => {
-  act(() => root.unmount());
-  host.remove();
-});
-
-async function show(element: React.ReactElement): Promise<void> {
-  await act(async () => root.render(element));
-}
-
-/** Let React work until *condition* holds. */
-async function until(condition: () => boolean): Promise<void> {
-  await vi.waitFor(async () => {
-    await act(async () => new Promise(resolve => setTimeout(resolve, 20)));
-    expect(condition()).toBe(true);
-  });
-}
-
 function registry(): { commands: CommandRegistry; executed: unknown[] } {
   const commands = new CommandRegistry();
   const executed: unknown[] = [];
