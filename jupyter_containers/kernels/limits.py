@@ -176,20 +176,15 @@ def _least(*values: float | int | None) -> float | int | None:
 def check_chosen(chosen: Chosen) -> Chosen:
     """*chosen*, once it is seen to be well formed; :class:`InputError` with every problem."""
     problems = []
-    if isinstance(chosen.memory, str):
-        try:
-            parse_size(chosen.memory)
-        except ValueError as error:
-            problems.append(Problem("", str(error), key="memory"))
-    elif chosen.memory is not None and chosen.memory <= 0:
-        problems.append(Problem("", "has to be more than 0", key="memory"))
-    if isinstance(chosen.time, str):
-        try:
-            parse_duration(chosen.time)
-        except ValueError as error:
-            problems.append(Problem("", str(error), key="time"))
-    elif chosen.time is not None and chosen.time <= 0:
-        problems.append(Problem("", "has to be more than 0", key="time"))
+    for name, parse in (("memory", parse_size), ("time", parse_duration)):
+        value = getattr(chosen, name)
+        if isinstance(value, str):
+            try:
+                parse(value)
+            except ValueError as error:
+                problems.append(Problem("", str(error), key=name))
+        elif value is not None and value <= 0:
+            problems.append(Problem("", "has to be more than 0", key=name))
     for name in ("cpus", "pids", "files"):
         value = getattr(chosen, name)
         if value is not None and value <= 0:

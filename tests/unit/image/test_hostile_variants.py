@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 import zstandard
+from tars import FOLDER, HARD, LINK, SMALL, MakeTar, take
 
 from jupyter_containers.errors import UntrustedContentError
 from jupyter_containers.image.artifacts import read_artifact
@@ -27,7 +28,6 @@ from jupyter_containers.image.blobs import layer_tar
 from jupyter_containers.image.bounds import Bounds
 from jupyter_containers.image.compression import inflate
 from jupyter_containers.image.digest import sha256_of
-from jupyter_containers.image.foreign import load_layer
 from jupyter_containers.image.layout import host_architecture, load
 from jupyter_containers.image.model import (
     CONFIG_TYPE,
@@ -35,22 +35,11 @@ from jupyter_containers.image.model import (
     LAYER_TYPE,
     MANIFEST_TYPE,
     Index,
-    Layer,
     Manifest,
     decode,
 )
 from jupyter_containers.image.store import Store
 from jupyter_containers.image.tar import DIRECTORY, END, FILE, HARD_LINK, Member, pack
-
-MakeTar = Callable[..., bytes]
-SMALL = Bounds(reserve=0)
-LINK: dict[str, object] = {"type": tarfile.SYMTYPE}
-HARD: dict[str, object] = {"type": tarfile.LNKTYPE}
-FOLDER: dict[str, object] = {"type": tarfile.DIRTYPE, "mode": 0o755}
-
-
-def take(store: Store, data: bytes, *, bounds: Bounds = SMALL) -> Layer:
-    return load_layer(store, io.BytesIO(data), sha256_of(data), what="evil.tar", created_by="", bounds=bounds)
 
 
 def nothing_is_left(store: Store) -> bool:

@@ -7,12 +7,12 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tars import FOLDER, HARD, LINK, SMALL, MakeTar, take
 
 from jupyter_containers.errors import ContainersError, OutOfSpaceError, UntrustedContentError
 from jupyter_containers.image.blobs import layer_tar
@@ -20,23 +20,13 @@ from jupyter_containers.image.bounds import Bounds
 from jupyter_containers.image.digest import sha256_of
 from jupyter_containers.image.facts import Facts
 from jupyter_containers.image.foreign import load_layer, load_root
-from jupyter_containers.image.model import Descriptor, Layer
+from jupyter_containers.image.model import Descriptor
 from jupyter_containers.image.store import Store
 from jupyter_containers.image.tar import FILE, Member, pack
 from jupyter_containers.image.tree import remove_tree
 from jupyter_containers.image.unpack import unpack
 from jupyter_containers.image.untrusted import TarReader
 from jupyter_containers.image.whiteout import is_opaque, is_whiteout
-
-MakeTar = Callable[..., bytes]
-SMALL = Bounds(reserve=0)
-LINK: dict[str, object] = {"type": tarfile.SYMTYPE}
-HARD: dict[str, object] = {"type": tarfile.LNKTYPE}
-FOLDER: dict[str, object] = {"type": tarfile.DIRTYPE, "mode": 0o755}
-
-
-def load(store: Store, data: bytes, *, bounds: Bounds = SMALL) -> Layer:
-    return load_layer(store, io.BytesIO(data), sha256_of(data), what="evil.tar", created_by="", bounds=bounds)
 
 
 def raw_header(**changes: bytes) -> bytes:
@@ -97,7 +87,7 @@ def test_hostile_entries_are_refused(store: Store, make_tar: MakeTar, case: str)
     else:
         data = make_tar(*entries)
     with pytest.raises(UntrustedContentError, match=f"(?s)evil.tar, entry .*{cause}"):
-        load(store, data)
+        take(store, data)
     assert_nothing_left(store)
 
 
@@ -142,26 +132,26 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
 def test_malformed_tars_are_refused(store: Store, case: str) -> None:
     data, cause = MALFORMED[case]
     with pytest.raises(UntrustedContentError, match=f"(?s)evil.tar.*({cause})"):
-        load(store, data)
+        take(store, data)
     assert_nothing_left(store)
 
 
 def test_a_tar_may_end_with_the_bytes_of_its_last_file(store: Store) -> None:
     """So umoci writes them (0.4.7, `insert --opaque`): no padding, no end blocks."""
     data = raw_header(size=b"00000000001") + b"x"
-    layer = load(store, data)
+    layer = take(store, data)
     assert [path.read_bytes() for path in layer.path.iterdir()] == [b"x"]
     assert b"".join(map(bytes, layer_tar(store, layer))) == data
 
 
 def test_absolute_names_stay_in_the_layer(store: Store, make_tar: MakeTar) -> None:
-    layer = load(store, make_tar(("/etc/motd", {"data": b"hello"}), ("//a", HARD | {"linkname": "/etc/motd"})))
+    layer = take(store, make_tar(("/etc/motd", {"data": b"hello"}), ("//a", HARD | {"linkname": "/etc/motd"})))
     assert (layer.path / "etc/motd").read_bytes() == b"hello"
     assert (layer.path / "a").stat().st_nlink == 2
 
 
 def test_devices_are_dropped_with_whiteout_devices(store: Store, make_tar: MakeTar) -> None:
-    layer = load(
+    layer = take(
         store,
         make_tar(
             ("dev/sda", {"type": tarfile.BLKTYPE, "devmajor": 8}),
@@ -184,7 +174,7 @@ def test_rights_and_attributes_are_noted_and_not_on_disk(store: Store, make_tar:
         ("su", {"mode": 0o6755, "uid": 0}), ("d", FOLDER | {"mode": 0, "pax_headers": headers}), ("d/f", {"mode": 0}),
         ("f", {"pax_headers": headers, "data": b"1"}),
     )  # fmt: skip
-    layer = load(store, data)
+    layer = take(store, data)
     assert os.lstat(layer.path / "su").st_mode == 0o100755
     assert os.lstat(layer.path / "d").st_mode == 0o040500
     assert os.lstat(layer.path / "d/f").st_mode == 0o100400
@@ -196,7 +186,7 @@ def test_rights_and_attributes_are_noted_and_not_on_disk(store: Store, make_tar:
 
 
 def test_whiteouts_become_what_overlayfs_knows(store: Store, make_tar: MakeTar) -> None:
-    layer = load(
+    layer = take(
         store,
         make_tar(
             ("a/.wh.gone", {}),
@@ -233,7 +223,7 @@ def test_honest_tars_of_all_formats_are_read(store: Store, make_tar: MakeTar, fo
         ("./bin", FOLDER | {"mode": 0o711}), (long, {"data": b"x" * 1500}), ("l", LINK | {"linkname": "bin/sh"}),
         ("h", HARD | {"linkname": "./bin/sh"}), format=format,
     )  # fmt: skip
-    layer = load(store, data)
+    layer = take(store, data)
     assert (layer.path / "h").read_bytes() == b"sh"
     assert (layer.path / long).stat().st_size == 1500
     assert os.readlink(layer.path / "l") == "bin/sh"
@@ -245,7 +235,7 @@ def test_honest_tars_of_all_formats_are_read(store: Store, make_tar: MakeTar, fo
 
 def test_names_need_not_be_utf_8(store: Store) -> None:
     data = pack(Member(b"\xff\xfe%41", FILE, 0o4755, 0)) + bytes(1024)
-    layer = load(store, data)
+    layer = take(store, data)
     assert os.listdir(os.fsencode(layer.path)) == [b"\xff\xfe%41"]
     assert b"".join(map(bytes, layer_tar(store, layer))) == data
 
@@ -257,17 +247,17 @@ def test_bounds_hold(store: Store, make_tar: MakeTar) -> None:
         (Bounds(reserve=0, size=5000), "more than 5000 bytes"),
     ):
         with pytest.raises(UntrustedContentError, match=cause):
-            load(store, data, bounds=bounds)
+            take(store, data, bounds=bounds)
         assert_nothing_left(store)
     with pytest.raises(OutOfSpaceError, match="would be full"):
-        load(store, data, bounds=Bounds(reserve=1 << 60))
+        take(store, data, bounds=Bounds(reserve=1 << 60))
     assert_nothing_left(store)
 
 
 def test_a_promised_size_is_refused_before_anything_is_written(store: Store, tmp_path: Path) -> None:
     header = raw_header(size=b"\x80" + bytes(3) + (1 << 50).to_bytes(8, "big"))
     with pytest.raises(UntrustedContentError, match="unpacks to more than"):
-        load(store, header + bytes(512))
+        take(store, header + bytes(512))
 
 
 def test_wrong_digests_leave_nothing(store: Store, make_tar: MakeTar) -> None:
@@ -317,7 +307,7 @@ def test_many_open_folders_are_not_needed(store: Store, make_tar: MakeTar) -> No
     entries: list[tuple[str, dict[str, object]]] = [("x/" + deep + "/f", {"data": b"1"})]
     entries += [(f"wide/{number}/f", {}) for number in range(1500)]
     entries += [("y/" + deep + "/h", HARD | {"linkname": "x/" + deep + "/f"})]
-    layer = load(store, make_tar(*entries))
+    layer = take(store, make_tar(*entries))
     assert (layer.path / "y" / deep / "h").read_bytes() == b"1"
 
 
