@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["is_alive", "kill_process", "read_scope", "read_start_time", "state_locked"]
+__all__ = ["is_alive", "kill_process", "open_process", "read_scope", "read_start_time", "state_locked"]
 
 
 def read_start_time(pid: int) -> int | None:
@@ -33,6 +33,18 @@ def is_alive(pid: int, start: int) -> bool:
     return pid > 0 and read_start_time(pid) == start
 
 
+def open_process(pid: int, start: int) -> int | None:
+    """A descriptor of that very process, readable once it has ended; None: it has."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if is_alive(pid, start):  # looked at after the open: the descriptor can't change its mind any more
+        return handle
+    os.close(handle)
+    return None
+
+
 def read_scope() -> str:
     """Where pids have this meaning: boot id and pid namespace.
 
@@ -44,13 +56,10 @@ def read_scope() -> str:
 
 def kill_process(pid: int, start: int, *, timeout: float = 5.0) -> bool:
     """SIGKILL that very process and wait until it is gone; True when it is."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
+    handle = open_process(pid, start)
+    if handle is None:
         return True
     try:
-        if not is_alive(pid, start):  # checked after the open: the descriptor can't change its mind any more
-            return True
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     finally:

@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from .identity import is_alive, read_start_time
+from .identity import is_alive, open_process, read_start_time
 
 __all__ = ["OwnerWatch", "open_owner", "read_owner", "take"]
 
@@ -43,16 +43,7 @@ def read_owner(folder: Path) -> tuple[int, int]:
 def open_owner(folder: Path) -> int | None:
     """A descriptor that is readable once the owner has ended; None: it has."""
     pid, start = read_owner(folder)
-    if not is_alive(pid, start):
-        return None
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None
-    if is_alive(pid, start):  # looked at after the open: the descriptor is that very process's
-        return handle
-    os.close(handle)
-    return None
+    return open_process(pid, start) if is_alive(pid, start) else None
 
 
 class OwnerWatch:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from ..errors import ContainerError
 from .folder import Folder, Identity, Kept, scope
 from .freezing import bring_to_standstill, has_freezer
+from .identity import open_process
 from .processes import list_inside
 from .removal import find_group
 
@@ -63,13 +64,14 @@ def resume(folder: Folder) -> bool:
 
 def _go_on(stopped: Iterable[Identity]) -> None:
     for process in stopped:
-        with suppress(ProcessLookupError):
-            handle = os.pidfd_open(process.pid)
-            try:
-                if process.is_alive():  # looked at after the open: the descriptor is that very process's
-                    signal.pidfd_send_signal(handle, signal.SIGCONT)
-            finally:
-                os.close(handle)
+        handle = open_process(process.pid, process.start)
+        if handle is None:
+            continue
+        try:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGCONT)
+        finally:
+            os.close(handle)
 
 
 def _check_scope(kept: Kept, name: str) -> None:
