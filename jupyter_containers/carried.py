@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .lock.model import Lock
     from .spec.model import LoadedSpec
 
-__all__ = ["METADATA", "VERSION", "Carried", "describe_carried", "is_remote", "read_carried", "whole_reference"]
+__all__ = ["METADATA", "VERSION", "Carried", "describe_carried", "read_carried", "whole_reference"]
 
 METADATA = "jupyter_containers"
 """The key of a notebook's metadata."""
@@ -69,12 +69,6 @@ def whole_reference(reference: str) -> str:
     from .image.registry_settings import remote_reference
 
     return str(remote_reference(reference))
-
-
-def is_remote(reference: str) -> bool:
-    """Whether its first part is a registry's host, as in ``ghcr.io/team/name`` or ``localhost:5000/name``."""
-    first, slash, _ = reference.partition("/")
-    return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
 def describe_carried(carried: Carried, loaded: LoadedSpec, lock: Lock) -> Iterator[str]:

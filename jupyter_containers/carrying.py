@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from .carried import METADATA, VERSION, Carried, describe_carried, is_remote, read_carried, whole_reference
+from .carried import METADATA, VERSION, Carried, describe_carried, read_carried, whole_reference
 from .errors import ConflictError, ContainersError, InputError, NotFoundError, Problem, StoreError
+from .image.reference import parse_reference
 from .jobs import Control
 from .spec.catalog import Record, list_records
 from .spec.files import NATIVE
@@ -118,7 +119,7 @@ class Carrying:
             spec, content = make_portable(loaded, lock, folder, memory=staging.path)
         _refuse_files(name, parse_lock(content, loaded.lock_file.name))
         image = self._store.image(entry.image)
-        known = [reference for reference in image.references if is_remote(reference)]
+        known = [reference for reference in image.references if parse_reference(reference).registry]
         return Carried(
             version=VERSION, name=name, spec=spec, lock=content.decode(), digest=image.digest,
             references=tuple(dict.fromkeys([*map(whole_reference, references), *known])),

@@ -81,29 +81,21 @@ class ContainersExtension(ExtensionApp):
 
             add_environments(serverapp, lasting=bool(self.keep_kernels_for))
 
-    @validate("max_memory", "store_limit")
-    def _check_size(self, proposal: Any) -> str:
-        from traitlets import TraitError
-
-        from ..spec.sizes import parse_size
-
-        try:
-            parse_size(proposal["value"] or "1G")
-        except ValueError as error:
-            raise TraitError(f"{proposal['trait'].name}: {error}") from error
-        return str(proposal["value"])
-
-    @validate("max_time", "keep_kernels_for")
-    def _check_time(self, proposal: Any) -> str:
+    @validate("max_memory", "store_limit", "max_time", "keep_kernels_for")
+    def _check_text(self, proposal: Any) -> str:
         from traitlets import TraitError
 
         from ..spec.durations import parse_duration
+        from ..spec.sizes import parse_size
 
+        name, text = proposal["trait"].name, str(proposal["value"])
+        parse = parse_duration if name in {"max_time", "keep_kernels_for"} else parse_size
         try:
-            parse_duration(proposal["value"] or "1h")
+            if text:
+                parse(text)
         except ValueError as error:
-            raise TraitError(f"{proposal['trait'].name}: {error}") from error
-        return str(proposal["value"])
+            raise TraitError(f"{name}: {error}") from error
+        return text
 
     def initialize_settings(self) -> None:
         from .events import register_schemas
