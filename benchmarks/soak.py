@@ -62,7 +62,7 @@ class Session:
 
     def begin(self, code: str) -> str:
         """Have *code* run, and return once it does."""
-        request: str = self.client.execute(code)
+        request: str = self.client.execute(code, stop_on_error=False)  # else what is sent right after it is refused
         while True:
             message = self.client.get_iopub_msg(timeout=TIMEOUT)
             if message["msg_type"] == "stream" and message["parent_header"].get("msg_id") == request:

@@ -96,7 +96,7 @@ class Packages:
 
         def work(control: Control) -> dict[str, object]:
             control.progress(f"names of {self.index.source}", 0, 0)
-            return {"names": self.index.fetch_names(), "source": self.index.source}
+            return {"names": self.index.fetch_names(cancel=control.cancel), "source": self.index.source}
 
         return self._jobs.start("names", "Fetch the names of all packages", work, alone="names")
 

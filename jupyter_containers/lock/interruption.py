@@ -25,7 +25,14 @@ _GRACE = 1.0
 """Seconds that the work is given to end its processes when it is left."""
 
 
-def wait_for(work: Callable[[], _T], *, stop: threading.Event, cancel: threading.Event | None) -> _T:
+def wait_for(
+    work: Callable[[], _T],
+    *,
+    stop: threading.Event,
+    cancel: threading.Event | None,
+    told: str = "stopped while versions were looked for",
+    hint: str = "what was downloaded is kept",
+) -> _T:
     """What *work* returns or raises.
 
     Once *cancel* is set :class:`CancelledError` is raised, and Ctrl-C is passed on, both at once; *stop* is set then,
@@ -49,9 +56,7 @@ def wait_for(work: Callable[[], _T], *, stop: threading.Event, cancel: threading
                 break
             except queue.Empty:
                 if cancel is not None and cancel.is_set():
-                    raise CancelledError(
-                        "stopped while versions were looked for", hint="what was downloaded is kept"
-                    ) from None
+                    raise CancelledError(told, hint=hint) from None
     except BaseException:
         stop.set()
         thread.join(_GRACE)

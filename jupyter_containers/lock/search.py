@@ -25,6 +25,7 @@ import msgspec
 from ..errors import ArchiveError, InputError, NotFoundError, UnreachableError
 from ..image.durable import write_atomically
 from ..spec.requirement import normalise_name
+from .interruption import wait_for
 from .settings import Settings
 from .transport import Gone, Transport, shown
 
@@ -207,19 +208,31 @@ class PackageIndex:
             kept = self._packages.get(name)
         return _as_found(kept[1]) if kept is not None else FoundPackage(name=name)
 
-    def fetch_names(self) -> int:
+    def fetch_names(self, *, cancel: threading.Event | None = None) -> int:
         """Fetch the index's list of all names, or learn that it is the same still; how many there are.
 
-        :class:`NotFoundError` where the index has no such list.
+        :class:`NotFoundError` where the index has no such list, :class:`CancelledError` soon after *cancel* is set.
         """
         self._need_network()
+        stop = threading.Event()
+        # Connections of its own: it is tens of megabytes, and can be left without the others.
+        transport = Transport(self._settings, stopped=stop)
+        try:
+            return wait_for(
+                lambda: self._fetch_names(transport), stop=stop, cancel=cancel,
+                told="stopped while the list of names was fetched", hint="",
+            )  # fmt: skip
+        finally:
+            transport.close()
+
+    def _fetch_names(self, transport: Transport) -> int:
         index = self.urls[-1]
         tag = self._file.with_suffix(".etag")
         headers = {"Accept": f"{_JSON}, text/html;q=0.1"}
         if tag.exists() and self._file.exists():
             headers["If-None-Match"] = tag.read_text()
         try:
-            status, answer, content = self._get(f"{index}/", headers, most=_MOST_NAMES)
+            status, answer, content = self._get(f"{index}/", headers, most=_MOST_NAMES, transport=transport)
         except Gone:
             raise NotFoundError(f"{self.source} has no list of its packages", hint="write the whole name") from None
         if status != 304:
@@ -259,9 +272,11 @@ class PackageIndex:
                 "offline: the Python index is not asked", hint="unset JUPYTER_CONTAINERS_OFFLINE to search it"
             )
 
-    def _get(self, url: str, headers: dict[str, str], *, most: int) -> tuple[int, dict[str, str], bytes]:
+    def _get(
+        self, url: str, headers: dict[str, str], *, most: int, transport: Transport | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         try:
-            return self._transport.read(url, headers, most=most)
+            return (transport or self._transport).read(url, headers, most=most)
         except UnreachableError as error:
             host = urlsplit(url).hostname or url
             raise UnreachableError(f"the Python index {host} does not answer: {error.message}", hint=_HINT) from error

@@ -109,6 +109,8 @@ class Transport:
             with self.stream(url, {"Accept-Encoding": "gzip", **headers}) as response:
                 content = bytearray()
                 for chunk in response.iter_bytes():
+                    if self.stopped.is_set():
+                        raise CancelledError("the download was stopped")
                     content += chunk
                     if len(content) > most:
                         raise ArchiveError(f"{shown(url)} is larger than {most >> 20} MiB", hint="use another index")

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import pytest
 
-from jupyter_containers.errors import ArchiveError, InputError, NotFoundError, UnreachableError
+from jupyter_containers.errors import ArchiveError, CancelledError, InputError, NotFoundError, UnreachableError
 from jupyter_containers.lock import search
 from jupyter_containers.lock.indexes import index_urls
 from jupyter_containers.lock.search import PackageIndex
@@ -36,6 +36,9 @@ class Index:
         self.pages: dict[str, tuple[str, bytes]] = {}
         self.asked: list[tuple[str, dict]] = []
         self.tags: dict[str, str] = {}
+        self.asked_in_vain = threading.Event()
+        self.over = threading.Event()
+        """Until then nothing comes of ``/slow/``."""
         index = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,7 +46,10 @@ class Index:
                 index.asked.append((self.path, dict(self.headers)))
                 page = index.pages.get(self.path)
                 tag = index.tags.get(self.path, "")
-                if page is None:
+                if self.path.startswith("/slow/"):
+                    index.asked_in_vain.set()
+                    index.over.wait()
+                elif page is None:
                     self.send_error(404)
                 elif tag and self.headers.get("If-None-Match") == tag:
                     self.send_response(304)
@@ -81,6 +87,7 @@ def server():
     for name in ("polars", "old_style"):
         index.pages[f"/files/{name}-1.10.0-py3-none-any.whl.metadata"] = ("text/plain", metadata)
     yield index
+    index.over.set()
     index.server.shutdown()
 
 
@@ -206,6 +213,21 @@ def test_search_in_the_list(make, server, kind):
     server.tags["/simple/"] = '"two"'
     make().fetch_names()
     assert names(index.search("ne")) == ["new"]
+
+
+def test_a_list_that_does_not_come_is_not_waited_for(make, server):
+    cancel = threading.Event()
+
+    def leave() -> None:
+        server.asked_in_vain.wait()
+        cancel.set()
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    with pytest.raises(CancelledError, match="list of names"):
+        make(urls=[server.url.replace("simple", "slow")]).fetch_names(cancel=cancel)
+    thread.join()
+    assert not server.over.is_set()
 
 
 def test_an_index_without_a_list(make):
