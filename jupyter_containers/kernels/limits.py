@@ -7,8 +7,6 @@ may agree to in a request that is authenticated (``POST notebooks/limits``); mor
 
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +17,7 @@ from ..spec.durations import parse_duration
 from ..spec.model import EnvironmentSpec, Resources
 from ..spec.reading import NOTEBOOK_LIMIT, Folder
 from ..spec.sizes import parse_size
+from .naming import Followed
 from .options import KernelOptions
 
 __all__ = [
@@ -101,20 +100,23 @@ class Policy:
         self.ceiling = Ceiling()
         self.outlive = 0
         """Seconds that kernels go on when this process has ended; 0: not at all."""
-        self._agreed: dict[str, Chosen] = {}
-        self._guard = threading.Lock()
+        self._agreed: Followed[Chosen] = Followed()
 
     def agree(self, notebook: Path, chosen: Chosen | None) -> None:
         """Let the next kernels of *notebook* (absolute) have what was *chosen*, until this process ends; None: no
-        more."""
-        with self._guard:
-            self._agreed.pop(_key(notebook), None)
-            if chosen is not None:
-                self._agreed[_key(notebook)] = chosen
+        more. It goes with the notebook where that is renamed (:mod:`.naming`)."""
+        self._agreed.put(notebook, chosen)
 
     def agreed(self, notebook: Path) -> Chosen | None:
-        with self._guard:
-            return self._agreed.get(_key(notebook))
+        return self._agreed.get(notebook)
+
+    def move(self, before: Path, after: Path) -> None:
+        """A notebook, or a folder of some, is called *after* from now on."""
+        self._agreed.move(before, after)
+
+    def forget(self, notebook: Path) -> None:
+        """A notebook, or a folder of some, is no more: what comes there next is another one."""
+        self._agreed.forget(notebook)
 
 
 _policy = Policy()
@@ -123,10 +125,6 @@ _policy = Policy()
 def current_policy() -> Policy:
     """The one of this process."""
     return _policy
-
-
-def _key(notebook: Path) -> str:
-    return os.path.realpath(notebook)
 
 
 def wanted_limits(spec: EnvironmentSpec, options: KernelOptions) -> Resources:

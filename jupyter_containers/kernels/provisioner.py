@@ -39,6 +39,7 @@ from .host import Host, current_host
 from .lasting import LastingKernel, plain_connection, read_lasting, write_lasting
 from .launch import Target, has_magic, kernel_config, pick_environment
 from .limits import StartLimits, current_policy, decide, read_chosen
+from .naming import forget_kernel, name_of
 from .options import KernelOptions
 from .saving import find_saved, save_kernel
 from .target import build_target, find_target
@@ -98,12 +99,15 @@ class ContainerProvisioner(KernelTraits):
         self._target = await self._find_or_build(host, options)
         if self._target.note:
             self.log.info("%s: %s", options.what, self._target.note)
-        self._cwd, self._notebook = folder, (notebook := host_env.get("JPY_SESSION_NAME", ""))
+        notebook = name_of(self.kernel_id or "", host_env.get("JPY_SESSION_NAME", ""))
+        self._cwd, self._notebook = folder, notebook
+        if notebook:
+            host_env = host_env | {"JPY_SESSION_NAME": notebook}
         if options.restore:
             self._target = await worker().run(lambda: _restored(host, self._target, notebook, self.log))
         self._connection = connection = self._connection or ConnectionFolder.choose(host.paths)
         env = pick_environment(host_env, self.kernel_spec.env, options.pass_env)
-        limits = await self._find_limits(self._target, options, Path(env.get("JPY_SESSION_NAME", "")))
+        limits = await self._find_limits(self._target, options, Path(notebook))
         self._config = kernel_config(
             self._target, options, connection, Guarded.current(host.paths), folder=folder, env=env, extra=extra,
             kernel_id=self.kernel_id or "", limits=limits, outlive=current_policy().outlive,
@@ -114,7 +118,7 @@ class ContainerProvisioner(KernelTraits):
         try:
             if has_magic(self._target):
                 connection.write_magic(self._target.name)
-            self.connection_info = self._write_connection(connection, env.get("JPY_SESSION_NAME", ""))
+            self.connection_info = self._write_connection(connection, notebook)
         except BaseException:
             connection.remove()
             raise
@@ -290,6 +294,8 @@ class ContainerProvisioner(KernelTraits):
         if restart and self.restart == "keep" and container is not None:
             self._kept = container
             return
+        if not restart:
+            forget_kernel(self.kernel_id or "")
         if self.autosave and not restart and container is not None and self._bound:
             await self._save(container)
         ended = [item for item in (container, self._kept) if item is not None]

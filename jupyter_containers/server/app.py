@@ -99,10 +99,12 @@ class ContainersExtension(ExtensionApp):
 
     def initialize_settings(self) -> None:
         from .events import register_schemas
+        from .naming import follow_notebooks
         from .service import Service
         from .watch import Watch
 
         register_schemas(self._event_logger)
+        follow_notebooks(self._event_logger, Path(self.settings["server_root_dir"]).expanduser())
         self.service = Service(self._open_environments, install_kernelspecs=self.install_kernelspecs)
         self.watch = Watch(
             self.service, self._event_logger, interval=self.watch_interval, log=self.log, activity=self._find_activity,

@@ -167,6 +167,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     host: HostSize
     environment: Chosen | None = None
     """What the kernels of the environment that was asked about have, where nothing is chosen for their notebook."""
+    agreed: Chosen | None = None
+    """What the user of the notebook that was asked about has agreed to, in this server's life."""
 
 
 class HostSize(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,9 +37,13 @@ class LimitsHandler(Handler):
         host = HostSize(memory=memory, cpus=len(os.sched_getaffinity(0)))
         defaults, name = self._defaults(), self.get_query_argument("environment", "")
         own = await self.call(lambda environments: _find_own(environments, name, defaults)) if name else None
+        notebook = self.get_query_argument("notebook", "")
+        path = self.path(notebook) if notebook else None
+        agreed = await self.call(lambda _: current_policy().agreed(path)) if path is not None else None
         limits = Limits(
-            maximum=current_policy().ceiling, unenforced=unenforced, defaults=defaults, host=host, environment=own
-        )
+            maximum=current_policy().ceiling, unenforced=unenforced, defaults=defaults, host=host, environment=own,
+            agreed=agreed,
+        )  # fmt: skip
         self.reply(limits)
 
     def _defaults(self) -> Chosen:

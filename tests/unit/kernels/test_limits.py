@@ -147,3 +147,40 @@ def test_the_user_s_word_is_for_one_notebook(tmp_path):
     assert policy.agreed(tmp_path / "a.ipynb") is None
     policy.agree(tmp_path / "b.ipynb", None)
     assert policy.agreed(tmp_path / "b.ipynb") is None
+
+
+def test_it_goes_with_the_notebook(tmp_path):
+    policy, two = Policy(), Chosen(memory="2G")
+    old, new = tmp_path / "old.ipynb", tmp_path / "new.ipynb"
+    policy.agree(old, two)
+    policy.agree(new, Chosen(memory="8G"))  # of a notebook that was there before
+    policy.move(old, new)
+    assert (policy.agreed(old), policy.agreed(new)) == (None, two)
+    policy.move(tmp_path / "other.ipynb", new)  # another one takes its place
+    assert policy.agreed(new) is None
+
+
+def test_it_goes_with_the_folder_and_is_gone_with_it(tmp_path):
+    policy, two = Policy(), Chosen(memory="2G")
+    for name in ("work/a.ipynb", "work/deep/b.ipynb", "work2/c.ipynb"):
+        policy.agree(tmp_path / name, two)
+    policy.move(tmp_path / "work", tmp_path / "moved")
+    found = [policy.agreed(tmp_path / name) for name in ("moved/a.ipynb", "moved/deep/b.ipynb", "work2/c.ipynb")]
+    assert found == [two, two, two]
+    assert policy.agreed(tmp_path / "work" / "a.ipynb") is None
+    policy.forget(tmp_path / "moved")
+    assert policy.agreed(tmp_path / "moved" / "a.ipynb") is None
+    assert policy.agreed(tmp_path / "work2" / "c.ipynb") == two
+
+
+def test_a_link_is_renamed_and_not_what_it_leads_to(tmp_path):
+    policy, two = Policy(), Chosen(memory="2G")
+    file, link = tmp_path / "file.ipynb", tmp_path / "link.ipynb"
+    file.touch()
+    link.symlink_to(file)
+    policy.agree(link, two)
+    link.rename(tmp_path / "moved.ipynb")
+    policy.move(link, tmp_path / "moved.ipynb")
+    assert policy.agreed(tmp_path / "moved.ipynb") == two
+    policy.forget(tmp_path / "moved.ipynb")
+    assert policy.agreed(file) == two

@@ -14,7 +14,9 @@ from jupyter_client.manager import AsyncKernelManager, KernelManager
 
 from jupyter_containers.errors import CancelledError, InputError, KernelError, NotFoundError
 from jupyter_containers.kernels import kernelspec, provisioner
-from jupyter_containers.kernels.launch import Target
+from jupyter_containers.kernels.launch import NOTEBOOK_LABEL, Target
+from jupyter_containers.kernels.limits import Chosen, current_policy
+from jupyter_containers.kernels.naming import move_notebook
 from jupyter_containers.kernels.provisioner import ContainerProvisioner
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -162,6 +164,30 @@ def test_a_container_that_ends_at_once_is_an_error_with_its_last_output(
     assert "\x1b" not in str(error.value)
     assert hint in error.value.hint
     assert not processes.runtime.containers and not list(processes.paths.runtime.glob("k/*"))
+
+
+def test_a_kernel_that_starts_again_takes_the_name_of_now(manager, processes, folder):
+    """With what was agreed to for its notebook, which has been renamed since."""
+    old, new = folder / "old.ipynb", folder / "new.ipynb"
+    policy = current_policy()
+    policy.agree(old, Chosen(pids=77))
+    made = manager()
+    made.start_kernel(cwd=str(folder), env=os.environ | {"JPY_SESSION_NAME": str(old)})
+    policy.move(old, new)
+    move_notebook(old, new)
+    try:
+        made.restart_kernel(now=True)
+        config = made.provisioner.container.config
+        assert (config.pids, config.labels[NOTEBOOK_LABEL]) == (77, str(new))
+        made.shutdown_kernel(now=True)
+        # Another notebook of the old name is another one.
+        another = manager()
+        another.start_kernel(cwd=str(folder), env=os.environ | {"JPY_SESSION_NAME": str(old)})
+        config = another.provisioner.container.config
+        assert (config.pids, config.labels[NOTEBOOK_LABEL]) != (77, str(new))
+        assert config.labels[NOTEBOOK_LABEL] == str(old)
+    finally:
+        policy.forget(new)
 
 
 def test_a_lack_of_memory_is_named(manager, processes, folder, change_spec):

@@ -83,6 +83,30 @@ async def test_more_for_one_notebook(api, jp_root_dir):
     assert current_policy().agreed(path) is None
 
 
+async def test_it_follows_a_notebook_that_is_renamed_and_is_gone_with_it(api, jp_fetch, jp_root_dir):
+    (jp_root_dir / "work").mkdir()
+    for name in ("work/a.ipynb", "b.ipynb"):
+        (jp_root_dir / name).write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+        body = {"path": name, "limits": {"memory": "4G"}}
+        await api("notebooks", "limits", method="POST", body=body)
+
+    async def rename(before, after):
+        await jp_fetch("api", "contents", *before.split("/"), method="PATCH", body=json.dumps({"path": after}))
+
+    async def agreed(path):
+        _, limits, _ = await api("limits", params={"notebook": path})
+        return (limits["agreed"] or {}).get("memory")
+
+    await rename("work/a.ipynb", "work/first of all.ipynb")
+    assert [await agreed("work/a.ipynb"), await agreed("work/first of all.ipynb")] == [None, "4G"]
+    await rename("work", "done")
+    assert await agreed("done/first of all.ipynb") == "4G"
+    await rename("done/first of all.ipynb", "a.ipynb")
+    assert await agreed("a.ipynb") == "4G"
+    await jp_fetch("api", "contents", "b.ipynb", method="DELETE")
+    assert await agreed("b.ipynb") is None
+
+
 async def test_a_death_is_told(extension, jp_serverapp, runtime):
     heard = []
 
