@@ -24,9 +24,9 @@ __all__ = ["NoWheelError", "explanation", "failure", "own_options", "run_uv", "u
 _DROPPED = re.compile(
     r"^(UV_(PYTHON.*|PROJECT.*|NO_CONFIG|CONFIG_FILE|SYSTEM_PYTHON|CONSTRAINT|OVERRIDE|EXCLUDE|BUILD_CONSTRAINT|NO_CACHE|CACHE_DIR|WORKING_DIR"
     r"|OUTPUT.*|CUSTOM_COMPILE_COMMAND|OFFLINE|NO_BINARY.*|NO_BUILD.*|RESOLUTION|FROZEN|LOCKED)|VIRTUAL_ENV|CONDA_.*"
-    r"|PYTHONPATH|PYTHONHOME|FORCE_COLOR|CLICOLOR_FORCE)$"
+    r"|PYTHONPATH|PYTHONHOME|COLUMNS|FORCE_COLOR|CLICOLOR_FORCE)$"
 )
-"""Variables of the user's shell that would change what is resolved, or for what."""
+"""Variables of the user's shell that would change what is resolved, for what, or how its errors are laid out."""
 
 
 _BESIDE_THE_POINT = ("While the active Python version is", "Wheels are required for")

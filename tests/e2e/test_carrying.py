@@ -159,7 +159,7 @@ def test_nothing_runs_before_its_user_agrees_and_then_it_is_the_same_image(lab, 
     assert "Python packages from" in dialog.inner_text()
     shoot_page("trust", there, ".jp-Dialog-content")
     assert there.find_violations(".jp-Dialog-content") == []
-    page.keyboard.press("Enter")  # meant for something else: it agrees to nothing
+    there.press_in_dialog("Enter")  # meant for something else: it agrees to nothing
     told = panel.locator(".jp-Containers-banner", has_text="Nothing of physics, which this notebook brings along")
     told.wait_for()
     shoot_page("refused", there)
@@ -184,8 +184,7 @@ def test_nothing_runs_before_its_user_agrees_and_then_it_is_the_same_image(lab, 
     assert away.api("GET", "images") == []
 
     there.execute("jupyter-containers:open-notebook-environment")
-    dialog.wait_for()
-    page.keyboard.press("Escape")
+    there.press_in_dialog("Escape")
     told.get_by_role("button", name="Open Its Environment…").click()
     dialog.get_by_role("button", name="Trust and Open").click()
     panel.locator(".jp-Containers-banner", has_text="The environment of this notebook is being made.").wait_for()

@@ -71,7 +71,7 @@ def test_from_the_page_of_files_to_a_cell_and_its_status(files, shoot_page):
     options = screen.page.locator(".jp-Dialog-content optgroup").first
     assert options.get_attribute("label") == "Start in an Environment"
     assert "Physics 1 — ready" in options.inner_text()
-    screen.page.keyboard.press("Escape")
+    screen.press_in_dialog("Escape")
     running.get_by_label("Stop…").click()
     screen.accept()
     screen.section("running").get_by_text("Nothing runs.").wait_for()

@@ -49,7 +49,7 @@ def test_a_kernel_asks_and_its_variables_stay(screen, lab, shoot, growing):
     assert "Add packages to growing?" in dialog.inner_text()
     shoot("container-add", ".jp-Dialog-content")
     assert screen.find_violations(".jp-Dialog-content") == []
-    page.keyboard.press("Enter")  # as one types on in the notebook: it is no
+    screen.press_in_dialog("Enter")  # as one types on in the notebook: it is no
     page.get_by_text("Not added: you said no.").wait_for()
     assert "idna" not in growing.read_text()
 

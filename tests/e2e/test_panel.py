@@ -135,7 +135,7 @@ def test_the_history_of_an_image_and_a_prune_that_shows_what_goes(screen, shoot)
     dialog.get_by_text("Remove what is not in use").wait_for()
     assert "frees" in dialog.inner_text() or "nothing to remove" in dialog.inner_text()
     shoot("prune", ".jp-Dialog-content")
-    screen.page.keyboard.press("Escape")
+    screen.press_in_dialog("Escape")
 
 
 def test_it_is_narrow(screen, shoot):
@@ -249,7 +249,7 @@ def test_deleting_asks_first(screen, lab, shoot):
     screen.menu(screen.row("environments", "to-be-deleted"), "Delete…")
     screen.page.locator(".jp-Dialog").get_by_text("Delete to-be-deleted?").wait_for()
     shoot("delete", ".jp-Dialog-content")
-    screen.page.keyboard.press("Escape")
+    screen.press_in_dialog("Escape")
     assert lab.environment("to-be-deleted")
     screen.menu(screen.row("environments", "to-be-deleted"), "Delete…")
     screen.accept()

@@ -199,6 +199,12 @@ class Screen:
         self.page.locator(".jp-Dialog .jp-mod-accept, .jp-Dialog .jp-mod-warn").last.click()
         self.page.locator(".jp-Dialog").wait_for(state="detached")
 
+    def press_in_dialog(self, key: str) -> None:
+        """Press *key* once the dialog has the focus: it is seen before it has it, and a key until then is lost."""
+        self.page.wait_for_function("document.activeElement?.closest('.jp-Dialog')")
+        self.page.keyboard.press(key)
+        self.page.locator(".jp-Dialog").wait_for(state="detached")
+
     def wait_for_kernel(self, *, timeout: float = 60_000) -> None:
         # The page's own "idle" sign shows before the kernel is connected, and a cell that is run then is lost without
         # a word: the application is asked.

@@ -492,8 +492,9 @@ def test_shell_variables_that_would_change_the_result_are_dropped():
         "UV_INDEX_URL": "https://i",
         "HTTPS_PROXY": "http://p",
         "UV_CONSTRAINT": "c",
+        "COLUMNS": "80",
         "PATH": "/bin",
     }
     kept = uv_environment(given)
-    assert {"UV_PYTHON", "VIRTUAL_ENV", "UV_CONSTRAINT"}.isdisjoint(kept)
+    assert {"UV_PYTHON", "VIRTUAL_ENV", "UV_CONSTRAINT", "COLUMNS"}.isdisjoint(kept)
     assert kept["UV_INDEX_URL"] == "https://i" and kept["HTTPS_PROXY"] == "http://p"
