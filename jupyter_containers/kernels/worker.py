@@ -14,21 +14,32 @@ __all__ = ["Worker", "run_in_thread", "starter", "worker"]
 
 T = TypeVar("T")
 
+_AT_ONCE = 8
+"""Containers that are ended at once."""
+
 
 class Worker:
-    """One daemon thread that runs what it is given, in order.
+    """A few daemon threads that run what they are given, begun in order; another one only where all are at work.
 
     Not a :class:`~concurrent.futures.ThreadPoolExecutor`: that one takes no work once the interpreter has begun to shut
     down, and nbclient shuts its kernels down in an ``atexit`` function.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, threads: int = 1) -> None:
         self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._name, self._free = name, threads
+        """Threads that may still be started."""
+        self._idle = threading.Semaphore(0)
+        self._guard = threading.Lock()
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
         self._tasks.put((future, call))
+        if not self._idle.acquire(blocking=False):
+            with self._guard:
+                if self._free:
+                    self._free -= 1
+                    threading.Thread(target=self._work, name=self._name, daemon=True).start()
         return future
 
     async def run(self, call: Callable[[], T]) -> T:
@@ -37,7 +48,11 @@ class Worker:
 
     def _work(self) -> None:
         while True:
-            future, call = self._tasks.get()
+            try:
+                future, call = self._tasks.get_nowait()
+            except queue.Empty:
+                self._idle.release()
+                future, call = self._tasks.get()
             if not future.set_running_or_notify_cancel():
                 continue
             try:
@@ -77,14 +92,15 @@ def starter() -> Worker:
 
 
 def worker() -> Worker:
-    """The thread that kills and removes containers."""
-    return _worker("kernel-worker")
+    """The threads that kill and remove containers: most of that is waiting for the kernel of the host, so that many
+    end as quickly as few."""
+    return _worker("kernel-worker", threads=_AT_ONCE)
 
 
-def _worker(name: str) -> Worker:
+def _worker(name: str, *, threads: int = 1) -> Worker:
     key = (os.getpid(), name)  # threads don't survive a fork
     with _guard:
         found = _workers.get(key)
         if found is None:
-            found = _workers[key] = Worker(name)
+            found = _workers[key] = Worker(name, threads=threads)
         return found

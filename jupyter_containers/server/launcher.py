@@ -32,8 +32,11 @@ def add_environments(serverapp: ServerApp, *, lasting: bool = False) -> None:
         return
     from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+    from jupyter_server.services.sessions.sessionmanager import SessionManager
 
     from ..kernels.dynamic import ContainerKernelSpecMixin
+    from .ending import BoundedEndMixin
+    from .sessions import SessionsMixin
     from .starting import PendingStartsMixin, ToldFailuresMixin
 
     # Through the configuration, for the next extension's settings make the server load all of it again.
@@ -41,6 +44,9 @@ def add_environments(serverapp: ServerApp, *, lasting: bool = False) -> None:
     specs = _given(serverapp, "kernel_spec_manager_class", KernelSpecManager)
     config.ServerApp.kernel_spec_manager_class = combine(ContainerKernelSpecMixin, specs)
     kernels = _given(serverapp, "kernel_manager_class", AsyncMappingKernelManager)
+    if issubclass(kernels, AsyncMappingKernelManager):
+        kernels = combine(BoundedEndMixin, kernels)
+        config.ServerApp.kernel_manager_class = kernels
     if issubclass(kernels, AsyncMappingKernelManager) and not _wants_pending(serverapp, kernels):
         kernels = combine(PendingStartsMixin, kernels)
         config.ServerApp.kernel_manager_class = kernels
@@ -48,6 +54,9 @@ def add_environments(serverapp: ServerApp, *, lasting: bool = False) -> None:
         from .lasting import LastingKernelsMixin
 
         config.ServerApp.kernel_manager_class = combine(LastingKernelsMixin, kernels)
+    sessions = _given(serverapp, "session_manager_class", SessionManager)
+    if issubclass(sessions, SessionManager):
+        config.ServerApp.session_manager_class = combine(SessionsMixin, sessions)
     connections = _given(serverapp, "kernel_websocket_connection_class", ZMQChannelsWebsocketConnection)
     if issubclass(connections, ZMQChannelsWebsocketConnection):
         config.ServerApp.kernel_websocket_connection_class = combine(ToldFailuresMixin, connections)

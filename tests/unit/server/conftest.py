@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
+from jupyter_client.provisioning import KernelProvisionerBase, KernelProvisionerFactory
 from pytest_jupyter.jupyter_server import *  # noqa: F403  fixtures for this folder alone: one of them is autouse
 from tornado.httpclient import HTTPClientError
 
@@ -129,3 +132,83 @@ def api(extension, jp_fetch):
         return response.code, content, response.headers
 
     return fetch
+
+
+class Provisioner(KernelProvisionerBase):
+    """Starts as it is told: waits for ``go``, then runs a native kernel's like, or fails."""
+
+    go: asyncio.Event
+    error: Exception | None = None
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def has_process(self):
+        return self.process is not None
+
+    async def pre_launch(self, **kwargs):
+        kwargs = await super().pre_launch(**kwargs)
+        await type(self).go.wait()
+        if type(self).error is not None:
+            raise type(self).error
+        manager = self.parent
+        manager.write_connection_file()
+        self.connection_info = manager.get_connection_info()
+        return kwargs | {"cmd": manager.format_kernel_cmd()}
+
+    async def launch_kernel(self, cmd, **kwargs):
+        type(self).process = self.process = await asyncio.create_subprocess_exec(*cmd)
+        return self.connection_info
+
+    async def poll(self):
+        return self.process.returncode
+
+    async def wait(self):
+        code = await self.process.wait()
+        self.process = None
+        return code
+
+    async def send_signal(self, signum):
+        if self.process.returncode is None:
+            self.process.send_signal(signum)
+
+    async def kill(self, restart=False):
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+
+    async def terminate(self, restart=False):
+        await self.kill()
+
+    async def cleanup(self, restart=False):
+        pass
+
+    def cancel_start(self):
+        type(self).error = CancelledError("cancelled")
+        type(self).go.set()
+
+
+@pytest.fixture
+def kernel(extension, jp_serverapp, jp_data_dir, monkeypatch):
+    """Kernel ``boxed``, whose provisioner is :class:`Provisioner`."""
+    Provisioner.go, Provisioner.error, Provisioner.process = asyncio.Event(), None, None
+    factory = KernelProvisionerFactory.instance(parent=jp_serverapp)
+    entry = type("Entry", (), {"load": lambda self: Provisioner, "name": "jupyter-containers"})()
+    monkeypatch.setitem(factory.provisioners, "jupyter-containers", entry)
+    folder = jp_data_dir / "kernels" / "boxed"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    metadata = {"kernel_provisioner": {"provisioner_name": "jupyter-containers"}}
+    content = {"argv": argv, "display_name": "Boxed", "language": "python", "metadata": metadata}
+    (folder / "kernel.json").write_text(json.dumps(content))
+    return Provisioner
+
+
+@pytest.fixture
+def start(jp_fetch):
+    async def start():
+        try:
+            response = await jp_fetch("api", "kernels", method="POST", body=json.dumps({"name": "boxed"}))
+        except HTTPClientError as error:
+            return error.code, json.loads(error.response.body)
+        return response.code, json.loads(response.body)
+
+    return start
