@@ -76,6 +76,10 @@ class ConnectionFolder:
     def socket(self, channel: str) -> str:
         return f"{self.address}-{CHANNELS.index(channel) + 1}"
 
+    def info(self, key: bytes, scheme: str) -> dict[str, object]:
+        """What a connection file says of these sockets; messages are signed with *key* by *scheme*."""
+        return {"transport": "ipc", "ip": self.address, **self.ports, "key": key, "signature_scheme": scheme}
+
     def write(self, info: Mapping[str, object]) -> None:
         """Write the connection file that the kernel reads; *info*'s ``key`` may be bytes."""
         content = {key: value.decode() if isinstance(value, bytes) else value for key, value in info.items()}

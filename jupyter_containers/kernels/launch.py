@@ -64,6 +64,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """The image's, for those who ask for it."""
     note: str = ""
     """What is to be said of the kernel: that it brings its own Python along."""
+    is_saved: bool = False
+    """It begins with what a notebook's last kernel has saved."""
 
     @property
     def spec(self) -> EnvironmentSpec:
@@ -186,7 +188,7 @@ def has_magic(target: Target) -> bool:
 def _warm(target: Target, options: KernelOptions) -> Warm | None:
     """How the kernel can be a fork; None: it is started afresh. Only our own command is known to be forkable."""
     plain = not target.kernel.argv and target.kernel.language.lower() == "python"
-    if options.warm == "off" or not plain or target.layers or options.entrypoint:
+    if options.warm == "off" or options.isolate or not plain or target.layers or options.entrypoint:
         return None
     if target.command[1:] != ("-m", "ipykernel_launcher"):
         return None

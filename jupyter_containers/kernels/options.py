@@ -52,8 +52,14 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     restore: bool = False
     """Begin a notebook's kernel with what its last one has saved."""
     warm: Literal["off", "on", "wait"] = "off"
-    """Start kernels as forks of a process that has imported what kernels import (and ``kernel.preload``): ``on`` where
-    such a process is ready, ``wait`` also waits for the first one to be."""
+    """Start kernels as forks of a process that has imported what kernels import (and ``kernel.preload``), or take them
+    from a pool of kernels that have been started ahead where they can't be forks: ``on`` where there is such a process,
+    ``wait`` also waits for the first one to be ready."""
+    isolate: bool = False
+    """Of warm starts: none is a fork, which shares the layout of its memory with others. Kernels of the pool are
+    started afresh, and each is used once."""
+    pool: int = 1
+    """How many kernels of one kind wait in the pool."""
     pass_env: tuple[str, ...] = ()
     """Names of variables that are handed on from the server's environment; ``*`` and ``?`` are wildcards."""
     accept_unenforced: tuple[str, ...] = ()

@@ -21,9 +21,11 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from msgspec.structs import replace
@@ -46,6 +48,9 @@ from .target import build_target, find_target
 from .traits import KernelTraits
 from .worker import run_in_thread, starter, worker
 
+if TYPE_CHECKING:
+    from .pool import MakeConfig
+
 __all__ = ["ContainerProvisioner"]
 
 BIND_INTERVAL = 0.01
@@ -61,6 +66,8 @@ class ContainerProvisioner(KernelTraits):
 
     _host: Host | None = None
     _container: Container | None = None
+    _ready: Container | None = None
+    """Taken out of the pool, and not launched yet."""
     _kept: Container | None = None
     """Ended, and waiting to be started again on its writable layer."""
     _connection: ConnectionFolder | None = None
@@ -105,24 +112,62 @@ class ContainerProvisioner(KernelTraits):
             host_env = host_env | {"JPY_SESSION_NAME": notebook}
         if options.restore:
             self._target = await worker().run(lambda: _restored(host, self._target, notebook, self.log))
+        restarted = self._connection is not None
         self._connection = connection = self._connection or ConnectionFolder.choose(host.paths)
         env = pick_environment(host_env, self.kernel_spec.env, options.pass_env)
         limits = await self._find_limits(self._target, options, Path(notebook))
-        self._config = kernel_config(
-            self._target, options, connection, Guarded.current(host.paths), folder=folder, env=env, extra=extra,
-            kernel_id=self.kernel_id or "", limits=limits, outlive=current_policy().outlive,
+        make = partial(
+            _make_config, self._target, options, Guarded.current(host.paths), folder=folder, extra=extra, limits=limits,
+            outlive=current_policy().outlive,
         )  # fmt: skip
+        self._config = make(connection, env, kernel_id=self.kernel_id or "")
         self._folder = folder if options.mount_folder != "none" else None
+        if options.warm != "off":
+            connection = self._connection = await self._warm_up(connection, env, make, restarted=restarted)
         await self._drop_unfit()
-        connection.make()
         try:
-            if has_magic(self._target):
-                connection.write_magic(self._target.name)
+            if self._ready is None:
+                connection.make()
+                _write_magic(self._target, connection)
             self.connection_info = self._write_connection(connection, notebook)
         except BaseException:
             connection.remove()
             raise
         return kwargs | {"cmd": list(self._config.argv)}
+
+    async def _warm_up(
+        self, connection: ConnectionFolder, env: Mapping[str, str], make: MakeConfig, *, restarted: bool
+    ) -> ConnectionFolder:
+        """Take a kernel out of the pool where it can't be a fork; the folder of what is to be started."""
+        from .pool import Order, current_pool  # late, the two: most starts are fresh
+        from .warmth import choose_start
+
+        host, target, options, config, manager = self._host, self._target, self.options, self._config, self.parent
+        assert host is not None and target is not None and config is not None and manager is not None
+        choice = choose_start(
+            target, options, config, refused=host.runtime.refuses_fork(config), restored=target.is_saved
+        )
+        if choice.kind == "fork":
+            return connection
+        reason = choice.reason
+        if choice.kind == "pool" and restarted:
+            reason = f"{reason}, and one that is restarted keeps its connection, which one of the pool has not"
+        elif choice.kind == "pool":
+            session = manager.session
+            order = Order(
+                host=host, language=target.kernel.language, env=env, config=config, make=make, number=options.pool,
+                scheme=session.signature_scheme, prepare=partial(_write_magic, target),
+                kernel_name=manager.kernel_name,
+            )  # fmt: skip
+            pool, wait = current_pool(), options.warm == "wait"
+            taken = await run_in_thread(lambda: pool.take(order, wait=wait), name="kernel-pool-start")
+            if taken.ready is not None:
+                session.key = taken.ready.key
+                self._ready, self._config = taken.ready.container, taken.ready.container.config
+                return taken.ready.connection
+            reason = f"{reason}, and of the pool: {taken.reason}"
+        self._config = replace(config, warm=None, why_fresh=reason)
+        return connection
 
     async def _find_limits(self, target: Target, options: KernelOptions, notebook: Path) -> StartLimits:
         """Of the spec, of what was chosen for the *notebook*, and of what is allowed."""
@@ -153,7 +198,8 @@ class ContainerProvisioner(KernelTraits):
         assert self._host is not None and self._config is not None and self._connection is not None
         self._told = self._bound = False
         try:
-            self._container = await self._start(self._host, self._config)
+            self._container, self._ready = self._ready, None
+            self._container = self._container or await self._start(self._host, self._config)
             await self._wait_bound(self._container, self._connection)
             self._bound = True
         except BaseException:
@@ -298,8 +344,8 @@ class ContainerProvisioner(KernelTraits):
             forget_kernel(self.kernel_id or "")
         if self.autosave and not restart and container is not None and self._bound:
             await self._save(container)
-        ended = [item for item in (container, self._kept) if item is not None]
-        self._kept = None
+        ended = [item for item in (container, self._kept, self._ready) if item is not None]
+        self._kept = self._ready = None
         await worker().run(lambda: _remove_all(ended))
         if self._connection is not None:
             self._connection.remove()
@@ -353,7 +399,19 @@ def _restored(host: Host, target: Target | None, notebook: str, log: Any) -> Tar
         (log.info if saved.image else log.warning)("%s: %s", target.name, saved.note)
     if saved.image is None:
         return target
-    return replace(target, image=saved.image, note=saved.note)
+    return replace(target, image=saved.image, note=saved.note, is_saved=True)
+
+
+def _make_config(
+    target: Target, options: KernelOptions, guarded: Guarded, connection: ConnectionFolder, env: Mapping[str, str],
+    **settings: Any,
+) -> ContainerConfig:  # fmt: skip
+    return kernel_config(target, options, connection, guarded, env=env, **settings)
+
+
+def _write_magic(target: Target, connection: ConnectionFolder) -> None:
+    if has_magic(target):
+        connection.write_magic(target.name)
 
 
 def _remove_started(future: Future[Container]) -> None:

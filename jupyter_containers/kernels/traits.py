@@ -37,8 +37,11 @@ class KernelTraits(KernelProvisionerBase):
     restore = Bool(False, config=True, help="Begin a notebook's kernel with what its last one has saved.")
     warm = Enum(
         ["off", "on", "wait"], "off", config=True,
-        help="Start kernels as forks of a process that is ready: off, on, or also waiting for the first to be ready.",
+        help="Start kernels as forks of a process that is ready, or take ready ones from a pool where they can't be "
+        "forks: off, on, or also waiting for the first to be ready.",
     )  # fmt: skip
+    isolate = Bool(False, config=True, help="Of warm starts: from the pool only, for forks share what they come from.")
+    pool = Integer(1, min=1, config=True, help="How many kernels of one kind wait in the pool.")
     pass_env = List(Unicode(), config=True, help="Names (with * and ?) of variables to hand on to kernels.")
     accept_unenforced = List(Unicode(), config=True, help="Limits that may go unenforced where the host can't.")
 

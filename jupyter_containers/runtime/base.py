@@ -102,10 +102,15 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     scratch: tuple[str, ...] = ()
     """Host folders below the runtime folder that belong to the container (its sockets, its connection file): removed
     with it, and by the reaper when its owner is killed."""
+    ahead: bool = False
+    """It is started before anybody needs it, and nobody's until it is claimed (:meth:`Container.claim`): not among the
+    running ones; with ``outlive``, that counts from then on."""
     read_only_system: bool = True
     """/usr and other system folders read-only, where the layers allow it."""
     kind: Literal["command", "kernel", "forkserver"] = "command"
     warm: Warm | None = None
+    why_fresh: str = ""
+    """Where a warm start was asked for, and it is known before that there can be none."""
     labels: dict[str, str] = {}
 
 
@@ -145,7 +150,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     memory_peak: int | None = None
     limits: tuple[LimitReport, ...] = ()
     start: str = ""
-    """Where a warm start was asked for: ``fork``, or ``fresh: `` and why."""
+    """Where a warm start was asked for: ``fork``, ``pool``, or ``fresh: `` and why."""
     labels: dict[str, str] = {}
 
 
@@ -206,6 +211,10 @@ class Container(Protocol):
         Raises :class:`~jupyter_containers.errors.ContainerError` or
         :class:`~jupyter_containers.errors.LimitError`; nothing is left running then.
         """
+
+    def claim(self, *, labels: Mapping[str, str], start: str, time: int | None = None) -> None:
+        """Of one that was started ahead: from now on it is a container like others, with *labels* beside its own, and
+        *time* seconds to run. :class:`~jupyter_containers.errors.ContainerError` where it has ended."""
 
     def poll(self) -> int | None:
         """The exit code once it has ended, else None. Never blocks."""
@@ -292,6 +301,9 @@ class Runtime(Protocol):
     def check_limits(self, limits: Resources, *, accept: Collection[str] = ()) -> None:
         """:class:`~jupyter_containers.errors.LimitError` for a limit that can't be enforced here and that *accept* does
         not name: what :meth:`Container.start` would say, before an image is made for it."""
+
+    def refuses_fork(self, config: ContainerConfig) -> str:
+        """Why a start with ``config.warm`` can't be a fork; empty: it can, as far as is known."""
 
     def reap(self) -> tuple[str, ...]:
         """Remove what crashed owners left: containers without their process, groups, sockets. Returns the ids."""

@@ -37,6 +37,10 @@ _HALF_MADE = 60.0
 """Seconds after which a folder that is being made or removed counts as left by a process that was killed at it."""
 
 
+_OURS = frozenset({"forkserver", "pooled"})
+"""Kinds of containers that are kept ready, and nobody's."""
+
+
 class BundledRuntime:
     """See the module's text. Stateless: several may work on one home, in one process and in many."""
 
@@ -81,7 +85,7 @@ class BundledRuntime:
             with suppress(NotFoundError):  # removed while we look
                 states.append(folder.state())
         wanted = (
-            state for state in states if all or (state.status in ("running", "paused") and state.kind != "forkserver")
+            state for state in states if all or (state.status in ("running", "paused") and state.kind not in _OURS)
         )
         return tuple(sorted(wanted, key=lambda state: state.created_at, reverse=True))
 
@@ -89,6 +93,11 @@ class BundledRuntime:
         from .limits import check_limits  # late: control groups are nothing to a start without limits
 
         check_limits(limits, accept=accept)
+
+    def refuses_fork(self, config: ContainerConfig) -> str:
+        from .warm import find_refusal  # late: most starts are none of a fork
+
+        return find_refusal(config, config.image, self.paths)
 
     def reap(self) -> tuple[str, ...]:
         """As of :class:`.base.Runtime`: the second line, behind the reaper and the monitors.

@@ -76,6 +76,13 @@ class BundledContainer:
 
                 start_detached(self._folder, self._paths, stdin=stdin, stdout=stdout, stderr=stderr)
 
+    def claim(self, *, labels: Mapping[str, str], start: str, time: int | None = None) -> None:
+        from .claiming import claim  # late: few containers are started ahead
+
+        claim(self._folder, self.config, labels=labels, start=start, time=time)
+        if time is not None and self._charge is not None:
+            Keeper.current().limit(self._charge, time)
+
     def poll(self) -> int | None:
         if self._charge is not None:
             if not self._charge.ended.is_set():

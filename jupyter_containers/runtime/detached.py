@@ -20,7 +20,7 @@ from ..paths import Paths
 from ..sandbox import launcher
 from .base import Stdio
 from .folder import Folder
-from .ownership import take
+from .ownership import mark_ahead, take
 from .reaping import package_paths
 
 __all__ = ["main", "start_detached"]
@@ -39,6 +39,8 @@ def start_detached(folder: Folder, paths: Paths, *, stdin: Stdio, stdout: Stdio,
     config = folder.config()
     if config.outlive:
         take(folder.path)
+    if config.ahead:
+        mark_ahead(folder.path)
     told, tell = os.pipe()
     streams = [handle if handle is not None else -1 for handle in (stdin, stdout, stderr)]
     arguments = [str(paths.home), str(paths.runtime), folder.id, tell, *streams]

@@ -98,6 +98,12 @@ class FakeContainer:
         if code is not None:
             self.finish(code)
 
+    def claim(self, *, labels: Mapping[str, str], start: str, time: int | None = None) -> None:
+        self._need_running()
+        self._state = msgspec.structs.replace(
+            self._state, kind=self.config.kind, labels={**self._state.labels, **labels}, start=start
+        )
+
     def poll(self) -> int | None:
         return self._state.exit_code
 
@@ -215,6 +221,8 @@ class FakeRuntime:
     def __init__(self, *, images: Collection[str] | None = None, program: Program | None = None) -> None:
         self.images = images
         self.program = program
+        self.no_forks = ""
+        """What :meth:`refuses_fork` answers."""
         self.unenforceable: set[str] = set()
         """Names of limits that this host is to have no means for."""
         self.start_error: Exception | None = None
@@ -255,6 +263,9 @@ class FakeRuntime:
 
     def expect_start(self) -> None:
         pass
+
+    def refuses_fork(self, config: ContainerConfig) -> str:
+        return self.no_forks
 
     def reap(self) -> tuple[str, ...]:
         return ()

@@ -79,6 +79,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Processes that were stopped one by one, where no control group could do it."""
     start: str = ""
     """As of :class:`.base.ContainerState`."""
+    labels: dict[str, str] | None = None
+    """Of one that was started ahead, and is claimed: those that it has got besides."""
 
 
 _config_decoder = msgspec.json.Decoder(ContainerConfig)
@@ -141,11 +143,12 @@ class Folder:
             if self.is_abandoned(kept):
                 cause = "it ended without a witness: whoever kept it was killed"
         return ContainerState(
-            id=self.id, name=config.name, image=config.image, image_name=config.image_name, kind=config.kind,
+            id=self.id, name=config.name, image=config.image, image_name=config.image_name,
+            kind="pooled" if config.ahead and kept.labels is None else config.kind,
             argv=config.argv, status=status, created_at=kept.created_at, started_at=kept.started_at,
             ended_at=kept.ended_at, pid=kept.pid if status in ("running", "paused") else None, exit_code=kept.exit_code,
             cause=cause, oom=kept.oom, memory_limit=kept.memory_limit, memory_peak=kept.memory_peak,
-            limits=kept.limits, start=kept.start, labels=config.labels,
+            limits=kept.limits, start=kept.start, labels=config.labels | (kept.labels or {}),
         )  # fmt: skip
 
     def is_running(self, kept: Kept) -> bool:

@@ -124,9 +124,14 @@ class Keeper:
         if charge.watch is not None:
             self._run_thread("container-disks", self._watch_disks)
         if charge.time is not None:
-            self._deadlines.add(charge.time, charge)
+            self.limit(charge, charge.time)
         if charge.scratch:
             self._watch_scratch(charge)
+
+    def limit(self, charge: Charge, seconds: int) -> None:
+        """End it in so many *seconds*."""
+        charge.time = seconds
+        self._deadlines.add(seconds, charge)
 
     def _run_thread(self, name: str, target: Callable[[], None]) -> None:
         with self._lock:

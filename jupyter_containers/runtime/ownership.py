@@ -13,7 +13,10 @@ from pathlib import Path
 
 from .identity import is_alive, open_process, read_start_time
 
-__all__ = ["OwnerWatch", "open_owner", "read_owner", "take"]
+__all__ = ["OwnerWatch", "is_ahead", "mark_ahead", "open_owner", "read_owner", "take", "unmark_ahead"]
+
+_AHEAD = "ahead"
+"""A file in the folder of a container that was started before anybody needs it: it is not to outlive its owner."""
 
 
 def take(folder: Path) -> bool:
@@ -30,6 +33,18 @@ def take(folder: Path) -> bool:
         return True
     finally:
         os.close(handle)
+
+
+def mark_ahead(folder: Path) -> None:
+    (folder / _AHEAD).touch(mode=0o600)
+
+
+def is_ahead(folder: Path) -> bool:
+    return (folder / _AHEAD).exists()
+
+
+def unmark_ahead(folder: Path) -> None:
+    (folder / _AHEAD).unlink(missing_ok=True)
 
 
 def read_owner(folder: Path) -> tuple[int, int]:
@@ -60,7 +75,7 @@ class OwnerWatch:
     def owner_ended(self) -> None:
         assert self.handle is not None
         os.close(self.handle)
-        self.handle, self._end = None, time.monotonic() + self.seconds
+        self.handle, self._end = None, time.monotonic() + (0 if is_ahead(self._folder) else self.seconds)
 
     def due(self) -> float | None:
         """Seconds until the time is over; None: it has an owner."""

@@ -97,7 +97,8 @@ def start_sandbox(
         kept, status="running", started_at=time.time(), ended_at=None, exit_code=None, cause="", oom=False,
         memory_limit=None, memory_peak=None, paused=False, stopped=(), scope=scope(),
         keeper=Identity.of(os.getpid()), process=Identity(process.pid, read_start_time(process.pid) or 0),
-        pid=process.child_pid, limits=report_limits(config, group), start=getattr(spawner, "outcome", ""),
+        pid=process.child_pid, limits=report_limits(config, group),
+        start=getattr(spawner, "outcome", f"fresh: {config.why_fresh}" if config.why_fresh else ""),
     )  # fmt: skip
     folder.keep(kept)
     return Started(process, kept)

@@ -1,15 +1,14 @@
 """Warm starts: containers that are forks of a process which is ready.
 
 For each kind of start (image, interpreter, environment, user, network, preloaded modules) this process may have one
-fork server, a container of kind ``forkserver``. It is started when a first one is asked for; until it is ready, starts
-are fresh ones. Its forks live in its pid namespace and end with it, so it goes only when it has none: one that was not
-used for a while, or the oldest where there are too many.
+fork server, a container of kind ``forkserver``, kept ready as :mod:`.ready` has it. It is started when a first one is
+asked for; until it is ready, starts are fresh ones. Its forks live in its pid namespace and end with it, so it goes
+only when it has none.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,16 +27,13 @@ from ..sandbox.model import Sandbox
 from ..sandbox.process import spawn
 from .base import ContainerConfig, Stdio, Warm
 from .charge import Charge
-from .folder import create_folder
+from .folder import Folder, create_folder
 from .limits import sandbox_limits
+from .ready import current_shelf
 from .starting import Spawner
+from .usage import read_sample
 
-__all__ = ["choose_spawner", "close_servers"]
-
-MOST = 8
-"""Fork servers of one process: each holds the memory of a kernel that has imported its modules."""
-IDLE = 900.0
-"""Seconds after which one that has no fork, and has made none, goes."""
+__all__ = ["choose_spawner", "close_servers", "find_refusal"]
 
 _VOLATILE = ("JPY_",)
 """Variables that differ from kernel to kernel, and that no interpreter reads when it starts."""
@@ -53,47 +49,59 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 class _Kept:
-    """A fork server, from the wish for it to its end."""
+    """A fork server, from the wish for it to its end: an :class:`.ready.Item`."""
 
-    def __init__(self) -> None:
+    def __init__(self, subject: tuple[str, str]) -> None:
+        self.subject = subject
         self.server: ForkServer | None = None
+        self.folder: Folder | None = None
         self.failed = ""
         self.settled = threading.Event()
         """It is ready, or has failed."""
         self.used = time.monotonic()
+        self.closed = False
         self.forks: list[Running] = []
+
+    def count(self) -> int:
+        return 0 if self.failed else 1
 
     def is_free(self) -> bool:
         self.forks = [fork for fork in self.forks if fork.poll() is None]
         return self.settled.is_set() and not self.forks
 
+    def memory(self) -> int:
+        server, folder = self.server, self.folder
+        if server is None or folder is None or not self.settled.is_set():
+            return 0
+        return read_sample(folder.path, server.process.child_pid).memory
+
+    def give_up(self, reason: str) -> None:
+        self.failed = reason
+        self.close()
+
     def close(self) -> None:
-        if self.server is not None:
+        self.closed = True
+        server, self.server = self.server, None
+        if server is not None:
             with contextlib.suppress(ContainersError):
-                self.server.close()
-
-
-_servers: dict[_Key, _Kept] = {}
-_guard = threading.Lock()
-
-
-def _forget() -> None:
-    """In a forked child: the servers are its parent's."""
-    global _guard
-    _guard = threading.Lock()
-    _servers.clear()
-
-
-os.register_at_fork(after_in_child=_forget)
+                server.close()
 
 
 def close_servers() -> None:
-    """End all fork servers of this process, and with them their forks."""
-    with _guard:
-        kept = list(_servers.values())
-        _servers.clear()
-    for each in kept:
-        each.close()
+    """End all that this process keeps ready, and the forks of its fork servers with them."""
+    current_shelf().clear()
+
+
+def find_refusal(config: ContainerConfig, image: str, paths: Paths) -> str:
+    """Why a start with *config*, of the image with that digest, can't be a fork; empty: it can, as far as is known."""
+    kept = current_shelf().find(_key(config, image, paths)) if config.warm is not None else None
+    return kept.failed if isinstance(kept, _Kept) else ""
+
+
+def _key(config: ContainerConfig, image: str, paths: Paths) -> _Key:
+    assert config.warm is not None
+    return _Key(str(paths.home), image, msgspec.structs.replace(config.warm, wait=False), _lasting(config.env),
+                config.user, config.network)  # fmt: skip
 
 
 def choose_spawner(
@@ -112,19 +120,19 @@ def choose_spawner(
     assert config.warm is not None
     if streams[0] is not None or config.tty:
         return _Fresh("it has a standard input of its own")
-    key = _Key(str(paths.home), image.digest, msgspec.structs.replace(config.warm, wait=False),
-               _lasting(config.env), config.user, config.network)  # fmt: skip
+    key = _key(config, image.digest, paths)
     kept = _find(key, config, image, paths, store, start)
     if config.warm.wait:
         kept.settled.wait()
     if not kept.settled.is_set():
         return _Fresh("the process to fork from is not ready yet")
-    if kept.server is None or not kept.server.alive:
-        with _guard:
-            if _servers.get(key) is kept:
-                del _servers[key]  # the next start tries it again
-        return _Fresh(kept.failed or "the process to fork from has ended")
-    return _Fork(kept, kept.server)
+    if kept.failed:
+        return _Fresh(kept.failed)
+    server, kept.used = kept.server, time.monotonic()
+    if server is None or not server.alive:
+        current_shelf().drop(key, kept)  # the next start tries it again
+        return _Fresh("the process to fork from has ended")
+    return _Fork(kept, server)
 
 
 def _lasting(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -162,30 +170,12 @@ def _find(
     key: _Key, config: ContainerConfig, image: Image, paths: Paths, store: Store, start: Callable[..., Charge]
 ) -> _Kept:
     """The server of *key*; a new one is being started in a thread."""
-    with _guard:
-        kept = _servers.get(key)
-        if kept is not None:
-            kept.used = time.monotonic()
-            return kept
-        leaving = _pick_leaving()
-        kept = _servers[key] = _Kept()
-    for each in leaving:
-        each.close()
-    threading.Thread(
-        target=_start, args=(kept, config, image, paths, store, start), name="container-fork-server", daemon=True
-    ).start()
+    kept, is_new = current_shelf().place(key, lambda: _Kept((config.image_name, image.digest)))
+    if is_new:
+        threading.Thread(
+            target=_start, args=(kept, config, image, paths, store, start), name="container-fork-server", daemon=True
+        ).start()
     return kept
-
-
-def _pick_leaving() -> list[_Kept]:
-    """Take those out that are to go: idle too long, and the oldest free ones where there would be too many."""
-    now = time.monotonic()
-    free = sorted((pair for pair in _servers.items() if pair[1].is_free()), key=lambda pair: pair[1].used)
-    surplus = len(_servers) + 1 - MOST
-    leaving = [pair for number, pair in enumerate(free) if number < surplus or now - pair[1].used > IDLE]
-    for key, _ in leaving:
-        del _servers[key]
-    return [kept for _, kept in leaving]
 
 
 def _start(
@@ -199,7 +189,7 @@ def _start(
     )  # fmt: skip
     try:
         find_facts(sandbox_limits(config))  # where systemd has a word, it is asked before the server has its place
-        folder = create_folder(paths.containers, own)
+        kept.folder = folder = create_folder(paths.containers, own)
         start(
             folder, folder.config(), image, paths=paths, store=store, stdin=None, stdout=None, stderr=None,
             spawner=_Server(kept, warm),
@@ -207,11 +197,12 @@ def _start(
         assert kept.server is not None
         kept.server.await_ready()
     except ContainersError as error:
-        kept.failed = error.message
-        kept.close()
-        kept.server = None
+        kept.give_up(error.message)
     finally:
         kept.settled.set()
+    if kept.closed:
+        kept.close()  # it was not wanted any more before it was there
+    current_shelf().weigh()
 
 
 class _Server:

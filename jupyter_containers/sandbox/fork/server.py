@@ -63,6 +63,7 @@ def serve(handle: int, prepare: Callable[[], None], become: Callable[[list[str]]
     kernel.adopt_orphans()
     try:
         prepare()
+        _refuse_threads()
     except BaseException as error:
         send(end, f"!{error!r}"[:3000].encode())
         os._exit(1)
@@ -81,6 +82,16 @@ def serve(handle: int, prepare: Callable[[], None], become: Callable[[list[str]]
             _be(marshal.loads(packed), fds, become)  # noqa: S302  of our owner
         for fd in fds:
             os.close(fd)
+
+
+def _refuse_threads() -> None:
+    """A thread is not there in a fork, where what it has begun waits for it. (Those of libraries that see to forks by
+    themselves, as OpenBLAS does, are none of Python's.)"""
+    import threading  # whatever is imported has brought it
+
+    names = ", ".join(each.name for each in threading.enumerate() if each is not threading.main_thread())
+    if names:
+        raise RuntimeError(f"what is imported has started threads, which no fork has: {names}")
 
 
 def _reap() -> None:

@@ -1,0 +1,93 @@
+"""How a kernel is started, and what is known of it only then: decisions, no effects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+from ..runtime.base import ContainerConfig
+from .launch import Target
+from .options import KernelOptions
+
+__all__ = ["LATE_LIMITS", "Choice", "choose_start", "explain_no_fork", "late_code", "split_late"]
+
+LATE_LIMITS = ("memory", "cpus", "pids")
+"""What can be changed while a kernel runs, and so for one that has been started already."""
+LATE_VARIABLES = ("JPY_SESSION_NAME",)
+"""Variables that are another in each kernel, and that a language can be told (:data:`_TOLD`)."""
+
+
+def _tell_python(variables: Mapping[str, str]) -> str:
+    # As one expression: no name of it is left among the user's. ipykernel keeps the notebook in __session__.
+    session = variables.get("JPY_SESSION_NAME", "")
+    named = f"; globals().__setitem__('__session__', {session!r})" if session else ""
+    return f"__import__('os').environ.update({dict(variables)!r}){named}"
+
+
+def _tell_r(variables: Mapping[str, str]) -> str:
+    words = ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in variables.items())
+    return f"invisible(Sys.setenv({words}))"
+
+
+_TOLD: Mapping[str, Callable[[Mapping[str, str]], str]] = {"python": _tell_python, "r": _tell_r}
+"""By language: code that sets variables, and leaves nothing else behind."""
+
+
+class Choice(NamedTuple):
+    kind: Literal["fork", "pool", "fresh"]
+    reason: str = ""
+    """Why it is not the one before it in that list; empty: no warm start was asked for."""
+
+
+def choose_start(
+    target: Target, options: KernelOptions, config: ContainerConfig, *, refused: str = "", restored: bool = False
+) -> Choice:
+    """How the kernel of *config* is to be started. *refused*: why the runtime can't fork it; *restored*: it begins with
+    what another has saved."""
+    if options.warm == "off":
+        return Choice("fresh")
+    no_fork = explain_no_fork(target, options, config) or refused
+    if not no_fork:
+        return Choice("fork")
+    if options.restart == "keep":
+        no_pool = "its writable layer outlives it"
+    elif restored:
+        no_pool = "it begins with what its notebook has saved"
+    elif config.gpus:
+        no_pool = "its GPUs are chosen when it starts"
+    elif config.outlive and config.time is not None:
+        no_pool = "its time counts from its start, and it can outlive its server"
+    else:
+        return Choice("pool", no_fork)
+    return Choice("fresh", f"{no_fork}, and none can wait in the pool: {no_pool}")
+
+
+def explain_no_fork(target: Target, options: KernelOptions, config: ContainerConfig) -> str:
+    """Why it can't be, or is not to be, a fork; empty: it can, as far as its configuration says."""
+    if options.isolate:
+        return "it is to share nothing with other kernels"
+    if config.outlive:
+        return "it can outlive the process that started it, and a fork can't"
+    if config.warm is not None:
+        return ""
+    language = target.kernel.language
+    if language.lower() != "python":
+        return f"a kernel of {language} can't be a fork"
+    if target.kernel.argv:
+        return "its command is its spec's own"
+    if options.entrypoint:
+        return "its image's Entrypoint starts it"
+    return "its image has a kernel that can't be a fork"
+
+
+def split_late(language: str, env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """*env* as what a kernel is started with, and what one that runs can be told."""
+    told = LATE_VARIABLES if language.lower() in _TOLD else ()
+    late = {name: value for name, value in env.items() if name in told}
+    return {name: value for name, value in env.items() if name not in late}, late
+
+
+def late_code(language: str, variables: Mapping[str, str]) -> str:
+    """What a kernel of *language* executes to have *variables*; see :func:`split_late`."""
+    return _TOLD[language.lower()](variables)
