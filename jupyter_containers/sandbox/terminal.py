@@ -13,10 +13,10 @@ the first candidate path that can be executed with ``argv…`` and its own envir
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Mapping, Sequence
 
 from ..errors import HostError
+from .elf import executable
 
 __all__ = ["NAME", "NOT_EXECUTED", "PATH", "command", "program"]
 
@@ -56,9 +56,6 @@ _CODE = {
     ),
 }
 
-_BASE = 0x400000
-_HEADERS = 64 + 56
-
 
 def program(machine: str = "") -> bytes:
     """The ELF file for a machine as ``uname -m`` names it; empty: this one. HostError where there is none."""
@@ -66,15 +63,7 @@ def program(machine: str = "") -> bytes:
     if name not in _CODE:
         raise HostError(f"no terminal program for the architecture {name}", hint="run it without a terminal (no -t)")
     number, text = _CODE[name]
-    code = bytes.fromhex(text)
-    size = _HEADERS + len(code)
-    # elf(5): 64-bit, little-endian, version 1; ET_EXEC; one program header: PT_LOAD, readable and executable.
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        b"\x7fELF\x02\x01\x01", 2, number, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 64, 0, 0,
-    )  # fmt: skip
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)
-    return header + segment + code
+    return executable(number, text)
 
 
 def command(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:

@@ -238,12 +238,13 @@ class Forked:
                 self._handle = -1
 
     def _last_word(self) -> int:
-        """The exit code that the first process told; 137 where it was killed before it could."""
+        """The exit code, from the status that the first process told; 137 where it was killed before it could."""
         with contextlib.suppress(OSError):
             while self._channel.fileno() >= 0 and readable(self._channel.fileno(), 0):
                 said = self._channel.recv(4096)
                 if said.startswith(b"="):
-                    return int(said[1:])
+                    code = os.waitstatus_to_exitcode(int.from_bytes(said[1:5], "little"))
+                    return 128 - code if code < 0 else code
                 if not said:
                     break
         return 128 + signal.SIGKILL

@@ -8,8 +8,8 @@ process of the new pid namespace, which only waits, and the command.
 A fork is asked for with a :class:`Wish`, a channel, and the files of the control groups to join; what it is to be comes
 through the channel when it has namespaces, which take it as long as its mounts take those who make them. Its messages,
 each with its sender's pid as the kernel of the host knows it (unix(7), SCM_CREDENTIALS): ``1`` by the first process,
-which does nothing more before its orders come, and ``2`` by the command; ``=CODE`` at the end, ``!text`` where it can't
-go on.
+which does nothing more before its orders come, and ``2`` by the command; ``=`` and a status at the end (:mod:`.init`),
+``!text`` where it can't go on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TypedDict
 
 from .. import kernel
 from ..passing import Socket, receive, send, taken
-from . import inside
+from . import init, inside
 from .memory import settle
 
 __all__ = ["Orders", "Wish", "serve"]
@@ -67,6 +67,7 @@ def serve(handle: int, prepare: Callable[[], None], become: Callable[[list[str]]
     except BaseException as error:
         send(end, f"!{error!r}"[:3000].encode())
         os._exit(1)
+    program = init.make_program()
     settle()
     gc.disable()  # a collection would write to pages that the forks share; each fork has its own again
     # Without a handler the ended would stay until the next order comes.
@@ -79,7 +80,7 @@ def serve(handle: int, prepare: Callable[[], None], become: Callable[[list[str]]
             os._exit(0)
         if os.fork() == 0:
             end.close()
-            _be(marshal.loads(packed), fds, become)  # noqa: S302  of our owner
+            _be(marshal.loads(packed), fds, become, program)  # noqa: S302  of our owner
         for fd in fds:
             os.close(fd)
 
@@ -102,7 +103,7 @@ def _reap() -> None:
         pass
 
 
-def _be(wish: Wish, fds: list[int], become: Callable[[list[str]], None]) -> None:
+def _be(wish: Wish, fds: list[int], become: Callable[[list[str]], None], program: int) -> None:
     """In a new process: what is wished for. Never returns."""
     code = 125
     channel = taken(fds[0])
@@ -112,7 +113,7 @@ def _be(wish: Wish, fds: list[int], become: Callable[[list[str]], None]) -> None
         inside.enter_namespaces(wish["uid"], wish["gid"], network=wish["network"])
         if os.fork():
             os._exit(0)
-        orders = _be_first(channel, wish)
+        orders = _be_first(channel, wish, program)
         code = _run(channel, orders, become)
     except (EOFError, ConnectionError):
         pass  # it is not wanted any more
@@ -137,7 +138,7 @@ def _join(groups: list[int]) -> None:
         os.close(file)
 
 
-def _be_first(channel: Socket, wish: Wish) -> Orders:
+def _be_first(channel: Socket, wish: Wish, program: int) -> Orders:
     """The first process makes the sandbox, and waits in it for the command to end. Returns in the command."""
     if wish["network"]:
         kernel.bring_loopback_up()
@@ -154,20 +155,19 @@ def _be_first(channel: Socket, wish: Wish) -> Orders:
     nothing = os.open("/dev/null", os.O_RDWR)
     for number, fd in enumerate((nothing, *streams)):
         os.dup2(fd, number)
-    os.closerange(3, channel.fileno())
-    os.closerange(channel.fileno() + 1, 1 << 16)
+    begin = 3
+    for fd in sorted({channel.fileno(), program, 1 << 16} - {-1}):
+        os.closerange(begin, fd)
+        begin = fd + 1
     os.umask(0o022)
     inside.drop_rights(orders["filter"])
     child = os.fork()
     if child == 0:
+        if program >= 0:
+            os.close(program)
         return orders
-    while True:
-        pid, status = os.wait()
-        if pid == child:
-            code = os.waitstatus_to_exitcode(status)
-            code = 128 - code if code < 0 else code
-            _tell(channel, f"={code}")
-            os._exit(code)
+    init.wait(channel, child, program)
+    raise AssertionError("the first process never returns")
 
 
 def _run(channel: Socket, orders: Orders, become: Callable[[list[str]], None]) -> int:
