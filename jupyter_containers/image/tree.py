@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 __all__ = ["remove_tree"]
 
+_TIMES = 100
+"""Others that remove the same tree move folders into it; nobody does so for ever."""
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(path: Path) -> None:
-    """Remove the file or folder *path*; no error where there is none.
+    """Remove the file or folder *path*; no error where there is none, or where others remove it at the same time.
 
     Folders with any mode (an overlay's ``work/work`` has 0) and of any depth: a folder's subfolders are moved up to
     *path* before it is removed, so neither the stack, nor the open descriptors, nor the length of a path grow.
     Killed half-way, it leaves a smaller tree, and can be called again.
     """
+    # A name that nothing in the tree can have been given on purpose.
+    names = (f".removed-{token}-{number}" for token in (os.urandom(8).hex(),) for number in count())
+    with suppress(FileNotFoundError):
+        for left in reversed(range(_TIMES)):
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                path.unlink()
+                return
+            _empty_tree(path, names)
+            try:
+                path.rmdir()
+                return
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY or not left:
+                    raise
+
+
+def _empty_tree(path: Path, names: Iterator[str]) -> None:
+    top = _open_folder(str(path), None)
     try:
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            path.unlink(missing_ok=True)
-            return
-        top = _open_folder(str(path), None)
-    except FileNotFoundError:
-        return
-    try:
-        # A name that nothing in the tree can have been given on purpose.
-        names = (f".removed-{token}-{number}" for token in (os.urandom(8).hex(),) for number in count())
         waiting = _empty(top, top, names)
         while waiting:
             name = waiting.pop()
-            folder = _open_folder(name, top)
-            try:
-                waiting += _empty(folder, top, names)
-            finally:
-                os.close(folder)
-            os.rmdir(name, dir_fd=top)
+            with suppress(FileNotFoundError):
+                folder = _open_folder(name, top)
+                try:
+                    waiting += _empty(folder, top, names)
+                finally:
+                    os.close(folder)
+                os.rmdir(name, dir_fd=top)
     finally:
         os.close(top)
-    path.rmdir()
 
 
 def _empty(folder: int, top: int, names: Iterator[str]) -> list[str]:
@@ -50,16 +64,17 @@ def _empty(folder: int, top: int, names: Iterator[str]) -> list[str]:
     with os.scandir(folder) as entries:
         listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_folder in listed:
-        if not is_folder:
-            os.unlink(name, dir_fd=folder)
-            continue
-        if folder != top:
-            # Renaming a folder writes its "..": that needs write permission on itself.
-            os.close(_open_folder(name, folder))
-            target = next(names)
-            os.rename(name, target, src_dir_fd=folder, dst_dir_fd=top)
-            name = target
-        moved.append(name)
+        with suppress(FileNotFoundError):
+            if not is_folder:
+                os.unlink(name, dir_fd=folder)
+                continue
+            if folder != top:
+                # Renaming a folder writes its "..": that needs write permission on itself.
+                os.close(_open_folder(name, folder))
+                target = next(names)
+                os.rename(name, target, src_dir_fd=folder, dst_dir_fd=top)
+                name = target
+            moved.append(name)
     return moved
 
 

@@ -11,11 +11,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from ..runtime.base import ContainerState
+from ..errors import NotFoundError
+from ..runtime.base import Container, ContainerState
 from .ending import describe_end
 from .launch import ENVIRONMENT_LABEL, KERNEL_ID_LABEL, NOTEBOOK_LABEL
 
-__all__ = ["Death", "describe_death", "forget", "listen", "tell"]
+__all__ = ["Death", "describe_death", "forget", "last_state", "listen", "tell"]
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,18 @@ def forget(listener: Listener) -> None:
 def tell(death: Death) -> None:
     for listener in tuple(_listeners):
         listener(death)
+
+
+def last_state(container: Container) -> ContainerState:
+    """Of one that has ended; also where somebody has removed it, and nothing more is known."""
+    try:
+        return container.state()
+    except NotFoundError:
+        config = container.config
+        return ContainerState(
+            id=container.id, name=config.name, image=config.image, image_name=config.image_name, kind=config.kind,
+            argv=config.argv, status="exited", created_at=0.0, cause="its container was removed", labels=config.labels,
+        )  # fmt: skip
 
 
 def describe_death(state: ContainerState) -> Death:

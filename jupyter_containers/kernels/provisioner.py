@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from ..build.monitor import Event
 from ..errors import ContainerError, ContainersError, NotFoundError
 from ..runtime.base import Container, ContainerConfig
 from .connection import ConnectionFolder
-from .deaths import describe_death, tell
+from .deaths import describe_death, last_state, tell
 from .ending import not_started, startup_error
 from .folders import Guarded
 from .host import Host, current_host
@@ -303,7 +304,7 @@ class ContainerProvisioner(KernelTraits):
         if code is not None and not self._told:
             self._told = True
             if not getattr(self.parent, "shutting_down", False):
-                death = describe_death(container.state())
+                death = describe_death(last_state(container))
                 self.log.warning("container %s: %s", death.name, death.message)
                 tell(death)
         return code
@@ -316,20 +317,29 @@ class ContainerProvisioner(KernelTraits):
 
     async def send_signal(self, signum: int) -> None:
         """Send *signum* to the kernel and what it has started, as a terminal would."""
-        container = self._container
-        if container is not None and signum and container.poll() is None:
-            container.signal(int(signum))
+        container = self._running()
+        if container is not None and signum:
+            with suppress(ContainerError, NotFoundError):  # it has just ended, which the next poll tells
+                container.signal(int(signum))
 
     async def shutdown_requested(self, restart: bool = False) -> None:
         """The kernel has been asked to end: one that is paused goes on first, to hear it."""
-        container = self._container
-        if container is not None and container.poll() is None:
-            container.resume()
+        container = self._running()
+        if container is not None:
+            with suppress(NotFoundError):
+                container.resume()
 
     async def kill(self, restart: bool = False) -> None:
-        container = self._container
-        if container is not None and container.poll() is None:
-            await worker().run(container.kill)
+        container = self._running()
+        if container is not None:
+            with suppress(NotFoundError):
+                await worker().run(container.kill)
+
+    def _running(self) -> Container | None:
+        try:
+            return self._container if self._container is not None and self._container.poll() is None else None
+        except NotFoundError:  # one that outlives its server, and that somebody has removed
+            return None
 
     async def terminate(self, restart: bool = False) -> None:
         await self.send_signal(signal.SIGTERM)

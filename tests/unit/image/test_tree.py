@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from jupyter_containers.image.tree import remove_tree
 
@@ -78,3 +83,38 @@ def test_names_of_its_own_do_not_matter(tmp_path: Path) -> None:
         (tmp_path / f"t/.removed-{number}/f").write_text("")
     remove_tree(tmp_path / "t")
     assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("turn", range(1, 6))
+@pytest.mark.parametrize("call", ["open", "scandir", "unlink", "rename", "rmdir"])
+def test_another_that_removes_it_is_quicker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, turn: int
+) -> None:
+    top = tmp_path / "top"
+    for name in ("a/b/c", "a/d", "e"):
+        (top / name).mkdir(parents=True)
+        (top / name / "file").touch()
+    real, turns = getattr(os, call), itertools.count(1)
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        if next(turns) == turn:
+            monkeypatch.setattr(os, call, real)
+            remove_tree(top)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(os, call, called)
+    remove_tree(top)
+    assert not top.exists()
+
+
+def test_several_at_once(tmp_path: Path) -> None:
+    """Each moves folders to the top, where the others find them."""
+    top = tmp_path / "top"
+    for number in range(200):
+        folder = top / "/".join(str((number >> bit) & 1) for bit in range(6)) / str(number)
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(remove_tree, top) for _ in range(4)]:
+            done.result()
+    assert not top.exists()

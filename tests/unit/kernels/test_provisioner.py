@@ -12,7 +12,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 
-from jupyter_containers.errors import CancelledError, InputError, KernelError, NotFoundError
+from jupyter_containers.errors import CancelledError, ContainerError, InputError, KernelError, NotFoundError
 from jupyter_containers.kernels import kernelspec, provisioner
 from jupyter_containers.kernels.launch import NOTEBOOK_LABEL, Target
 from jupyter_containers.kernels.limits import Chosen, current_policy
@@ -283,6 +283,42 @@ def test_a_kernel_that_dies_is_told_with_its_cause(start, processes, caplog):
     assert not manager.is_alive()
     told = [record.message for record in caplog.records if "has died" in record.message]
     assert len(told) == 1 and "SIGSEGV" in told[0]
+
+
+def test_a_kernel_that_ends_while_it_is_asked_to(start, processes, monkeypatch):
+    """It has ended, and its keeper does not know yet: an interrupt, and its shutdown with it, are no failure."""
+    made, _ = start()
+    (container,) = processes.runtime.containers
+
+    send = container.signal
+
+    def too_late(number):
+        if number == signal.SIGINT:
+            raise ContainerError("container calm-owl is not running")
+        send(number)
+
+    monkeypatch.setattr(container, "signal", too_late)
+    made.interrupt_kernel()
+    made.shutdown_kernel(now=True)
+    assert not processes.runtime.containers
+
+
+def test_a_kernel_that_somebody_removes_is_told(start, processes, monkeypatch, caplog):
+    made, _ = start()
+    (container,) = processes.runtime.containers
+    container.remove(force=True)
+
+    def gone():
+        raise NotFoundError("no such container")
+
+    monkeypatch.setattr(container, "state", gone)
+    assert not made.is_alive()
+    assert "the kernel has died: its container was removed" in caplog.text
+    with monkeypatch.context() as patch:
+        patch.setattr(container, "poll", gone)  # of one that outlives its server
+        assert not made.is_alive()
+        made.interrupt_kernel()
+    made.shutdown_kernel()
 
 
 def test_paths_of_the_kernel_are_resolved_inside_its_folder_only(start, folder):
