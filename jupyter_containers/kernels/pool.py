@@ -189,6 +189,12 @@ class Pool:
         ready.close()
         return Taken(ready)
 
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The containers' ids of those that can be taken now."""
+        with self._changed:
+            return tuple(ready.container.id for kind in self._kinds for ready in kind.waiting)
+
     def empty(self, kind: _Kind) -> None:
         """End what waits of *kind*, for good."""
         with self._changed:

@@ -64,6 +64,13 @@ class ContainersExtension(ExtensionApp):
         help="How long kernels go on when this server ends, such as 10m, for the next one of the same root folder to "
         "take them over; empty: they end with it.",
     )  # fmt: skip
+    warm_most = Integer(
+        8, min=1, config=True, help="Processes kept ready for warm starts: fork servers, and kernels of the pool."
+    )
+    warm_memory = Unicode(
+        "", config=True, help="Memory that they may hold together, such as 4G; empty: a quarter of the host's."
+    )
+    warm_idle = Unicode("15m", config=True, help="How long one is kept that nobody asks for.")
     reap_at_start = Bool(True, config=True, help="Remove at start what crashed owners have left of their containers.")
 
     service: Service
@@ -81,7 +88,7 @@ class ContainersExtension(ExtensionApp):
 
             add_environments(serverapp, lasting=bool(self.keep_kernels_for))
 
-    @validate("max_memory", "store_limit", "max_time", "keep_kernels_for")
+    @validate("max_memory", "store_limit", "max_time", "keep_kernels_for", "warm_memory", "warm_idle")
     def _check_text(self, proposal: Any) -> str:
         from traitlets import TraitError
 
@@ -89,7 +96,7 @@ class ContainersExtension(ExtensionApp):
         from ..spec.sizes import parse_size
 
         name, text = proposal["trait"].name, str(proposal["value"])
-        parse = parse_duration if name in {"max_time", "keep_kernels_for"} else parse_size
+        parse = parse_duration if name in {"max_time", "keep_kernels_for", "warm_idle"} else parse_size
         try:
             if text:
                 parse(text)
@@ -130,6 +137,7 @@ class ContainersExtension(ExtensionApp):
         """Of the kernels that this process starts."""
         from ..kernels.deaths import listen
         from ..kernels.limits import Ceiling, current_policy
+        from ..runtime.ready import Bounds, current_shelf
         from ..spec.durations import parse_duration
         from ..spec.sizes import parse_size
 
@@ -139,6 +147,10 @@ class ContainersExtension(ExtensionApp):
             time=parse_duration(self.max_time) if self.max_time else None,
         )  # fmt: skip
         current_policy().outlive = parse_duration(self.keep_kernels_for) if self.keep_kernels_for else 0
+        current_shelf().bounds = Bounds(
+            most=self.warm_most, memory=parse_size(self.warm_memory) if self.warm_memory else 0,
+            idle=float(parse_duration(self.warm_idle)) if self.warm_idle else Bounds().idle,
+        )  # fmt: skip
         listen(self._report_death)
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
+from startkinds import KINDS
 
 from jupyter_containers.build.ensure import ensure_built
-from jupyter_containers.kernels import kernelspec
+from jupyter_containers.kernels import kernelspec, pool
 from jupyter_containers.paths import Paths
 
 SPEC = """\
@@ -100,8 +101,10 @@ class Session:
             self.manager.shutdown_kernel(now=True)
 
 
-@pytest.fixture(params=["fresh", "fork"])
-def start_kind(request) -> str:
+@pytest.fixture(params=KINDS)
+def start_kind(request, monkeypatch) -> str:
+    # A kernel for a start to come that no test waits for would take its processor.
+    monkeypatch.setattr(pool, "QUIET", 3600.0)
     return request.param
 
 
@@ -109,16 +112,22 @@ def start_kind(request) -> str:
 def start(start_kind, environment, folder) -> Iterator[Callable[..., Session]]:
     """Start a kernel of the environment with these options, as its kernelspec would have them.
 
-    All that is asked of a kernel is asked of both kinds: started afresh, and forked from a process that is ready.
+    All that is asked of a kernel is asked of all kinds: started afresh, forked from a process that is ready, and
+    started before it was asked for.
     """
     made: list[Session] = []
 
     def make(**options) -> Session:
-        kernelspec.install(environment, warm="wait" if start_kind == "fork" else "off", **options)
+        kernelspec.install(environment, **KINDS[start_kind], **options)
         manager = KernelManager(kernel_name=f"jc-{environment}")
         manager.start_kernel(cwd=str(folder))
         made.append(Session(manager))
-        assert made[-1].container.state().start == ("fork" if start_kind == "fork" else "")
+        was = made[-1].container.state().start
+        if was.startswith("fresh: "):
+            own = {"keep": "its writable layer outlives it", True: "it begins with what its notebook has saved"}
+            assert start_kind == "pool" and was.endswith(own[options.get("restart") or options["restore"]])
+        else:
+            assert was == ("" if start_kind == "fresh" else start_kind)
         return made[-1]
 
     yield make

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager
 
 from jupyter_containers.build.ensure import ensure_built
+from jupyter_containers.kernels import kernelspec, pool
 from jupyter_containers.kernels.execute import execute_notebooks
 from jupyter_containers.paths import Paths
 
@@ -57,3 +60,27 @@ def test_an_error_of_r_is_the_notebooks(r_environment, folder):
     path = notebook(folder, "1 + 1", "stop('no further')")
     (result,) = execute_notebooks([path], env=r_environment)
     assert result.status == "failed" and "no further" in result.error and result.error.startswith("cell 2")
+
+
+def test_kernels_of_r_wait_in_the_pool(r_environment, folder, monkeypatch):
+    monkeypatch.setattr(pool, "QUIET", 3600.0)
+    kernelspec.install(r_environment, warm="wait")
+    notebook = str(folder / "a \"b\" 'c'.ipynb")
+    manager = KernelManager(kernel_name=f"jc-{r_environment}")
+    manager.start_kernel(cwd=str(folder), env={**os.environ, "JPY_SESSION_NAME": notebook})
+    try:
+        assert manager.provisioner.container.state().start == "pool"
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        texts: list[str] = []
+        reply = client.execute_interactive(
+            "cat(Sys.getenv('JPY_SESSION_NAME'), getwd(), length(ls()), sep = '\\n')", timeout=60,
+            output_hook=lambda message: texts.append(message["content"].get("text", "")),
+        )  # fmt: skip
+        client.stop_channels()
+        assert (reply["content"]["status"], reply["content"]["execution_count"]) == ("ok", 1)
+        assert "".join(texts).splitlines() == [notebook, str(folder), "0"]
+    finally:
+        manager.shutdown_kernel(now=True)
+        kernelspec.remove(r_environment)

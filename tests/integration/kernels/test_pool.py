@@ -1,0 +1,224 @@
+"""Kernels that have been started ahead: who gets them, and what becomes of those that nobody takes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+from jupyter_containers.errors import LimitError
+from jupyter_containers.image.store import Store
+from jupyter_containers.kernels import kernelspec, launch, pool
+from jupyter_containers.kernels.limits import current_policy
+from jupyter_containers.runtime.bundled import BundledRuntime
+from jupyter_containers.runtime.ready import current_shelf
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+def nothing_ready(monkeypatch):
+    """No test finds what another has left, and none waits for a quiet moment."""
+    monkeypatch.setattr(pool, "QUIET", 0.0)
+    current_shelf().clear()
+    yield
+    current_shelf().clear()
+
+
+@pytest.fixture
+def kernel(environment, folder):
+    """Start a kernel with these options; all are gone at the end."""
+    made: list[KernelManager] = []
+
+    def start(*, notebook: str = "", cwd: Path = folder, **options) -> KernelManager:
+        kernelspec.install(environment, **{"warm": "wait", "isolate": True, **options})
+        manager = KernelManager(kernel_name=f"jc-{environment}")
+        named = {"JPY_SESSION_NAME": notebook} if notebook else {}
+        manager.start_kernel(cwd=str(cwd), env={**os.environ, **named})
+        made.append(manager)
+        return manager
+
+    yield start
+    for manager in made:
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
+    kernelspec.install(environment)
+
+
+@pytest.fixture
+def runtime(user) -> BundledRuntime:
+    return BundledRuntime(user, Store(user.store))
+
+
+@pytest.fixture
+def await_pooled(runtime) -> Callable[..., str]:
+    """The id of the one that waits now, once there is one, and it is none of *but*."""
+
+    def wait(*but: str) -> str:
+        deadline = time.monotonic() + 60
+        while True:
+            found = pool.current_pool().waiting
+            if len(found) == 1 and found[0] not in but:
+                state = runtime.find(found[0]).state()
+                assert (state.kind, state.status) == ("pooled", "paused")
+                return found[0]
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+
+    return wait
+
+
+def run(manager: KernelManager, code: str) -> str:
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    texts: list[str] = []
+    reply = client.execute_interactive(
+        code, timeout=60, output_hook=lambda message: texts.append(message["content"].get("text", ""))
+    )
+    client.stop_channels()
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return "".join(texts).strip()
+
+
+def how(manager: KernelManager) -> str:
+    return str(manager.provisioner.container.state().start)
+
+
+def test_the_first_is_fresh_and_the_next_is_of_the_pool(kernel, runtime, await_pooled) -> None:
+    first = kernel(warm="on")
+    assert how(first) == (
+        "fresh: it is to share nothing with other kernels, and of the pool: none of its kind is ready yet"
+    )
+    waiting = await_pooled()
+    assert waiting not in {state.id for state in runtime.list()}
+    second = kernel(warm="on")
+    assert how(second) == "pool" and second.provisioner.container.id == waiting
+    assert runtime.find(waiting).state().kind == "kernel" and waiting in {state.id for state in runtime.list()}
+    third = await_pooled(waiting)
+    assert run(first, "print(1)") == run(second, "print(1)") == "1"
+    assert third not in {state.id for state in runtime.list()}
+
+
+def test_it_is_what_a_fresh_kernel_is(kernel, folder) -> None:
+    code = """if True:
+        import os, sys, threading
+        print(sorted(item for item in os.environ.items() if item[0] != "HOSTNAME"))
+        print(sys.path, os.getcwd(), __session__, _dh)
+        print(sorted(name for name in get_ipython().user_ns if name not in ("os", "sys", "threading")))
+        print(len(In), get_ipython().execution_count, sorted(each.name for each in threading.enumerate()))
+    """
+    pooled = kernel(notebook=str(folder / "a b's.ipynb"))
+    fresh = kernel(notebook=str(folder / "a b's.ipynb"), warm="off")
+    assert (how(pooled), how(fresh)) == ("pool", "")
+    assert run(pooled, code).splitlines() == run(fresh, code).splitlines()
+    labels = [each.provisioner.container.state().labels for each in (pooled, fresh)]
+    assert labels[0].keys() == labels[1].keys() and labels[0][launch.NOTEBOOK_LABEL].endswith("a b's.ipynb")
+
+
+def test_only_one_that_sees_the_same_will_do(kernel, tmp_path, await_pooled) -> None:
+    kernel()
+    await_pooled()
+    (tmp_path / "other").mkdir()
+    assert "none of its kind" in how(kernel(warm="on", cwd=tmp_path / "other"))
+
+
+def test_limits_are_those_that_were_chosen_last(kernel, await_pooled) -> None:
+    try:
+        kernel(memory="300M", pids=200)
+    except LimitError as error:
+        pytest.skip(f"this host can't limit: {error.message}")
+    waiting = await_pooled()
+    again = kernel(memory="200M", pids=200, warm="on")
+    container = again.provisioner.container
+    assert how(again) == "pool" and container.id == waiting
+    assert container.stats().memory_limit == 200 << 20
+    assert {row.limit: row.asked for row in container.state().limits}["memory"] == 200 << 20
+    assert "none of its kind" in how(kernel(pids=200, warm="on"))
+
+
+def test_a_restarted_kernel_keeps_its_connection(kernel) -> None:
+    manager = kernel()
+    assert how(manager) == "pool"
+    manager.restart_kernel(now=True)
+    assert "keeps its connection" in how(manager)
+    assert run(manager, "print(1)") == "1"
+
+
+def test_one_that_ends_is_replaced(kernel, runtime, await_pooled) -> None:
+    kernel()
+    waiting = await_pooled()
+    runtime.find(waiting).kill()
+    await_pooled(waiting)
+
+
+def test_where_none_can_be_forked_the_pool_has_some(kernel, monkeypatch) -> None:
+    original = launch._warm
+
+    def with_preload(target, options):
+        found = original(target, options)
+        return found and type(found)(python=found.python, module=found.module, words=("no_such",), wait=found.wait)
+
+    monkeypatch.setattr(launch, "_warm", with_preload)
+    assert how(kernel(isolate=False)).startswith("fresh: the fork server could not get ready: ModuleNotFoundError")
+    assert how(kernel(isolate=False)) == "pool"
+
+
+def test_kernels_that_outlive_their_server_are_of_the_pool(kernel, user, monkeypatch) -> None:
+    monkeypatch.setattr(current_policy(), "outlive", 60)
+    manager = kernel(isolate=False)
+    container = manager.provisioner.container
+    assert how(manager) == "pool" and container.config.outlive == 60
+    assert not (user.containers / container.id / "ahead").exists()
+    assert run(manager, "print(1)") == "1"
+
+
+OWNER = """
+import os, sys, time
+from jupyter_client.manager import KernelManager
+from jupyter_containers.kernels import pool
+from jupyter_containers.kernels.limits import current_policy
+from jupyter_containers.runtime.bundled import BundledRuntime
+pool.QUIET = 0.0
+current_policy().outlive = int(sys.argv[2])
+manager = KernelManager(kernel_name=sys.argv[1])
+manager.start_kernel(cwd=os.getcwd())
+from jupyter_containers.kernels.host import current_host
+waiting = []
+while not waiting:
+    states = current_host().runtime.list(all=True)
+    waiting = [each.id for each in states if each.kind == "pooled" and each.status == "paused"]
+    time.sleep(0.02)
+print(waiting[0], manager.provisioner.container.id, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("outlive", [0, 600])
+def test_a_server_that_is_killed_leaves_none(kernel, environment, runtime, user, folder, is_alive, outlive) -> None:
+    kernelspec.install(environment, warm="on", isolate=True)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, f"jc-{environment}", str(outlive)], stdout=subprocess.PIPE, text=True, cwd=folder
+    )
+    assert owner.stdout is not None
+    waiting, used = owner.stdout.readline().split()
+    pid = runtime.find(waiting).state().pid
+    scratch = Path(runtime.find(waiting).config.scratch[0])
+    assert scratch.is_dir()
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    deadline = time.monotonic() + 30
+    while is_alive(pid) or scratch.exists() or (user.containers / waiting).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    if outlive:
+        assert runtime.find(used).state().status == "running"
+        runtime.find(used).remove(force=True)
