@@ -98,8 +98,9 @@ export class Api {
     this.follow(of('builds', id, 'events'), options);
 
   // Limits
-  limits = (environment?: string): Promise<rest.ILimits> =>
-    this._get('limits', environment === undefined ? {} : { environment });
+  /** Those of kernels of *environment*; with *notebook*, its path, what was agreed to for that. */
+  limits = (environment: string, notebook?: string): Promise<rest.ILimits> =>
+    this._get('limits', notebook === undefined ? { environment } : { environment, notebook });
   /** Let the next kernels of a notebook have *limits*; null: what their environment has. */
   chooseLimits = (path: string, limits: rest.ILimitsChoice | null): Promise<void> =>
     this._send('POST', 'notebooks/limits', { path, limits });
@@ -107,6 +108,9 @@ export class Api {
   // Containers
   containers = (): Promise<rest.IContainer[]> => this._get('containers');
   stop = (id: string): Promise<rest.IContainer> => this._send('POST', of('containers', id, 'stop'), {});
+  /** Other limits from now on; it goes on running. */
+  changeLimits = (id: string, limits: rest.ILiveLimits): Promise<rest.IContainer> =>
+    this._send('PATCH', of('containers', id), limits);
   findContainer = (id: string): Promise<rest.IContainer> => this._get(of('containers', id));
   followContainer = (id: string, options: IFollowOptions): AsyncGenerator<ISentEvent> =>
     this.follow(of('containers', id, 'log', 'events'), options);

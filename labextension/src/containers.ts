@@ -4,6 +4,7 @@ import type { Kernel, Session } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatDuration, formatPercent, formatSize } from './format';
+import type { IContainersModel } from './model';
 import type { IContainer, ISample } from './rest';
 import { CommandIDs, Labels } from './tokens';
 
@@ -55,6 +56,17 @@ export function findByKernelId(
 ): IContainer | undefined {
   return [...containers.values()].find(
     item => item.labels[Labels.kernel] === kernel.id && item.status !== 'exited'
+  );
+}
+
+/** The same; where the page has not been told of it yet the server is asked. */
+export async function containerOf(
+  model: IContainersModel,
+  kernelId: string
+): Promise<IContainer | undefined> {
+  return (
+    findByKernelId(model.containers, { id: kernelId }) ??
+    (await model.api.containers()).find(item => item.labels[Labels.kernel] === kernelId)
   );
 }
 

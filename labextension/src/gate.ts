@@ -8,14 +8,14 @@
  *
  * JupyterLab has no place for that. What it asks before it starts a kernel (`startKernel`), when another one is chosen
  * (`changeKernel`) or the same one again (`restartKernel`), and whether there is one (`hasNoKernel`) is put in front of the session context's own. Who runs a
- * cell without a kernel calls `startKernel`, then, if that says so, the dialogs' `selectKernel`
- * (notebook/src/cellexecutor.ts), which here is {@link KernelGate.join}.
+ * cell without a kernel calls `startKernel`, then, if that says so, the dialogs' `selectKernel` (queue.ts, and
+ * notebook/src/cellexecutor.ts), which here is {@link KernelGate.join}.
  */
 import type { ISessionContext } from '@jupyterlab/apputils';
 import { SessionContext } from '@jupyterlab/apputils';
 import type { Kernel } from '@jupyterlab/services';
 import { PromiseDelegate } from '@lumino/coreutils';
-import type { IDisposable } from '@lumino/disposable';
+import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { asApiError } from './api';
@@ -86,7 +86,23 @@ export class KernelGate {
 
   /** Cells that wait. */
   get queued(): number {
-    return this._queued;
+    return this._cells.size;
+  }
+
+  /** A cell waits from now on, until it is disposed of; *withdraw* is called when it is not to be run any more. */
+  enqueue(withdraw: () => void): IDisposable {
+    this._cells.add(withdraw);
+    this._changed.emit();
+    return new DisposableDelegate(() => {
+      if (this._cells.delete(withdraw)) {
+        this._changed.emit();
+      }
+    });
+  }
+
+  /** Run none of the cells that wait. The notebook still waits for its kernel. */
+  withdraw(): void {
+    [...this._cells].forEach(withdraw => withdraw());
   }
 
   /** Whether the one who now asks for a kernel to be selected is one who was told to wait. */
@@ -133,13 +149,13 @@ export class KernelGate {
       await this._judging; // a cell is run in a notebook that is just being opened
     }
     if (this._wait || this._underway) {
-      return this._expect(true);
+      return this._expect();
     }
     this._judging = this._judgeStart();
     const verdict = await this._judging;
     this._judging = null;
     if (verdict === 'wait') {
-      return this._expect(false); // the first one is who opens the notebook
+      return this._expect();
     }
     return this._run(this._startKernel());
   }
@@ -203,12 +219,8 @@ export class KernelGate {
     }
   }
 
-  private _expect(cell: boolean): true {
+  private _expect(): true {
     this._expected++;
-    if (cell) {
-      this._queued++;
-      this._changed.emit();
-    }
     return true;
   }
 
@@ -398,7 +410,6 @@ export class KernelGate {
     this._wait = null;
     this._need?.dispose();
     this._need = null;
-    this._queued = 0;
     this._over.resolve();
     this._changed.emit();
   }
@@ -415,7 +426,7 @@ export class KernelGate {
   private _kernelName = '';
   private _need: IDisposable | null = null;
   private _automatic = false;
-  private _queued = 0;
+  private readonly _cells = new Set<() => void>();
   private _expected = 0;
 }
 

@@ -13,6 +13,7 @@ import { notificationsPlugin } from './plugins/notifications';
 import { packagesPlugin } from './plugins/packages';
 import { panelPlugin } from './plugins/panel';
 import { pickerPlugin } from './plugins/picker';
+import { queuePlugin } from './plugins/queue';
 import { runningPlugin } from './plugins/running';
 import { settingsPlugin } from './plugins/settings';
 import { specsPlugin } from './plugins/specs';
@@ -33,6 +34,7 @@ export default [
   imagesPlugin,
   logsPlugin,
   buildingPlugin,
+  queuePlugin,
   limitsPlugin,
   deathsPlugin,
   launcherPlugin,

@@ -4,10 +4,14 @@ import type { ReadonlyJSONObject } from '@lumino/coreutils';
 
 import { formatSize } from './format';
 import { IMetadataHolder, readOurs, writeOurs } from './metadata';
-import type { ILimits, ILimitsChoice } from './rest';
+import type { ILimit, ILimits, ILimitsChoice, ILiveLimits } from './rest';
 
 export type LimitName = keyof ILimitsChoice;
-export const LIMIT_NAMES = ['memory', 'cpus', 'pids', 'gpus', 'network'] as const;
+export const LIMIT_NAMES = ['memory', 'cpus', 'pids', 'gpus', 'network', 'files', 'time'] as const;
+/** Those that are numbers. */
+const NUMBERS = ['memory', 'cpus', 'pids', 'gpus', 'files', 'time'] as const;
+/** Those that can be changed while a kernel runs. */
+const LIVE = ['memory', 'cpus', 'pids'] as const;
 
 const UNITS: { readonly [unit: string]: number } = {
   '': 1,
@@ -33,7 +37,31 @@ export function writeSize(bytes: number): string {
   return `${bytes / UNITS[unit]}${unit}`;
 }
 
-/** The limits in *value*, which may be a stranger's: what is not well formed is left out. Memory is in bytes. */
+const DURATIONS: readonly (readonly [unit: string, seconds: number])[] = [
+  ['d', 86_400],
+  ['h', 3600],
+  ['m', 60],
+  ['s', 1]
+];
+
+/** Seconds of `2h`, `1.5 d`, or of a number; null: it is none of them. As spec/durations.py reads them. */
+export function parseDuration(value: unknown): number | null {
+  if (typeof value === 'number') {
+    return Number.isFinite(value) && value > 0 ? Math.round(value) : null;
+  }
+  const match = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*$/i.exec(value) : null;
+  const unit = match ? match[2].toLowerCase() || 's' : '';
+  const seconds = match ? Math.round(Number(match[1]) * new Map(DURATIONS).get(unit)!) : 0;
+  return seconds > 0 ? seconds : null;
+}
+
+/** Seconds with the largest unit that says them exactly: `90m`. */
+export function writeDuration(seconds: number): string {
+  const [unit, size] = DURATIONS.find(([, each]) => seconds % each === 0)!;
+  return `${seconds / size}${unit}`;
+}
+
+/** The limits in *value*, which may be a stranger's: what is not well formed is left out. Memory in bytes, time in seconds. */
 export function cleanLimits(value: unknown): ILimitsChoice {
   const given = (typeof value === 'object' && value !== null ? value : {}) as { [name: string]: unknown };
   const limits: ILimitsChoice = {};
@@ -41,7 +69,11 @@ export function cleanLimits(value: unknown): ILimitsChoice {
   if (memory !== null) {
     limits.memory = memory;
   }
-  for (const name of ['cpus', 'pids', 'gpus'] as const) {
+  const time = parseDuration(given.time);
+  if (time !== null) {
+    limits.time = time;
+  }
+  for (const name of ['cpus', 'pids', 'gpus', 'files'] as const) {
     const number = given[name];
     if (
       typeof number === 'number' &&
@@ -62,9 +94,9 @@ export function readLimits(model: IMetadataHolder): ILimitsChoice {
   return cleanLimits(readOurs(model).limits);
 }
 
-/** Remember *limits* in the notebook, memory as people write it. Limits that are not chosen here stay. */
+/** Remember *limits* in the notebook, memory and time as people write them. What is none of ours stays. */
 export function writeLimits(model: IMetadataHolder, limits: ILimitsChoice): void {
-  const { memory, ...others } = limits;
+  const { memory, time, ...others } = limits;
   const before = readOurs(model).limits;
   const kept = Object.entries(typeof before === 'object' && before !== null ? before : {}).filter(
     ([name]) => !(LIMIT_NAMES as readonly string[]).includes(name)
@@ -72,6 +104,7 @@ export function writeLimits(model: IMetadataHolder, limits: ILimitsChoice): void
   const written = {
     ...Object.fromEntries(kept),
     ...(typeof memory === 'number' ? { memory: writeSize(memory) } : {}),
+    ...(typeof time === 'number' ? { time: writeDuration(time) } : {}),
     ...others
   } as ReadonlyJSONObject;
   writeOurs(model, { limits: Object.keys(written).length > 0 ? written : null });
@@ -99,9 +132,9 @@ export interface IExcess {
  */
 export function findExcess(asked: ILimitsChoice, own: ILimitsChoice): IExcess[] {
   const found: IExcess[] = [];
-  for (const name of ['memory', 'cpus', 'pids', 'gpus'] as const) {
-    const wanted = (asked[name] as number | null | undefined) ?? null;
-    const has = name === 'memory' ? parseSize(own.memory) : (own[name] ?? null);
+  for (const name of NUMBERS) {
+    const wanted = numberOf(name, asked);
+    const has = numberOf(name, own);
     if (wanted !== null && (name === 'gpus' ? wanted > (has ?? 0) : has !== null && wanted > has)) {
       found.push({ name, asked: wanted, own: has });
     }
@@ -115,10 +148,10 @@ export function findExcess(asked: ILimitsChoice, own: ILimitsChoice): IExcess[] 
 /** *limits* as far as the administrator allows them. */
 export function withinMaximum(limits: ILimitsChoice, maximum: ILimits['maximum']): ILimitsChoice {
   const within: ILimitsChoice = { ...limits };
-  for (const name of ['memory', 'cpus', 'pids', 'gpus'] as const) {
-    const most = maximum[name];
-    const wanted = within[name] ?? null;
-    if (wanted !== null && most !== null && (wanted as number) > most) {
+  for (const name of NUMBERS) {
+    const most = maximum[name] ?? null;
+    const wanted = numberOf(name, within);
+    if (wanted !== null && most !== null && wanted > most) {
       within[name] = most;
     }
   }
@@ -126,6 +159,80 @@ export function withinMaximum(limits: ILimitsChoice, maximum: ILimits['maximum']
     within.network = 'none';
   }
   return within;
+}
+
+/** A limit as a number: bytes, seconds, or how many; null: none. */
+function numberOf(name: (typeof NUMBERS)[number], limits: ILimitsChoice): number | null {
+  const value = limits[name] ?? null;
+  return name === 'memory'
+    ? parseSize(value)
+    : name === 'time'
+      ? parseDuration(value)
+      : (value as number | null);
+}
+
+/** What kernels have of each limit with *choice*, where their environment has *own*. */
+export function settled(choice: ILimitsChoice, own: ILimitsChoice): ILimitsChoice {
+  const chosen = Object.entries(choice).filter(([, value]) => value !== null && value !== undefined);
+  return { ...own, ...(Object.fromEntries(chosen) as ILimitsChoice) };
+}
+
+/** How limits get to a kernel that runs. */
+export interface IPlan {
+  /** What it can be given as it runs. */
+  live: ILiveLimits;
+  /** What it has only once it is started anew. */
+  later: LimitName[];
+}
+
+/**
+ * What has to be done for a kernel that runs to have the limits *after*, chosen in place of *before*. *has*: what its container
+ * says of its limits; of its network it says nothing.
+ */
+export function planChange(
+  before: ILimitsChoice,
+  after: ILimitsChoice,
+  own: ILimitsChoice,
+  has: readonly ILimit[] | null
+): IPlan {
+  const was = settled(before, own);
+  const wanted = settled(after, own);
+  const plan: IPlan = { live: {}, later: [] };
+  for (const name of NUMBERS) {
+    const now = has ? (has.find(item => item.limit === name)?.asked ?? null) : numberOf(name, was);
+    const next = numberOf(name, wanted);
+    if ((now ?? 0) === (next ?? 0)) {
+      continue; // no limit is null; no GPUs are null, or 0
+    }
+    const live = LIVE.find(each => each === name);
+    if (live && next !== null) {
+      plan.live[live] = next;
+    } else {
+      plan.later.push(name);
+    }
+  }
+  if ((was.network ?? 'none') !== (wanted.network ?? 'none')) {
+    plan.later.push('network');
+  }
+  return plan;
+}
+
+/** Why a kernel has a limit only once it is started anew. */
+export function laterText(name: LimitName, wanted: unknown, trans: TranslationBundle): string {
+  switch (name) {
+    case 'network':
+      return trans.__('a kernel’s network is made when it starts');
+    case 'gpus':
+      return trans.__('a kernel gets its devices when it starts');
+    case 'files':
+      return trans.__('a process keeps the number that it was started with');
+    case 'time':
+      return trans.__('its time is counted from its start');
+    default:
+      return wanted === null
+        ? trans.__('a limit can be moved while it runs, and not be taken away')
+        : trans.__('it can’t be changed while it runs');
+  }
 }
 
 export function limitLabel(name: LimitName, trans: TranslationBundle): string {
@@ -140,6 +247,10 @@ export function limitLabel(name: LimitName, trans: TranslationBundle): string {
       return trans.__('GPUs');
     case 'network':
       return trans.__('Network');
+    case 'files':
+      return trans.__('Open files');
+    case 'time':
+      return trans.__('Time');
   }
 }
 
@@ -152,7 +263,12 @@ export function limitText(name: LimitName, value: unknown, trans: TranslationBun
     return name === 'gpus' ? trans.__('none') : trans.__('no limit');
   }
   const bytes = name === 'memory' ? parseSize(value) : null;
-  return bytes !== null ? formatSize(bytes) : `${value as number}`;
+  const seconds = name === 'time' ? parseDuration(value) : null;
+  return bytes !== null
+    ? formatSize(bytes)
+    : seconds !== null
+      ? writeDuration(seconds)
+      : `${value as number}`;
 }
 
 /** `Memory: 8 GiB, where the environment has 2 GiB` */

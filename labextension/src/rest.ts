@@ -324,6 +324,17 @@ export interface ILimitsChoice {
   pids?: number | null;
   gpus?: number | null;
   network?: 'none' | 'full' | null;
+  /** Files that each process may have open at once. */
+  files?: number | null;
+  /** How long a kernel may run: seconds, or with a unit: `2h`. */
+  time?: number | string | null;
+}
+
+/** Limits that can be changed while a container runs; memory is in bytes. */
+export interface ILiveLimits {
+  memory?: number;
+  cpus?: number;
+  pids?: number;
 }
 
 export interface ILimits {
@@ -334,6 +345,9 @@ export interface ILimits {
     pids: number | null;
     gpus: number | null;
     network: 'none' | 'full';
+    files: number | null;
+    /** Seconds. */
+    time: number | null;
   };
   /** What this host can't hold a kernel to, each with the reason. */
   unenforced: { [limit: string]: string };
@@ -341,6 +355,8 @@ export interface ILimits {
   host: { memory: number; cpus: number };
   /** What kernels of the environment that was asked about have by themselves. */
   environment?: ILimitsChoice | null;
+  /** What the user of the notebook that was asked about has agreed to, in this server's life. */
+  agreed?: ILimitsChoice | null;
 }
 
 /** A kernel that ended without being asked to. */

@@ -3,7 +3,9 @@ leaves in its notebook; what an opened notebook asks for; settings."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,13 +41,31 @@ def asked(lab: Any) -> dict[str, float]:
     return {item["limit"]: item["asked"] for item in container["limits"]}
 
 
-def accept_and_wait(screen: Any) -> None:
-    """Accept a dialog that leads to another kernel, and wait for that one."""
+@contextlib.contextmanager
+def new_kernel(screen: Any) -> Iterator[None]:
+    """Wait for another kernel after what is done meanwhile."""
     kernel = "() => window.jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.id"
     before = screen.page.evaluate(kernel)
-    screen.accept()
+    yield
     screen.page.wait_for_function(f"before => ![before, undefined].includes(({kernel})())", arg=before)
     screen.wait_for_kernel()
+
+
+def accept_and_wait(screen: Any) -> None:
+    """Accept a dialog that leads to another kernel, and wait for that one."""
+    with new_kernel(screen):
+        screen.accept()
+
+
+def run_in(screen: Any, number: int, source: str) -> str:
+    """Run *source* in a cell of the notebook in front, and return what it puts out."""
+    cell = screen.page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").nth(number)
+    cell.locator(".cm-content").click()
+    screen.page.keyboard.insert_text(source)
+    screen.page.keyboard.press("Shift+Enter")
+    output = cell.locator(".jp-OutputArea-output pre").first
+    output.wait_for()
+    return str(output.inner_text()).strip()
 
 
 def write_notebook(lab: Any, name: str, limits: dict[str, Any]) -> None:
@@ -73,7 +93,7 @@ def test_limits_are_chosen_remembered_and_changed(screen, lab, shoot):
     assert screen.find_violations(".jp-Dialog-content") == []
     shoot("picker-limits", ".jp-Dialog-content")
     accept_and_wait(screen)
-    assert screen.run_cell("print(1)") == "1"
+    assert screen.run_cell("kept = 41; print(1)") == "1"
     limits = asked(lab)
     assert (limits["memory"], limits.get("cpus")) == (1.5 * GIB, cpus.get("cpus"))
     screen.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
@@ -86,11 +106,57 @@ def test_limits_are_chosen_remembered_and_changed(screen, lab, shoot):
     assert memory.input_value() == "1536"
     memory.fill("768")
     dialog.get_by_label("CPUs").fill("")
+    dialog.get_by_label("Open files").fill("512")
     assert screen.find_violations(".jp-Dialog-content") == []
     shoot("change-limits", ".jp-Dialog-content")
-    accept_and_wait(screen)  # Restart Now
-    assert asked(lab)["memory"] == 768 * MIB
+    (session,) = lab.api("GET", "sessions")
+    screen.accept()
+    later = banner(screen).locator("[data-notice=limits-later]")
+    later.get_by_text("These limits hold once the kernel is started anew").wait_for()
+    told = later.inner_text()
+    assert "Open files: 512 — a process keeps the number that it was started with" in told
+    assert ("CPUs: no limit — a limit can be moved while it runs" in told) == bool(cpus)
+    # What can be changed is, and the kernel is the same one, with its variables.
+    if "memory" not in lab.api("GET", "limits")["unenforced"]:
+        screen.page.locator(".Toastify__toast", has_text="runs on. Memory: 768 MiB").wait_for()
+        assert asked(lab)["memory"] == 768 * MIB
+        assert "Memory" not in told
+    else:
+        assert "Memory: 768 MiB — memory can’t be changed" in told.replace("'", "’")
+    assert run_in(screen, 1, "print(kept + 1)") == "42"
+    assert lab.api("GET", "sessions")[0]["kernel"]["id"] == session["kernel"]["id"]
+    assert screen.find_violations(".jp-Containers-banner") == []
+    shoot("limits-later")
+    with new_kernel(screen):
+        later.get_by_role("button", name="Restart Now").click()
+    later.wait_for(state="detached")
+    assert {"memory": 768 * MIB, "files": 512}.items() <= asked(lab).items()
     assert "cpus" not in asked(lab)
+
+
+def test_raised_limits_go_with_a_renamed_notebook(screen, lab, bounded):
+    screen.row("environments", "bounded").wait_for()
+    screen.menu(screen.row("environments", "bounded"), "Start a Notebook With Limits…")
+    screen.page.locator(".jp-Dialog-content").get_by_label("Memory", exact=True).fill("2")
+    accept_and_wait(screen)
+    assert asked(lab)["memory"] == 2 * GIB
+    before = screen.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
+    screen.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.rename('its other name.ipynb')")
+    assert not (lab.root / before).exists()
+    screen.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+    screen.wait_for_kernel()
+    assert asked(lab)["memory"] == 2 * GIB
+    # Opened again it has been agreed to, and is not asked about; another one of the old name is.
+    screen.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
+    screen.page.evaluate("() => window.jupyterapp.shell.currentWidget.close()")
+    lab.end_kernels()
+    screen.execute("docmanager:open", path="its other name.ipynb")
+    screen.wait_for_kernel()
+    assert asked(lab)["memory"] == 2 * GIB
+    lab.end_kernels()
+    write_notebook(lab, before, {"memory": "2G"})
+    screen.execute("docmanager:open", path=before)
+    banner(screen).get_by_text("Memory: 2.00 GiB, where the environment has 1.00 GiB").wait_for()
 
 
 def test_a_notebook_starts_with_limits_and_what_can_t_be_is_said(screen, lab, shoot):
@@ -140,7 +206,8 @@ def test_a_kernel_that_is_killed_for_memory(screen, lab, shoot):
 
     death.get_by_role("button", name="Change Limits…").click()
     dialog.get_by_label("Memory", exact=True).fill("300")
-    accept_and_wait(screen)
+    screen.accept()  # the kernel that has come in its place gets it at once
+    screen.page.locator(".Toastify__toast", has_text="runs on. Memory: 300 MiB").wait_for()
     assert banner(screen).is_hidden()
     assert asked(lab)["memory"] == 300 * MIB
 

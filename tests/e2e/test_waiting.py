@@ -40,11 +40,12 @@ def steps(*commands: str) -> str:
     return f"[build]\nrun = {json.dumps([f'{command} # {secrets.token_hex(4)}' for command in commands])}\n"
 
 
-def write_notebook(lab: Any, name: str, kernel: str, cells: list[str]) -> None:
-    """A notebook as somebody else might have left it."""
+def write_notebook(lab: Any, name: str, kernel: str, cells: list[str], *, put_out: str = "") -> None:
+    """A notebook as somebody else might have left it; *put_out*: below each cell."""
     from nbformat import v4
 
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
+    outputs = [v4.new_output("stream", text=put_out)] if put_out else []
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell, outputs=outputs) for cell in cells])
     notebook.metadata["kernelspec"] = {"name": f"jc-{kernel}", "display_name": kernel, "language": "python"}
     (lab.root / name).write_text(json.dumps(notebook))
 
@@ -60,6 +61,12 @@ def banner(screen: Any) -> Any:
 def output(screen: Any, number: int) -> Any:
     cells = screen.page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell")
     return cells.nth(number).locator(".jp-OutputArea-output").first
+
+
+def prompts(screen: Any) -> list[str]:
+    """What stands before each code cell."""
+    found = screen.page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-CodeCell .jp-InputPrompt")
+    return [text.strip() for text in found.all_inner_texts()]
 
 
 def queue(screen: Any, *sources: str) -> None:
@@ -85,6 +92,7 @@ def test_a_choice_is_refused_then_given_and_the_cells_run(screen, lab, make, sho
     banner(screen).get_by_text("build.run: the step").first.wait_for()
     queue(screen, "print(6 * 7)", "import six; print(six.__name__, 'after', _ is not None)")
     banner(screen).get_by_text("2 cells wait").last.wait_for()
+    assert prompts(screen)[:2] == ["[*]:", "[*]:"]
     assert screen.find_violations(".jp-Containers-banner") == []
     shoot("refused")
     assert [each for each in lab.api("GET", "builds") if each["environment"] == "careful"] == []
@@ -104,6 +112,41 @@ def test_a_choice_is_refused_then_given_and_the_cells_run(screen, lab, make, sho
     assert output(screen, 0).inner_text().strip() == "42"
     output(screen, 1).get_by_text("six after").wait_for()
     building.last.wait_for(state="detached")
+    assert prompts(screen)[:2] == ["[1]:", "[2]:"]
+
+
+def test_cells_that_wait_can_be_taken_back(screen, lab, make):
+    """They say that they wait, and no more once they are deleted, or their run is cancelled; what stood below stays."""
+    make("patient", steps("true"))
+    screen.row("environments", "patient").wait_for()
+    write_notebook(lab, "patient.ipynb", "patient", ["print(1)", "print(2)", "print(3)"], put_out="as before\n")
+    screen.execute("docmanager:open", path="patient.ipynb")
+    banner(screen).get_by_text("waits for patient, which is not built before").last.wait_for()
+    run = "() => void window.jupyterapp.commands.execute('notebook:run-all-cells')"
+    screen.page.evaluate(run)
+    banner(screen).get_by_text("3 cells wait").last.wait_for()
+    assert prompts(screen) == ["[*]:", "[*]:", "[*]:"]
+
+    cells = screen.page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell")
+    cells.nth(1).locator(".jp-InputPrompt").click()
+    screen.page.evaluate("() => window.jupyterapp.commands.execute('notebook:delete-cell')")
+    banner(screen).get_by_text("2 cells wait").last.wait_for()
+    screen.page.evaluate("() => window.jupyterapp.commands.execute('notebook:undo-cell-action')")
+    cells.nth(2).wait_for()
+    assert prompts(screen) == ["[*]:", "[ ]:", "[*]:"]
+
+    banner(screen).get_by_role("button", name="Do Not Run the Cells").click()
+    banner(screen).get_by_text("cells wait").wait_for(state="detached")
+    assert prompts(screen) == ["[ ]:", "[ ]:", "[ ]:"]
+    assert [output(screen, number).inner_text().strip() for number in range(3)] == ["as before"] * 3
+
+    screen.page.evaluate(run)
+    banner(screen).get_by_text("3 cells wait").last.wait_for()
+    banner(screen).get_by_role("button", name="See What It Asks For…").click()
+    screen.accept()
+    output(screen, 2).get_by_text("3", exact=True).wait_for(timeout=90_000)
+    assert [output(screen, number).inner_text().strip() for number in range(3)] == ["1", "2", "3"]
+    assert prompts(screen) == ["[1]:", "[2]:", "[3]:"]
 
 
 def test_a_build_that_fails_stands_in_the_notebook_until_it_is_mended(screen, lab, make, shoot):

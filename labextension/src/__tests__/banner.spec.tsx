@@ -2,7 +2,7 @@ import { nullTranslator } from '@jupyterlab/translation';
 import React, { act } from 'react';
 import { describe, expect, it, vi } from 'vitest';
 
-import { ILimitsDraft, LimitsFields } from '../widgets/limitsform';
+import { draftOf, LimitsFields } from '../widgets/limitsform';
 import { INotice, Notices } from '../widgets/banner';
 import { host, show } from './page';
 import { allowed } from './things';
@@ -46,7 +46,7 @@ describe('the fields of limits', () => {
   it('say what is allowed, what the environment has, and what is not enforced', async () => {
     const limits = allowed({ memory: 4 * 1024 ** 3, network: 'none', gpus: 0 });
     limits.unenforced = { cpus: 'no controller' };
-    const draft: ILimitsDraft = { memory: '', unit: 'GiB', cpus: '', gpus: '', network: '' };
+    const draft = draftOf({});
     const onChange = vi.fn();
     await show(<LimitsFields draft={draft} allowed={limits} trans={trans} onChange={onChange} />);
     const [memory, cpus] = host.querySelectorAll('input');

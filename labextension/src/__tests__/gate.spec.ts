@@ -1,101 +1,8 @@
-import type { ISessionContext } from '@jupyterlab/apputils';
-import { Signal } from '@lumino/signaling';
+import type { IDisposable } from '@lumino/disposable';
 import { describe, expect, it, vi } from 'vitest';
 
-import { KernelGate } from '../gate';
-import { ContainersModel } from '../model';
-import type { IEnvironment } from '../rest';
-import { build, environment, fakeApi, json, pathOf } from './things';
-
-const UNBUILT = environment({
-  name: 'new',
-  display_name: '',
-  state: 'not built',
-  image: null,
-  build_id: null
-});
-
-/** As much of a session context as the gate stands in front of. */
-class FakeContext {
-  session: { kernel: { name: string } | null } | null = null;
-  isReady = false;
-  isDisposed = false;
-  kernelPreference: { name: string; id?: string } = { name: 'jc-new' };
-  metadata = {};
-  specsManager = {
-    specs: {
-      default: '',
-      kernelspecs: { 'jc-new': { name: 'jc-new', metadata: this.metadata }, python3: {} } as {
-        [name: string]: object;
-      }
-    },
-    refreshSpecs: () => Promise.resolve()
-  };
-  restarts = 0;
-  sessionManager = { running: () => [] };
-  disposed = new Signal<object, void>({});
-  started: string[] = [];
-  refusal: Error | null = null;
-  get hasNoKernel(): boolean {
-    return this.session === null;
-  }
-  startKernel(): Promise<boolean> {
-    return this.changeKernel({ name: this.kernelPreference.name }).then(() => false);
-  }
-  changeKernel(options: { name?: string } = {}): Promise<unknown> {
-    if (this.refusal) {
-      return Promise.reject(this.refusal);
-    }
-    this.started.push(options.name!);
-    this.session = { kernel: { name: options.name! } };
-    return Promise.resolve(this.session.kernel);
-  }
-  restartKernel(): Promise<void> {
-    this.restarts++;
-    return Promise.resolve();
-  }
-  shutdown(): Promise<void> {
-    this.session = null;
-    return Promise.resolve();
-  }
-}
-
-function setUp(
-  item: IEnvironment,
-  options: { agrees?: boolean; chosen?: boolean; held?: Promise<void> } = {}
-) {
-  const { api, requests } = fakeApi(request =>
-    pathOf(request) === 'builds'
-      ? json(build({ id: 'b1', environment: item.name, state: 'queued' }), 202)
-      : json({})
-  );
-  const model = new ContainersModel(api);
-  const tell = (kind: string, key: string, thing: unknown) =>
-    model.receive('change', JSON.stringify({ kind, key, item: thing }));
-  model.receive('snapshot', JSON.stringify({ environments: [item], containers: [], builds: [], images: [] }));
-  const context = new FakeContext();
-  let chosen = options.chosen ?? false;
-  const agree = vi.fn(() => Promise.resolve(options.agrees ?? false));
-  const gate = new KernelGate({
-    context: context as unknown as ISessionContext,
-    model,
-    agree,
-    asksAlways: () => false,
-    onBuild: vi.fn(),
-    isChosen: () => {
-      const was = chosen;
-      chosen = false;
-      return was;
-    },
-    hold: () => options.held ?? null
-  });
-  const bodies = () => Promise.all(requests.map(request => request.clone().json() as Promise<object>));
-  const builds = (state: 'running' | 'done' | 'failed', more = {}) =>
-    tell('build', 'b1', build({ id: 'b1', environment: item.name, state, ...more }));
-  return { agree, bodies, builds, context, gate, model, tell };
-}
-
-const phase = (gate: KernelGate) => gate.wait?.phase;
+import { phase, setUp, UNBUILT } from './gated';
+import { build, environment } from './things';
 
 describe('a kernel of what is ready', () => {
   it('starts at once, as every other kernel does', async () => {
@@ -244,7 +151,9 @@ describe('cells that are run meanwhile', () => {
     void gate.join(); // who opened the notebook
     await vi.waitFor(() => expect(phase(gate)).toBe('building'));
     const ran: number[] = [];
+    const places: IDisposable[] = [];
     for (const cell of [1, 2]) {
+      places.push(gate.enqueue(() => undefined));
       void (async () => {
         // as JupyterLab runs a cell
         if (context.hasNoKernel && (await context.startKernel()) && gate.expects) {
@@ -253,7 +162,7 @@ describe('cells that are run meanwhile', () => {
         ran.push(context.hasNoKernel ? -cell : cell);
       })();
     }
-    await vi.waitFor(() => expect(gate.queued).toBe(2));
+    expect(gate.queued).toBe(2);
     builds('failed', { error: 'no', hint: 'do' });
     await vi.waitFor(() => expect(phase(gate)).toBe('failed'));
     expect(ran).toEqual([]);
@@ -262,6 +171,7 @@ describe('cells that are run meanwhile', () => {
     builds('done');
     await gate.proceed();
     await vi.waitFor(() => expect(ran).toEqual([1, 2]));
+    places.forEach(place => place.dispose());
     expect(gate.queued).toBe(0);
   });
 
@@ -270,7 +180,6 @@ describe('cells that are run meanwhile', () => {
     const opened = context.startKernel().then(() => gate.join());
     const cell = context.startKernel().then(() => gate.join());
     await vi.waitFor(() => expect(phase(gate)).toBe('building'));
-    await vi.waitFor(() => expect(gate.queued).toBe(1));
     builds('done');
     await Promise.all([opened, cell]);
     expect(context.started).toEqual(['jc-new']);

@@ -6,10 +6,14 @@ import {
   excessText,
   findExcess,
   isEmpty,
+  laterText,
+  parseDuration,
   parseSize,
+  planChange,
   readLimits,
   sameLimits,
   withinMaximum,
+  writeDuration,
   writeLimits,
   writeSize
 } from '../limits';
@@ -46,15 +50,15 @@ describe('limits of a notebook', () => {
   });
 
   it('stand beside what else is kept in the notebook', () => {
-    const model = notebook({ [METADATA]: { digest: 'sha256:1', limits: { files: 64 } } });
-    writeLimits(model, { memory: 1.5 * GIB, cpus: 2 });
+    const model = notebook({ [METADATA]: { digest: 'sha256:1', limits: { later: 64 } } });
+    writeLimits(model, { memory: 1.5 * GIB, cpus: 2, time: 5400 });
     expect(model.getMetadata(METADATA)).toEqual({
       digest: 'sha256:1',
-      limits: { files: 64, memory: '1536M', cpus: 2 }
+      limits: { later: 64, memory: '1536M', cpus: 2, time: '90m' }
     });
-    expect(readLimits(model)).toEqual({ memory: 1.5 * GIB, cpus: 2 });
+    expect(readLimits(model)).toEqual({ memory: 1.5 * GIB, cpus: 2, time: 5400 });
     writeLimits(model, {});
-    expect(model.getMetadata(METADATA)).toEqual({ digest: 'sha256:1', limits: { files: 64 } });
+    expect(model.getMetadata(METADATA)).toEqual({ digest: 'sha256:1', limits: { later: 64 } });
   });
 
   it('leave nothing behind, and touch no notebook that has none', () => {
@@ -106,15 +110,75 @@ describe('what a notebook asks for beyond its environment', () => {
 
 describe('the fields of limits', () => {
   it('hold what the notebook has, and give it back', () => {
-    const limits = { memory: 1.5 * GIB, cpus: 0.5, gpus: 0, network: 'none', pids: 64 } as const;
+    const limits = {
+      memory: 1.5 * GIB,
+      cpus: 0.5,
+      gpus: 0,
+      network: 'none',
+      pids: 64,
+      files: 256,
+      time: 5400
+    } as const;
     const draft = draftOf(limits);
-    expect(draft).toEqual({ memory: '1536', unit: 'MiB', cpus: '0.5', gpus: '0', network: 'none' });
-    expect(limitsOf(draft, limits, allowed())).toEqual(limits);
+    expect(draft).toEqual({
+      memory: '1536',
+      unit: 'MiB',
+      cpus: '0.5',
+      gpus: '0',
+      network: 'none',
+      pids: '64',
+      files: '256',
+      time: '90',
+      timeUnit: 'min'
+    });
+    expect(limitsOf(draft, allowed())).toEqual(limits);
   });
 
   it('give what is no number as nothing, and what is too much as the most', () => {
-    const draft = { memory: '100', unit: 'GiB', cpus: '-1', gpus: ' ', network: '' } as const;
-    expect(limitsOf(draft, {}, allowed({ memory: 4 * GIB }))).toEqual({ memory: 4 * GIB });
+    const draft = { ...draftOf({}), memory: '100', cpus: '-1', gpus: ' ', pids: '0', time: '20' };
+    expect(limitsOf(draft, allowed({ memory: 4 * GIB, time: 3600 }))).toEqual({
+      memory: 4 * GIB,
+      time: 3600
+    });
+  });
+});
+
+describe('a change for a kernel that runs', () => {
+  const own = { memory: 2 * GIB, cpus: null, pids: 100, gpus: null, network: 'none' } as const;
+  const has = [
+    { limit: 'memory', asked: 2 * GIB, enforced_by: 'cgroup v2', note: '' },
+    { limit: 'pids', asked: 100, enforced_by: 'rlimit', note: '' }
+  ];
+
+  it('is made while it does, as far as that can be', () => {
+    const wanted = { memory: GIB, cpus: 1.5, gpus: 1, network: 'full', files: 64, time: 60 } as const;
+    expect(planChange({}, wanted, own, has)).toEqual({
+      live: { memory: GIB, cpus: 1.5 },
+      later: ['gpus', 'files', 'time', 'network']
+    });
+  });
+
+  it('goes by what its container has, else by what was chosen before', () => {
+    const before = { memory: GIB } as const;
+    expect(planChange(before, before, own, has)).toEqual({ live: { memory: GIB }, later: [] });
+    expect(planChange(before, before, own, null)).toEqual({ live: {}, later: [] });
+    expect(planChange(before, {}, own, null)).toEqual({ live: { memory: 2 * GIB }, later: [] });
+  });
+
+  it('can’t take a limit away', () => {
+    const cpus = { limit: 'cpus', asked: 1, enforced_by: 'cgroup v2', note: '' };
+    const plan = planChange({ cpus: 1 }, {}, own, [...has, cpus]);
+    expect(plan).toEqual({ live: {}, later: ['cpus'] });
+    expect(laterText('cpus', null, trans)).toContain('can be moved while it runs, and not be taken away');
+  });
+});
+
+describe('durations', () => {
+  it('are read as the specs are, and written exactly', () => {
+    const texts = ['2h', '1.5 d', '90', '30M', 60];
+    expect(texts.map(parseDuration)).toEqual([7200, 129_600, 90, 1800, 60]);
+    expect(['soon', '', 0, '0h', -1, null].map(parseDuration)).toEqual(Array(6).fill(null));
+    expect([7200, 5400, 61].map(writeDuration)).toEqual(['2h', '90m', '61s']);
   });
 });
 

@@ -113,7 +113,16 @@ export function death(more: Partial<rest.IDeath> = {}): rest.IDeath {
 /** What limits may be chosen, where the administrator allows *maximum*. */
 export function allowed(maximum: Partial<rest.ILimits['maximum']> = {}): rest.ILimits {
   return {
-    maximum: { memory: null, cpus: null, pids: null, gpus: null, network: 'full', ...maximum },
+    maximum: {
+      memory: null,
+      cpus: null,
+      pids: null,
+      gpus: null,
+      network: 'full',
+      files: null,
+      time: null,
+      ...maximum
+    },
     unenforced: {},
     defaults: {},
     host: { memory: 16 * 1024 ** 3, cpus: 4 },

@@ -76,16 +76,25 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
       const edit = step(trans.__('Edit Spec'), () =>
         commands.execute(CommandIDs.editSpec, { environment: environment!.name })
       );
+      const withdraw =
+        gate.queued > 0
+          ? [
+              step(trans._n('Do Not Run the Cell', 'Do Not Run the Cells', gate.queued), () =>
+                gate.withdraw()
+              )
+            ]
+          : [];
       switch (wait?.phase) {
         case 'consent':
-          return [step(trans.__('See What It Asks For…'), () => gate.proceed()), edit, other];
+          return [step(trans.__('See What It Asks For…'), () => gate.proceed()), edit, ...withdraw, other];
         case 'building':
           return wait.build
             ? [
                 ...log(wait.build),
                 step(trans.__('Cancel the Build'), () =>
                   attempt(trans, () => model.api.cancelBuild(wait.build!))
-                )
+                ),
+                ...withdraw
               ]
             : [];
         case 'failed':
@@ -101,10 +110,16 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
               : []),
             edit,
             ...log(wait.build),
+            ...withdraw,
             other
           ];
         case 'stopped':
-          return [step(trans.__('Build Again'), () => gate.proceed()), ...log(wait.build), other];
+          return [
+            step(trans.__('Build Again'), () => gate.proceed()),
+            ...log(wait.build),
+            ...withdraw,
+            other
+          ];
         default:
           return [];
       }

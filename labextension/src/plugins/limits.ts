@@ -4,21 +4,40 @@ import {
   ICommandPalette,
   ISessionContext,
   ISessionContextDialogs,
+  Notification,
   showDialog
 } from '@jupyterlab/apputils';
 import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { settingsIcon } from '@jupyterlab/ui-components';
 
+import { asApiError } from '../api';
 import { chooseLimits } from '../choosing';
+import { containerOf } from '../containers';
 import { findByKernel, titleOf } from '../environments';
-import { excessText, findExcess, isEmpty, readLimits, withinMaximum } from '../limits';
+import {
+  cleanLimits,
+  excessText,
+  findExcess,
+  isEmpty,
+  laterText,
+  limitLabel,
+  LimitName,
+  limitText,
+  planChange,
+  readLimits,
+  settled,
+  withinMaximum
+} from '../limits';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
 import type { IEnvironment, ILimitsChoice } from '../rest';
 import { CommandIDs, IBanners, IBuildsInSight, IContainers, NAMESPACE } from '../tokens';
 import { LimitsForm } from '../widgets/limitsform';
 import { addCommands, textOf } from './commands';
+
+/** Under which the offer of a new start stands. */
+const LATER = 'limits-later';
 
 /** The limits of notebooks: changed later, and asked for where an opened notebook wants more than its environment has. */
 export const limitsPlugin: JupyterFrontEndPlugin<void> = {
@@ -65,45 +84,99 @@ export const limitsPlugin: JupyterFrontEndPlugin<void> = {
       if (!allowed) {
         return;
       }
-      const kernel = context.session?.kernel;
-      const form = new LimitsForm(
-        readLimits(notebook),
-        allowed,
-        trans,
-        kernel ? trans.__('They hold once the kernel is started anew, and its variables are lost then.') : ''
-      );
+      const before = readLimits(notebook);
+      const intro = context.session?.kernel
+        ? trans.__('Memory, CPUs and processes change while the kernel runs, and its variables stay.')
+        : '';
       const answer = await showDialog<ILimitsChoice>({
         title: trans.__('Limits of %1', context.name),
-        body: form,
-        buttons: [
-          Dialog.cancelButton(),
-          ...(kernel
-            ? [
-                Dialog.okButton({ label: trans.__('At the Next Start') }),
-                Dialog.warnButton({ label: trans.__('Restart Now'), actions: ['restart'] })
-              ]
-            : [Dialog.okButton({ label: trans.__('Set') })])
-        ]
+        body: new LimitsForm(before, allowed, trans, intro),
+        buttons: [Dialog.cancelButton(), Dialog.okButton({ label: trans.__('Set') })],
+        focusNodeSelector: 'input'
       });
       if (!answer.button.accept || !answer.value) {
         return;
       }
+      const after = answer.value;
       await attempt(trans, async () => {
-        await chooseLimits(model, localPath(context), notebook, answer.value!);
-        if (answer.button.actions.includes('restart') && kernel) {
-          banners.show(context, 'death', null);
-          // A new kernel, and not this one again: it is known by the notebook's name of now.
-          await context.changeKernel({ name: kernel.name });
-        }
+        await chooseLimits(model, localPath(context), notebook, after);
+        banners.show(context, 'death', null);
+        await apply(context, before, after, allowed.environment ?? {});
       });
     };
+
+    /** Have the kernel that runs get *after*, as far as it can while it does; for the rest a new start is offered. */
+    const apply = async (
+      context: ISessionContext,
+      before: ILimitsChoice,
+      after: ILimitsChoice,
+      own: ILimitsChoice
+    ): Promise<void> => {
+      banners.show(context, LATER, null);
+      const kernel = context.session?.kernel;
+      if (!kernel) {
+        return;
+      }
+      const container = await containerOf(model, kernel.id);
+      const { later, live } = planChange(before, after, own, container?.limits ?? null);
+      const wanted = settled(after, own);
+      const text = (name: LimitName) =>
+        `${limitLabel(name, trans)}: ${limitText(name, wanted[name] ?? null, trans)}`;
+      const waits = later.map(name => `${text(name)} — ${laterText(name, wanted[name] ?? null, trans)}`);
+      const names = Object.keys(live) as LimitName[];
+      if (names.length > 0) {
+        try {
+          if (!container) {
+            throw new Error(trans.__('its container is not there any more'));
+          }
+          await model.api.changeLimits(container.id, live);
+          Notification.success(
+            trans.__('%1 has new limits, and runs on. %2', context.name, names.map(text).join(', ')),
+            { autoClose: 5000 }
+          );
+        } catch (error) {
+          const { hint, message } = asApiError(error);
+          const reason = [message, hint].filter(part => part).join('; ');
+          waits.unshift(...names.map(name => `${text(name)} — ${reason}`));
+        }
+      }
+      if (waits.length > 0) {
+        offerRestart(context, kernel.name, waits);
+      }
+    };
+
+    const offerRestart = (context: ISessionContext, kernelName: string, items: readonly string[]) => {
+      const dismiss = () => banners.show(context, LATER, null);
+      banners.show(context, LATER, {
+        tone: 'notice',
+        message: trans.__('These limits hold once the kernel is started anew; its variables are lost then.'),
+        items,
+        steps: [
+          {
+            label: trans.__('Restart Now'),
+            run: () => {
+              dismiss();
+              void attempt(trans, () => context.changeKernel({ name: kernelName }));
+            }
+          },
+          { label: trans.__('Later'), run: dismiss }
+        ]
+      });
+    };
+    banners.opened.connect((_, { sessionContext: context }) => {
+      const settle = () => banners.show(context, LATER, null); // it has been started anew
+      context.kernelChanged.connect(settle);
+      context.statusChanged.connect(
+        (__, status) => ['restarting', 'autorestarting'].includes(status) && settle()
+      );
+    });
 
     const localPath = (context: ISessionContext) => serviceManager.contents.localPath(context.path);
 
     addCommands(commands, palette, trans, {
       [CommandIDs.changeLimits]: {
         label: trans.__('Change the Limits of This Notebook…'),
-        caption: trans.__('Memory, CPUs, GPUs and network of its kernel'),
+        caption: trans.__('Memory, CPUs, GPUs, network and others, of its kernel'),
         icon: settingsIcon,
         isEnabled: args => environmentOf(panelOf(args)) !== undefined,
         execute: args => {
@@ -166,12 +239,13 @@ export const limitsPlugin: JupyterFrontEndPlugin<void> = {
         return null;
       }
       return (async () => {
-        const allowed = await attempt(trans, () => model.api.limits(environment.name));
+        const allowed = await attempt(trans, () => model.api.limits(environment.name, localPath(context)));
         if (!allowed) {
           return; // it gets no more than its environment has: the server sees to that
         }
         const asked = withinMaximum(limits, allowed.maximum);
-        const excess = findExcess(asked, allowed.environment ?? {});
+        // What was agreed to before holds until the server ends.
+        const excess = findExcess(asked, settled(cleanLimits(allowed.agreed), allowed.environment ?? {}));
         if (excess.length > 0) {
           await ask(
             context,

@@ -7,7 +7,7 @@ import { addIcon, deleteIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
 import { IAsker, pickContainer, pickEnvironment } from '../ask';
-import { findByKernelId } from '../containers';
+import { containerOf } from '../containers';
 import { titleOf } from '../environments';
 import { jobEnded, packagesOf } from '../jobs';
 import type { IContainersModel } from '../model';
@@ -127,10 +127,7 @@ export const packagesPlugin: JupyterFrontEndPlugin<void> = {
 
     const requests = new Requests(
       {
-        // A kernel can ask before the feed has told of its container.
-        containerOf: async id =>
-          findByKernelId(model.containers, { id }) ??
-          (await api.containers()).find(item => item.labels[Labels.kernel] === id),
+        containerOf: id => containerOf(model, id), // a kernel can ask before the feed has told of it
         environmentOf: container =>
           model.environments.has(environmentOf(container)) ? environmentOf(container) : '',
         ask: question => {

@@ -4,55 +4,65 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useId } from 'react';
 
 import { formatSize } from '../format';
-import { limitText, parseSize, withinMaximum } from '../limits';
+import { limitLabel, limitText, parseDuration, parseSize, withinMaximum, writeDuration } from '../limits';
 import type { ILimits, ILimitsChoice } from '../rest';
 
 const UNITS = { MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
 type Unit = keyof typeof UNITS;
+const TIMES = { min: 60, h: 3600 } as const;
+type TimeUnit = keyof typeof TIMES;
 
 /** What the fields hold, as it is typed; empty: as the environment has it. */
 export interface ILimitsDraft {
   memory: string;
   unit: Unit;
   cpus: string;
+  pids: string;
   gpus: string;
+  files: string;
+  time: string;
+  timeUnit: TimeUnit;
   network: '' | 'none' | 'full';
 }
 
 export function draftOf(limits: ILimitsChoice): ILimitsDraft {
   const bytes = parseSize(limits.memory) ?? 0;
   const unit: Unit = bytes > 0 && bytes % UNITS.GiB !== 0 ? 'MiB' : 'GiB';
+  const seconds = parseDuration(limits.time) ?? 0;
+  const timeUnit: TimeUnit = seconds > 0 && seconds % TIMES.h !== 0 ? 'min' : 'h';
+  const inUnits = (value: number, size: number) =>
+    value > 0 ? String(Math.round((value / size) * 100) / 100) : '';
   return {
-    memory: bytes > 0 ? String(Math.round((bytes / UNITS[unit]) * 100) / 100) : '',
+    memory: inUnits(bytes, UNITS[unit]),
     unit,
     cpus: String(limits.cpus ?? ''),
+    pids: String(limits.pids ?? ''),
     gpus: String(limits.gpus ?? ''),
+    files: String(limits.files ?? ''),
+    time: inUnits(seconds, TIMES[timeUnit]),
+    timeUnit,
     network: limits.network ?? ''
   };
 }
 
-/** What *draft* says, as far as it is a number, and within what is allowed. The limit of processes has no field, and stays. */
-export function limitsOf(draft: ILimitsDraft, before: ILimitsChoice, allowed: ILimits): ILimitsChoice {
-  const number = (text: string) =>
-    text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : null;
+/** What *draft* says, as far as it is a number, and within what is allowed. */
+export function limitsOf(draft: ILimitsDraft, allowed: ILimits): ILimitsChoice {
   const limits: ILimitsChoice = {};
-  const memory = number(draft.memory);
-  if (memory !== null && memory > 0) {
-    limits.memory = Math.round(memory * UNITS[draft.unit]);
-  }
-  const cpus = number(draft.cpus);
-  if (cpus !== null && cpus > 0) {
-    limits.cpus = cpus;
-  }
-  const gpus = number(draft.gpus);
-  if (gpus !== null && gpus >= 0) {
-    limits.gpus = Math.floor(gpus);
-  }
+  const set = (name: Exclude<keyof ILimitsChoice, 'network'>, text: string, scale = 1) => {
+    const number = text.trim() === '' ? NaN : Number(text) * scale;
+    const value = name === 'cpus' ? number : name === 'gpus' ? Math.floor(number) : Math.round(number);
+    if (Number.isFinite(value) && (value > 0 || (value === 0 && name === 'gpus'))) {
+      limits[name] = value;
+    }
+  };
+  set('memory', draft.memory, UNITS[draft.unit]);
+  set('cpus', draft.cpus);
+  set('pids', draft.pids);
+  set('gpus', draft.gpus);
+  set('files', draft.files);
+  set('time', draft.time, TIMES[draft.timeUnit]);
   if (draft.network) {
     limits.network = draft.network;
-  }
-  if ((before.pids ?? null) !== null) {
-    limits.pids = before.pids;
   }
   return withinMaximum(limits, allowed.maximum);
 }
@@ -69,98 +79,50 @@ export function LimitsFields(props: ILimitsFieldsProps): React.JSX.Element {
   const { environment: own, maximum, unenforced } = allowed;
   const id = useId();
   const set = (values: Partial<ILimitsDraft>) => onChange({ ...draft, ...values });
-  const memory = parseSize(own?.memory);
   const most = maximum.memory ?? allowed.host.memory;
+  const time = maximum.time ?? null;
+  const number = (name: 'cpus' | 'pids' | 'gpus' | 'files', otherwise = '') => (
+    <NumberField
+      id={`${id}-${name}`}
+      label={limitLabel(name, trans)}
+      value={draft[name]}
+      step={name === 'cpus' ? 'any' : 1}
+      most={maximum[name] ?? null}
+      placeholder={own ? limitText(name, own[name], trans) : ''}
+      notes={[
+        (maximum[name] ?? null) !== null ? trans.__('At most %1.', maximum[name]) : otherwise,
+        lack(unenforced[name], trans)
+      ]}
+      onChange={value => set({ [name]: value })}
+    />
+  );
   return (
     <div className="jp-Containers-limits-fields">
-      <label htmlFor={`${id}-memory`}>{trans.__('Memory')}</label>
-      <div>
-        <div className="jp-Containers-limits-value">
-          <input
-            id={`${id}-memory`}
-            type="number"
-            min={0}
-            step="any"
-            max={most / UNITS[draft.unit]}
-            value={draft.memory}
-            placeholder={own ? limitText('memory', memory, trans) : ''}
-            aria-describedby={`${id}-memory-note`}
-            onChange={event => set({ memory: event.target.value })}
-          />
-          <select
-            className="jp-Containers-limits-unit"
-            aria-label={trans.__('Unit of the memory')}
-            value={draft.unit}
-            onChange={event => set({ unit: event.target.value as Unit })}
-          >
-            {Object.keys(UNITS).map(unit => (
-              <option key={unit}>{unit}</option>
-            ))}
-          </select>
-        </div>
-        <Note
-          id={`${id}-memory-note`}
-          texts={[
-            maximum.memory !== null
-              ? trans.__('At most %1.', formatSize(maximum.memory))
-              : trans.__('This host has %1.', formatSize(allowed.host.memory)),
-            lack(unenforced.memory, trans)
-          ]}
+      <NumberField
+        id={`${id}-memory`}
+        label={limitLabel('memory', trans)}
+        value={draft.memory}
+        step="any"
+        most={most / UNITS[draft.unit]}
+        placeholder={own ? limitText('memory', parseSize(own.memory), trans) : ''}
+        notes={[
+          maximum.memory !== null
+            ? trans.__('At most %1.', formatSize(maximum.memory))
+            : trans.__('This host has %1.', formatSize(allowed.host.memory)),
+          lack(unenforced.memory, trans)
+        ]}
+        onChange={memory => set({ memory })}
+      >
+        <UnitField
+          label={trans.__('Unit of the memory')}
+          units={Object.keys(UNITS)}
+          value={draft.unit}
+          onChange={unit => set({ unit: unit as Unit })}
         />
-      </div>
-      <label htmlFor={`${id}-cpus`}>{trans.__('CPUs')}</label>
-      <div>
-        <div className="jp-Containers-limits-value">
-          <input
-            id={`${id}-cpus`}
-            type="number"
-            min={0}
-            step="any"
-            max={maximum.cpus ?? undefined}
-            value={draft.cpus}
-            placeholder={own ? limitText('cpus', own.cpus, trans) : ''}
-            aria-describedby={`${id}-cpus-note`}
-            onChange={event => set({ cpus: event.target.value })}
-          />
-        </div>
-        <Note
-          id={`${id}-cpus-note`}
-          texts={[
-            maximum.cpus !== null
-              ? trans.__('At most %1.', maximum.cpus)
-              : trans.__('This host has %1; 0.5 is half of one.', allowed.host.cpus),
-            lack(unenforced.cpus, trans)
-          ]}
-        />
-      </div>
-      {maximum.gpus !== 0 && (
-        <>
-          <label htmlFor={`${id}-gpus`}>{trans.__('GPUs')}</label>
-          <div>
-            <div className="jp-Containers-limits-value">
-              <input
-                id={`${id}-gpus`}
-                type="number"
-                min={0}
-                step={1}
-                max={maximum.gpus ?? undefined}
-                value={draft.gpus}
-                placeholder={own ? limitText('gpus', own.gpus, trans) : ''}
-                aria-describedby={`${id}-gpus-note`}
-                onChange={event => set({ gpus: event.target.value })}
-              />
-            </div>
-            <Note
-              id={`${id}-gpus-note`}
-              texts={[
-                maximum.gpus !== null ? trans.__('At most %1.', maximum.gpus) : '',
-                lack(unenforced.gpus, trans)
-              ]}
-            />
-          </div>
-        </>
-      )}
-      <label htmlFor={`${id}-network`}>{trans.__('Network')}</label>
+      </NumberField>
+      {number('cpus', trans.__('This host has %1; 0.5 is half of one.', allowed.host.cpus))}
+      {maximum.gpus !== 0 && number('gpus')}
+      <label htmlFor={`${id}-network`}>{limitLabel('network', trans)}</label>
       <div>
         <div className="jp-Containers-limits-value">
           <select
@@ -184,7 +146,88 @@ export function LimitsFields(props: ILimitsFieldsProps): React.JSX.Element {
           texts={[maximum.network === 'none' ? trans.__('No kernel has a network here.') : '']}
         />
       </div>
+      {number('pids', trans.__('With threads.'))}
+      {number('files', trans.__('Each process may have so many.'))}
+      <NumberField
+        id={`${id}-time`}
+        label={limitLabel('time', trans)}
+        value={draft.time}
+        step="any"
+        most={time === null ? null : time / TIMES[draft.timeUnit]}
+        placeholder={own ? limitText('time', own.time, trans) : ''}
+        notes={[
+          time === null
+            ? trans.__('From its start on; then it is ended.')
+            : trans.__('At most %1; then it is ended.', writeDuration(time))
+        ]}
+        onChange={value => set({ time: value })}
+      >
+        <UnitField
+          label={trans.__('Unit of the time')}
+          units={Object.keys(TIMES)}
+          value={draft.timeUnit}
+          onChange={unit => set({ timeUnit: unit as TimeUnit })}
+        />
+      </NumberField>
     </div>
+  );
+}
+
+function NumberField(props: {
+  id: string;
+  label: string;
+  value: string;
+  step: number | 'any';
+  most: number | null;
+  placeholder: string;
+  notes: readonly string[];
+  onChange: (value: string) => void;
+  /** Beside it. */
+  children?: React.ReactNode;
+}): React.JSX.Element {
+  const { children, id, label, most, notes, onChange, placeholder, step, value } = props;
+  return (
+    <>
+      <label htmlFor={id}>{label}</label>
+      <div>
+        <div className="jp-Containers-limits-value">
+          <input
+            id={id}
+            type="number"
+            min={0}
+            step={step}
+            max={most ?? undefined}
+            value={value}
+            placeholder={placeholder}
+            aria-describedby={`${id}-note`}
+            onChange={event => onChange(event.target.value)}
+          />
+          {children}
+        </div>
+        <Note id={`${id}-note`} texts={notes} />
+      </div>
+    </>
+  );
+}
+
+function UnitField(props: {
+  label: string;
+  units: readonly string[];
+  value: string;
+  onChange: (unit: string) => void;
+}): React.JSX.Element {
+  const { label, onChange, units, value } = props;
+  return (
+    <select
+      className="jp-Containers-limits-unit"
+      aria-label={label}
+      value={value}
+      onChange={event => onChange(event.target.value)}
+    >
+      {units.map(unit => (
+        <option key={unit}>{unit}</option>
+      ))}
+    </select>
   );
 }
 
@@ -199,14 +242,14 @@ function Note(props: { id: string; texts: readonly string[] }): React.JSX.Elemen
 /** The fields as the body, or a part of the body, of a dialog. */
 export class LimitsForm extends ReactWidget {
   constructor(
-    private readonly _before: ILimitsChoice,
+    before: ILimitsChoice,
     private _allowed: ILimits,
     private readonly _trans: TranslationBundle,
     private readonly _intro = ''
   ) {
     super();
     this.addClass('jp-Containers-limits');
-    this._draft = draftOf(_before);
+    this._draft = draftOf(before);
   }
 
   /** What the administrator allows, and what the environment has, which may be another one now. */
@@ -222,7 +265,7 @@ export class LimitsForm extends ReactWidget {
   }
 
   getValue(): ILimitsChoice {
-    return limitsOf(this._draft, this._before, this._allowed);
+    return limitsOf(this._draft, this._allowed);
   }
 
   protected render(): React.JSX.Element {
