@@ -92,9 +92,12 @@ def _kill_starting(path: Path) -> None:
     bwrap arms its parent-death signal only after a moment, in the outer process and in the container's first one: whose
     parent ends before that is given to init, and lives on. The outer one has ``status.json`` open, in which it tells
     the first one's pid; the first one has the filter of its system calls open, which bears the container's name.
+
+    A keeper that lives has them open too, and the folder's lock besides: it ends the container itself, and is no one to
+    kill. It may be a server with many other kernels.
     """
-    marks = {str(path / "status.json"), mark_link(path / "status.json")}
-    while found := [pid for pid in _pids() if _has_open(pid, marks)]:
+    marks, lock = {str(path / "status.json"), mark_link(path / "status.json")}, {str(path / "lock")}
+    while found := [pid for pid in _pids() if _has_open(pid, marks) and not _has_open(pid, lock)]:
         for pid in found:
             # Its child may not have armed its signal: it goes first. Stopped, the parent makes no new one.
             with suppress(ProcessLookupError):
