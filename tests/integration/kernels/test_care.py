@@ -32,7 +32,8 @@ def test_its_time_is_over(start):
 def test_paused_and_interrupted(start):
     session = start()
     session.run("kept = 1")
-    request = session.client.execute("print('begun', flush=True)\nimport time; time.sleep(1000)")
+    code = "print('begun', flush=True)\nimport time; time.sleep(1000)"
+    request = session.client.execute(code, stop_on_error=False)  # or what is asked next may be aborted with it
     while session.client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
         pass
     session.container.pause()

@@ -130,10 +130,11 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Program:
+def podman(request: pytest.FixtureRequest) -> Program:
     name = program("podman")
     as_root(name)
-    folder = tmp_path_factory.mktemp("podman")
+    folder = tempfile.mkdtemp(prefix="jc-", dir="/tmp")  # it refuses a runroot of more than 50 characters
+    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
     # Its limits are above what a host may allow even to root; no network: no firewall to change.
     limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"]
     stores = [f"--root={folder}/store", f"--runroot={folder}/run", "--storage-driver=vfs", "--cgroup-manager=cgroupfs"]

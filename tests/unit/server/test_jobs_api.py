@@ -242,7 +242,8 @@ async def test_names_are_fetched_when_it_is_asked_for(api, extension, monkeypatc
     class Index:
         source = "https://index.invalid"
 
-        def fetch_names(self):
+        def fetch_names(self, *, cancel):
+            assert not cancel.is_set()
             return 3
 
     monkeypatch.setattr(Packages, "index", Index())
