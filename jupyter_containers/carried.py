@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .errors import InputError, Problem
+from .misfits import find_misfit
 from .spec.names import check_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ VERSION = 1
 _MOST_REFERENCES = 20
 _LONGEST = {"name": 1000, "spec": 1 << 20, "lock": 8 << 20}
 """Characters. The lock of a whole TeX has half a million."""
+
+
+_ANEW = (
+    "It was changed or cut off on its way: get the notebook anew, or have it written again "
+    "(Containerise in JupyterLab, `jupyter containers carry`)"
+)
 
 
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +67,8 @@ def read_carried(metadata: Any) -> Carried | None:
             carried, references=tuple(map(whole_reference, carried.references[:_MOST_REFERENCES]))
         )
     except (msgspec.ValidationError, ValueError, InputError) as error:
-        cause, _, place = str(getattr(error, "message", error)).partition(" - at `$")
-        problem = Problem(file=METADATA, key=place.strip("`. "), cause=cause)
+        cause, key = (error.message, "") if isinstance(error, InputError) else find_misfit(error)
+        problem = Problem(file=METADATA, key=key, cause=cause, remedy=_ANEW)
         raise InputError("the notebook's environment is not valid", problems=[problem]) from error
 
 

@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 
 from ..errors import InputError, RegistryError
+from ..misfits import find_misfit
 from .durable import write_atomically
 from .locks import hold
 from .registry_auth import Credential
@@ -155,7 +156,10 @@ def _read(path: Path) -> _File:
     try:
         return msgspec.convert(document, _File)
     except msgspec.ValidationError as error:
-        raise InputError(f"cannot read {path}: {error}", hint="correct or remove the file") from error
+        cause, key = find_misfit(error)
+        raise InputError(
+            f"cannot read {path}: {f'{key} ' if key else 'it '}{cause}", hint="correct or remove the file"
+        ) from error
 
 
 def _cause(error: Exception) -> str:

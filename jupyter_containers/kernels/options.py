@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..errors import InputError, Problem
+from ..misfits import find_misfit
 from ..spec.durations import parse_duration
 from ..spec.sizes import parse_size
 
@@ -99,7 +100,7 @@ def check_options(values: dict[str, Any], *, source: str, partial: bool = False)
             if key == "time" and values[key]:
                 parse_duration(values[key])
         except (msgspec.ValidationError, ValueError) as error:
-            problems.append(Problem(source, str(error).partition(" - at")[0], key=key))
+            problems.append(Problem(source, find_misfit(error).cause, key=key))
     if not problems and not partial:
         named = [key for key in ("environment", "spec_file", "image") if values.get(key)]
         if len(named) != 1:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..errors import LockError, Problem
+from ..misfits import find_misfit
 from ..spec.toml import read_toml
 from .filecheck import Place, find_wrong
 from .filetext import dump
@@ -76,9 +77,8 @@ def parse_lock(content: bytes, path: str) -> Lock:
     try:
         lock = msgspec.convert(_to_model(document), Lock)
     except msgspec.ValidationError as error:
-        cause, _, where = str(error).partition(" - at `$")
-        key = _key_of(where.rstrip("`"))
-        problem = Problem(path, cause, key=_dotted(key), line=_line(text, key))
+        key = _key_of(str(error).partition(" - at `$")[2].rstrip("`"))
+        problem = Problem(path, find_misfit(error).cause, key=_dotted(key), line=_line(text, key))
         raise _damaged(path, [problem]) from error
     problems = [Problem(path, cause, key=_dotted(key), line=_line(text, key)) for key, cause in find_wrong(lock)]
     if problems:

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from ..errors import InputError, Problem
+from ..misfits import find_misfit
 from . import sources
 
 __all__ = [
@@ -158,7 +159,8 @@ def read_config(file: Path) -> Config:
                     debian[key] = _split(debian[key])
         return msgspec.convert(document, Config)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        problem = Problem(str(file), str(error), "docs/lock.md and docs/images.md list the keys")
+        cause, key = find_misfit(error)
+        problem = Problem(str(file), cause, key=key, remedy="docs/lock.md and docs/images.md list the keys")
         raise InputError("the configuration file is not valid", problems=[problem]) from error
 
 

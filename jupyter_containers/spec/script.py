@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Problem, SpecError
+from ..misfits import find_misfit
 from .assembly import Assembly
 from .project import TABLE
 from .reading import NOTEBOOK_LIMIT, Folder, parse_toml
@@ -50,7 +51,8 @@ def read_cells(folder: Folder, name: str) -> list[Cell]:
     try:
         notebook = msgspec.json.decode(data, type=_Notebook)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        problem = Problem(file=folder.shown(name), cause=f"is not a notebook: {error}")
+        cause, key = find_misfit(error)
+        problem = Problem(file=folder.shown(name), cause=f"is not a notebook: {f'{key} ' if key else 'it '}{cause}")
         raise SpecError("a notebook can't be read", problems=[problem]) from None
     if notebook.nbformat < 4:
         remedy = f"Convert it: jupyter nbconvert --to notebook --inplace {name}"

@@ -12,6 +12,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from ... import errors
+from ...misfits import find_misfit
 from ..models import ErrorReply
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ class Handler(APIHandler):
         try:
             return msgspec.json.decode(data or b"{}", type=type)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            cause, _, place = str(error).partition(" - at `$")
-            problem = errors.Problem(file="", key=place.strip("`. "), cause=cause)
+            cause, key = find_misfit(error)
+            problem = errors.Problem(file="", key=key, cause=cause)
             hint = "`GET openapi.yaml` of this interface tells what it holds"
             raise Refusal(
                 errors.InputError("the request's body is not valid", problems=[problem], hint=hint)

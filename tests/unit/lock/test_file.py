@@ -205,7 +205,7 @@ def test_syntax_error_has_its_line(tmp_path):
 def test_type_error_has_its_key_and_line(tmp_path):
     text = dump_lock(lock()).replace("size = 7", 'size = "7"')
     error = refused(tmp_path, text)
-    assert "Expected `int`, got `str`" in str(error) and "base.packages" in error.problems[0].key
+    assert "has to be a whole number, and is a text" in str(error) and "base.packages" in error.problems[0].key
     assert text.splitlines()[error.problems[0].line - 1].startswith(("[base.packages]", "amd64"))
 
 
