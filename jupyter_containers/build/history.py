@@ -189,7 +189,8 @@ class Recorder:
             assert self._events is not None
             self._events.write(msgspec.json.encode(event) + b"\n")
             percent = 100 * event.done / event.total if event.kind == "progress" and event.total else None
-            phase = event.phase or self._record.phase
+            ended = event.kind == "step" and event.phase == "done"  # the step is, and the build goes on
+            phase = self._record.phase if ended else event.phase or self._record.phase
             # build.json is for those who look now and then: a write for each percent would be too many.
             changed = phase != self._record.phase or (percent is not None and self._is_news(percent))
             if changed:

@@ -26,6 +26,7 @@ from .usage import measured
 if TYPE_CHECKING:
     from jupyter_events import EventLogger
 
+    from ..build.monitor import Event
     from ..environments import Environments
     from ..kernels.deaths import Death
     from ..overview import Look
@@ -133,6 +134,12 @@ class Watch:
         report_death(self._logger, death)
         self._audience.say("death", death)
         self.nudge()
+
+    def hear(self, event: Event) -> None:
+        """What a build of this process does: who follows sees at once what it turns to. From the building threads."""
+        loop = self._service.loop
+        if event.kind in {"phase", "step"} and event.phase != "done" and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self.nudge)
 
     def nudge(self) -> None:
         """Look soon: something has happened."""

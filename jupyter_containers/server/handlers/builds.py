@@ -36,6 +36,7 @@ class BuildsHandler(Handler):
         build_id = await self.call(
             lambda environments: environments.start_build(
                 reference,
+                monitor=self.watch.hear,
                 kernelspec=kernelspec,
                 upgrade=wanted.upgrade,
                 locked=wanted.locked,

@@ -39,6 +39,7 @@ def test_a_build_is_written_down_and_passed_on(paths):
     with recorder(paths, monitor=heard.append) as build:
         build(Event(kind="phase", phase="installing"))
         build(Event(kind="progress", phase="installing", done=1, total=4))
+        build(Event(kind="step", phase="done", step="base"))  # the build is not
         running = history.find_build(paths, build.id)
         build(Event(kind="output", text="a line"))
         build.finish("sha256:1")
@@ -47,7 +48,7 @@ def test_a_build_is_written_down_and_passed_on(paths):
     assert (ended.state, ended.image, ended.error) == ("done", "sha256:1", "")
     assert list(history.read_events(paths, build.id)) == heard
     assert heard[-1].kind == "result"
-    assert history.read_log(paths, build.id) == "[installing]\na line\n[done] sha256:1\n"
+    assert history.read_log(paths, build.id) == "[installing]\n[done] base\na line\n[done] sha256:1\n"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_containers.build.monitor import Event
 from jupyter_containers.runtime.base import ContainerConfig
 from jupyter_containers.server import audience
 from jupyter_containers.server.audience import Audience, differences
@@ -87,6 +88,25 @@ async def test_snapshot_then_changes(follow, api, spec, runtime, builder):
         pass
     await api("environments", "demo", method="DELETE")
     while (await stream.change("environment", "demo"))["item"] is not None:
+        pass
+
+
+async def test_what_a_build_turns_to_is_told_at_once(follow, api, spec, paths, extension, builder, monkeypatch):
+    monkeypatch.setattr("jupyter_containers.server.watch._FOLLOWED", 3600)  # nobody looks by the clock
+    heard = []
+    hear = extension.watch.hear
+    monkeypatch.setattr(extension.watch, "hear", lambda event: (heard.append(event.phase), hear(event)))
+    stream = follow()
+    await stream.next("snapshot")
+    _, build, _ = await api("builds", method="POST", body={"path": "demo"})
+    while (await stream.change("build", build["id"]))["item"]["phase"] != "running":
+        pass
+    assert heard == ["running"]
+    record(paths, Record(name="new", display_name="New", spec_file=""))
+    await asyncio.to_thread(extension.watch.hear, Event(kind="phase", phase="committing"))
+    await stream.change("environment", "new")
+    builder.go.set()
+    while (await stream.change("build", build["id"]))["item"]["state"] != "done":
         pass
 
 
