@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import NotFoundError, StoreError
 from .durable import full_disk_told, write_atomically
-from .lease import Lease
+from .lease import Lease, leased_digests
 from .locks import exclusive_file, hold, try_lock
 from .lookup import resolve
 from .records import LayerRecord, PinRecord, list_records
@@ -139,6 +139,11 @@ class Ground:
         finally:
             self._leases.discard(lease)
             lease.release()
+
+    def tidy_leases(self) -> None:
+        """Remove the leases of processes that were killed: they hold nothing, and each takes a block of the disk."""
+        with self.alone():
+            leased_digests(self.root / "leases")
 
     def _hold(self, lease: Lease, digests: Iterable[str]) -> None:
         for digest in digests:

@@ -124,6 +124,7 @@ class BundledRuntime:
         return folder.is_abandoned(kept)
 
     def _sweep(self) -> None:
+        self.store.tidy_leases()
         old = time.time() - _HALF_MADE
         for pattern in (".new-*", ".gone-*"):
             for path in self.paths.containers.glob(pattern):

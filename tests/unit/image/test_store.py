@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +253,18 @@ def test_leases_need_what_they_hold(store: Store) -> None:
     with pytest.raises(NotFoundError), store.lease(["sha256:" + "0" * 64]):
         pass
     assert os.listdir(store.root / "leases") == []
+
+
+def test_the_leases_of_the_killed_are_tidied_up(store: Store, commit: Commit) -> None:
+    layer = commit({"a": b"1"})
+    code = "import os, sys\nfrom pathlib import Path\nfrom jupyter_containers.image.store import Store\n"
+    code += "with Store(Path(sys.argv[1])).lease([sys.argv[2]]): os.kill(os.getpid(), 9)"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code, str(store.root), layer.diff_id], check=False)
+    with store.lease([layer.diff_id]):
+        assert len(os.listdir(store.root / "leases")) == 3
+        store.tidy_leases()
+        assert len(os.listdir(store.root / "leases")) == 1
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", ".x"])
