@@ -128,7 +128,7 @@ class Side:
 
     def scroll(self) -> float:
         """The longest frame from the top of the list to its end."""
-        selector = ".jp-DirListing-content" if self.is_peer else "#jupyter-containers-running"
+        selector = ".jp-DirListing-content" if self.is_peer else "#jupyter-containers-running .jp-Containers-list"
         return float(max(self.page.evaluate(SCROLL, selector))) / 1000
 
     def _keys(self, text: str) -> float:

@@ -115,8 +115,11 @@ export function findByKernel(
 
 /** By the names that people see. */
 export function sorted(environments: ReadonlyMap<string, IEnvironment>): IEnvironment[] {
-  return [...environments.values()].sort((a, b) => titleOf(a).localeCompare(titleOf(b)));
+  return [...environments.values()].sort((a, b) => ORDER.compare(titleOf(a), titleOf(b)));
 }
+
+/** `Physics 2` before `Physics 10`. */
+const ORDER = new Intl.Collator(undefined, { numeric: true });
 
 export function titleOf(environment: IEnvironment): string {
   return environment.display_name || environment.name;

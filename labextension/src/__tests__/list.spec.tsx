@@ -1,5 +1,5 @@
 import React, { act } from 'react';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { fits, List } from '../widgets/list';
 import { host, show } from './page';
@@ -56,6 +56,46 @@ describe('a long list', () => {
   it('has no field while it is short', async () => {
     await showList(NAMES.slice(0, 11));
     expect(host.querySelector('input')).toBeNull();
+  });
+});
+
+describe('what is out of sight', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it('is drawn in full when it comes into sight, or has the focus', async () => {
+    let scroll: (entries: { target: Element; isIntersecting: boolean }[]) => void;
+    class Observer {
+      observe = vi.fn();
+      unobserve = vi.fn();
+      constructor(onChange: typeof scroll) {
+        scroll = onChange;
+      }
+    }
+    vi.stubGlobal('IntersectionObserver', Observer);
+    await show(
+      <List
+        label="Things"
+        items={NAMES}
+        keyOf={item => item}
+        filter={{ label: '', textOf: String, none: '' }}
+      >
+        {(item, tabIndex, seen) => (
+          <>
+            <button tabIndex={tabIndex}>{item}</button>
+            {seen && <em />}
+          </>
+        )}
+      </List>
+    );
+    const full = () => [...host.querySelectorAll('em')].map(mark => mark.parentElement!.textContent);
+    expect(full()).toEqual([NAMES[0]]); // where the Tab key goes to
+    expect(rows()).toEqual(NAMES); // found by a search, and read by a screen reader
+    const [third, last] = [host.querySelectorAll('li')[2], host.querySelectorAll('li')[11]];
+    await act(async () => scroll([{ target: third, isIntersecting: true }]));
+    expect(full()).toEqual([NAMES[0], NAMES[2]]);
+    await act(async () => last.querySelector('button')!.focus());
+    await act(async () => scroll([{ target: third, isIntersecting: false }]));
+    expect(full()).toEqual([NAMES[11]]);
   });
 });
 

@@ -38,15 +38,15 @@ export function Environments(props: ISectionProps): React.JSX.Element | null {
         none: trans.__('No environment has all of these words.')
       }}
     >
-      {(item, tabIndex) => <EnvironmentRow {...props} item={item} tabIndex={tabIndex} />}
+      {(item, tabIndex, seen) => <EnvironmentRow {...props} item={item} tabIndex={tabIndex} seen={seen} />}
     </List>
   );
 }
 
 const EnvironmentRow = React.memo(function EnvironmentRow(
-  props: ISectionProps & { item: IEnvironment; tabIndex: 0 | -1 }
+  props: ISectionProps & { item: IEnvironment; tabIndex: 0 | -1; seen: boolean }
 ): React.JSX.Element {
-  const { commands, item, tabIndex, trans } = props;
+  const { commands, item, seen, tabIndex, trans } = props;
   return (
     <Row
       title={titleOf(item)}
@@ -60,6 +60,7 @@ const EnvironmentRow = React.memo(function EnvironmentRow(
       args={{ environment: item.name }}
       commands={commands}
       tabIndex={tabIndex}
+      seen={seen}
       details={() => <Details item={item} trans={trans} />}
     >
       {item.reason && <p className="jp-Containers-reason">{item.reason}</p>}

@@ -33,7 +33,7 @@ export function Images(props: ISectionProps): React.JSX.Element | null {
         none: trans.__('No image has all of these words.')
       }}
     >
-      {(item, tabIndex) => <ImageRow {...props} item={item} tabIndex={tabIndex} />}
+      {(item, tabIndex, seen) => <ImageRow {...props} item={item} tabIndex={tabIndex} seen={seen} />}
     </List>
   );
 }
@@ -41,9 +41,9 @@ export function Images(props: ISectionProps): React.JSX.Element | null {
 const MENU = [[CommandIDs.showHistory], [CommandIDs.removeImage]];
 
 const ImageRow = React.memo(function ImageRow(
-  props: ISectionProps & { item: IImage; tabIndex: 0 | -1 }
+  props: ISectionProps & { item: IImage; tabIndex: 0 | -1; seen: boolean }
 ): React.JSX.Element {
-  const { commands, item, tabIndex, trans } = props;
+  const { commands, item, seen, tabIndex, trans } = props;
   return (
     <Row
       title={titleOf(item)}
@@ -55,6 +55,7 @@ const ImageRow = React.memo(function ImageRow(
       args={{ image: item.digest }}
       commands={commands}
       tabIndex={tabIndex}
+      seen={seen}
       details={() => <Details item={item} trans={trans} />}
     />
   );

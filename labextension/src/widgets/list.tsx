@@ -1,7 +1,9 @@
 /** A list that the arrow keys walk through: one stop of the Tab key, then those of the row that has the focus. */
-import React, { useCallback, useDeferredValue, useRef, useState } from 'react';
+import React, { useCallback, useDeferredValue, useMemo, useRef, useState } from 'react';
 
-/** Items from which on a list can be filtered. */
+import { Sight, useInSight } from './sight';
+
+/** Items from which on a list can be filtered, and draws in full only what can be seen. */
 const MANY = 12;
 
 export interface IListProps<T> {
@@ -10,8 +12,11 @@ export interface IListProps<T> {
   keyOf: (item: T) => string;
   /** How a long list is filtered: what its field is called, what is searched, and what is said where nothing fits. */
   filter?: { label: string; textOf: (item: T) => string; none: string };
-  /** Renders a row; what can have the focus in it takes *tabIndex*, and its first is what the arrows go to. */
-  children: (item: T, tabIndex: 0 | -1) => React.ReactNode;
+  /**
+   * Renders a row; what can have the focus in it takes *tabIndex*, and its first is what the arrows go to. One that is not
+   * *seen* needs its first button, its text and its height alone.
+   */
+  children: (item: T, tabIndex: 0 | -1, seen: boolean) => React.ReactNode;
 }
 
 export function List<T>(props: IListProps<T>): React.JSX.Element {
@@ -24,6 +29,10 @@ export function List<T>(props: IListProps<T>): React.JSX.Element {
   const shown = new Set(fitting);
   const [current, setCurrent] = useState('');
   const list = useRef<HTMLUListElement>(null);
+  const sight = useMemo(
+    () => (isLong && typeof IntersectionObserver !== 'undefined' ? new Sight() : null),
+    [isLong]
+  );
   // The row that had the focus may be gone.
   const entry = fitting.some(item => keyOf(item) === current)
     ? current
@@ -53,7 +62,7 @@ export function List<T>(props: IListProps<T>): React.JSX.Element {
   }, []);
 
   return (
-    <>
+    <div className={isLong ? 'jp-Containers-listing jp-mod-long' : 'jp-Containers-listing'}>
       {isLong && (
         <div className="jp-Containers-filter">
           <input
@@ -82,13 +91,28 @@ export function List<T>(props: IListProps<T>): React.JSX.Element {
           const key = keyOf(item);
           // Hidden, not taken out: to make some hundred rows anew takes longer than a key may.
           return (
-            <li key={key} data-key={key} hidden={!shown.has(item)}>
-              {props.children(item, key === entry ? 0 : -1)}
-            </li>
+            <Item key={key} name={key} hidden={!shown.has(item)} sight={sight}>
+              {seen => props.children(item, key === entry ? 0 : -1, seen || key === entry)}
+            </Item>
           );
         })}
       </ul>
-    </>
+    </div>
+  );
+}
+
+function Item(props: {
+  name: string;
+  hidden: boolean;
+  sight: Sight | null;
+  children: (seen: boolean) => React.ReactNode;
+}): React.JSX.Element {
+  const place = useRef<HTMLLIElement>(null);
+  const seen = useInSight(place, props.sight);
+  return (
+    <li ref={place} data-key={props.name} hidden={props.hidden}>
+      {props.children(seen)}
+    </li>
   );
 }
 

@@ -24,6 +24,8 @@ export interface IRowProps {
   args: ReadonlyJSONObject;
   commands: CommandRegistry;
   tabIndex: 0 | -1;
+  /** It can be seen; else its icons and buttons can wait. */
+  seen: boolean;
   /** Below the summary, always there. */
   children?: React.ReactNode;
   /** Shown when it is unfolded. */
@@ -31,7 +33,7 @@ export interface IRowProps {
 }
 
 export function Row(props: IRowProps): React.JSX.Element {
-  const { args, commands, tabIndex } = props;
+  const { args, commands, seen, tabIndex } = props;
   const [open, setOpen] = useState(false);
   const id = useId();
 
@@ -59,28 +61,36 @@ export function Row(props: IRowProps): React.JSX.Element {
           title={props.caption ?? props.title}
           onClick={() => setOpen(!open)}
         >
-          <caretRightIcon.react tag="span" className="jp-Containers-caret" />
+          {seen ? (
+            <caretRightIcon.react tag="span" className="jp-Containers-caret" />
+          ) : (
+            <span className="jp-Containers-caret" />
+          )}
           <span className="jp-Containers-title">{props.title}</span>
         </button>
-        {props.buttons.map(command => (
-          <CommandButton
-            key={command}
-            command={command}
-            args={args}
-            commands={commands}
-            tabIndex={tabIndex}
-          />
-        ))}
-        <IconButton
-          icon={ellipsesIcon}
-          label={props.menuLabel}
-          hasPopup
-          tabIndex={tabIndex}
-          onClick={event => {
-            const box = event.currentTarget.getBoundingClientRect();
-            openMenu(box.left, box.bottom);
-          }}
-        />
+        {seen && (
+          <>
+            {props.buttons.map(command => (
+              <CommandButton
+                key={command}
+                command={command}
+                args={args}
+                commands={commands}
+                tabIndex={tabIndex}
+              />
+            ))}
+            <IconButton
+              icon={ellipsesIcon}
+              label={props.menuLabel}
+              hasPopup
+              tabIndex={tabIndex}
+              onClick={event => {
+                const box = event.currentTarget.getBoundingClientRect();
+                openMenu(box.left, box.bottom);
+              }}
+            />
+          </>
+        )}
       </div>
       <div className="jp-Containers-summary" title={props.summary}>
         <span className="jp-Containers-dot" aria-hidden="true" />

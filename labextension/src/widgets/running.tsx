@@ -1,6 +1,6 @@
 /** The section "Running": containers of kernels and of commands. */
 import type { Session } from '@jupyterlab/services';
-import React, { useEffect, useReducer, useRef } from 'react';
+import React, { useEffect, useReducer } from 'react';
 
 import {
   ceiling,
@@ -19,7 +19,6 @@ import { List } from './list';
 import { Empty, Facts } from './messages';
 import { Row } from './row';
 import { ISectionProps, useModel } from './section';
-import { useInSight } from './sight';
 import { Sparkline } from './sparkline';
 
 export interface IRunningProps extends ISectionProps {
@@ -28,7 +27,7 @@ export interface IRunningProps extends ISectionProps {
 
 export function Running(props: IRunningProps): React.JSX.Element | null {
   const { model, sessions, trans } = props;
-  useModel(model, 'container', 'samples', 'connection');
+  useModel(model, 'container', 'connection');
   useSessions(sessions);
   const running = describeRunning(model.containers, sessions.running(), trans);
   if (running.length === 0) {
@@ -40,7 +39,6 @@ export function Running(props: IRunningProps): React.JSX.Element | null {
       />
     ) : null;
   }
-  const now = Date.now() / 1000;
   return (
     <List
       label={trans.__('Running containers')}
@@ -52,14 +50,14 @@ export function Running(props: IRunningProps): React.JSX.Element | null {
         none: trans.__('No container has all of these words.')
       }}
     >
-      {(item, tabIndex) => (
+      {(item, tabIndex, seen) => (
         <RunningRow
           commands={props.commands}
           model={model}
           trans={trans}
           item={item}
           tabIndex={tabIndex}
-          text={summary(item, now, trans)}
+          seen={seen}
         />
       )}
     </List>
@@ -69,16 +67,19 @@ export function Running(props: IRunningProps): React.JSX.Element | null {
 interface IRowProps extends ISectionProps {
   item: IRunning;
   tabIndex: 0 | -1;
-  text: string;
+  seen: boolean;
 }
 
 const RunningRow = React.memo(function RunningRow(props: IRowProps): React.JSX.Element {
-  const { commands, item, model, tabIndex, text, trans } = props;
+  const { commands, item, model, seen, tabIndex, trans } = props;
+  // Measurements come every two seconds: with them come the figures, and how long it has been running.
+  useModel(model, ...(seen ? SAMPLES : []));
+  const samples = model.samples.get(item.container.id) ?? [];
   return (
     <Row
       title={item.title}
       caption={item.caption}
-      summary={text}
+      summary={summary(item, Date.now() / 1000, trans)}
       tone="good"
       buttons={
         item.session ? [CommandIDs.restartContainer, CommandIDs.stopContainer] : [CommandIDs.stopContainer]
@@ -88,9 +89,12 @@ const RunningRow = React.memo(function RunningRow(props: IRowProps): React.JSX.E
       args={{ container: item.container.id }}
       commands={commands}
       tabIndex={tabIndex}
-      details={() => <Details item={item} model={model} trans={trans} />}
+      seen={seen}
+      details={() => <Details item={item} samples={samples} trans={trans} />}
     >
-      <Figures item={item} model={model} trans={trans} />
+      <div className="jp-Containers-figures">
+        {seen && samples.length > 0 && <Sparklines item={item} samples={samples} trans={trans} />}
+      </div>
     </Row>
   );
 }, saysTheSame);
@@ -99,7 +103,7 @@ const RunningRow = React.memo(function RunningRow(props: IRowProps): React.JSX.E
 function saysTheSame(before: IRowProps, after: IRowProps): boolean {
   const [old, item] = [before.item, after.item];
   return (
-    before.text === after.text &&
+    before.seen === after.seen &&
     before.tabIndex === after.tabIndex &&
     old.container === item.container &&
     old.session === item.session &&
@@ -108,28 +112,14 @@ function saysTheSame(before: IRowProps, after: IRowProps): boolean {
   );
 }
 
-interface IMeasuredProps extends Pick<ISectionProps, 'model' | 'trans'> {
+interface IMeasuredProps extends Pick<ISectionProps, 'trans'> {
   item: IRunning;
-}
-
-function Figures(props: IMeasuredProps): React.JSX.Element {
-  const { item, model, trans } = props;
-  const place = useRef<HTMLDivElement>(null);
-  const seen = useInSight(place);
-  useModel(model, ...(seen ? SAMPLES : []));
-  const samples = model.samples.get(item.container.id) ?? [];
-  return (
-    <div className="jp-Containers-figures" ref={place}>
-      {samples.length > 0 && <Sparklines item={item} samples={samples} trans={trans} />}
-    </div>
-  );
+  samples: readonly ISample[];
 }
 
 const SAMPLES = ['samples'] as const;
 
-function Sparklines(
-  props: { item: IRunning; samples: readonly ISample[] } & Pick<ISectionProps, 'trans'>
-): React.JSX.Element {
+function Sparklines(props: IMeasuredProps): React.JSX.Element {
   const { item, samples, trans } = props;
   const last = samples[samples.length - 1];
   const cpu = samples.map(sample => sample.cpu_percent);
@@ -156,10 +146,9 @@ function Sparklines(
 }
 
 function Details(props: IMeasuredProps): React.JSX.Element {
-  const { item, model, trans } = props;
-  useModel(model, 'samples');
+  const { item, samples, trans } = props;
   const { caption, container } = item;
-  const last = model.samples.get(container.id)?.at(-1);
+  const last = samples.at(-1);
   const facts: [string, React.ReactNode][] = [
     [
       container.kind === 'kernel' ? trans.__('Notebook') : trans.__('Command'),
