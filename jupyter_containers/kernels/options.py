@@ -60,7 +60,7 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Of warm starts: none is a fork, which shares the layout of its memory with others. Kernels of the pool are
     started afresh, and each is used once."""
     pool: int = 1
-    """How many kernels of one kind wait in the pool."""
+    """How many kernels of one kind wait in the pool, forks as well; 0: none."""
     pass_env: tuple[str, ...] = ()
     """Names of variables that are handed on from the server's environment; ``*`` and ``?`` are wildcards."""
     accept_unenforced: tuple[str, ...] = ()

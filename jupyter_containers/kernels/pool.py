@@ -1,10 +1,10 @@
-"""Kernels that have been started ahead: whole containers, each used once, where none can be a fork.
+"""Kernels that have been started ahead: whole containers, each used once.
 
-A start takes one that is as it would be made itself, down to the notebook's folder and every mount; only what can be
-changed while a kernel runs may differ (:mod:`.warmth`). It has bound its sockets and has answered, and is paused until
-then, so that it uses no processor. A thread of this process starts the next when no start is under way; it hears of
-those that end, and starts others. How many there are, and for how long, is :mod:`..runtime.ready`'s to say; who ends
-this process, ends them.
+Where kernels can be forks, they are forks. A start takes one that is as it would be made itself, down to the notebook's
+folder and every mount; only what can be changed while a kernel runs may differ (:mod:`.warmth`). It has bound its
+sockets and has answered, and is paused until then, so that it uses no processor. A thread of this process starts the
+next when no start is under way; it hears of those that end, and starts others. How many there are, and for how long, is
+:mod:`..runtime.ready`'s to say; who ends this process, ends them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import secrets
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -26,7 +27,7 @@ from ..runtime.ready import current_shelf
 from .connection import ConnectionFolder
 from .host import Host
 from .line import Line
-from .warmth import LATE_LIMITS, late_code, split_late
+from .warmth import LATE_LIMITS, late_code, rehearsed_code, split_late
 
 __all__ = ["MakeConfig", "Order", "Ready", "Taken", "current_pool"]
 
@@ -35,6 +36,8 @@ MakeConfig = Callable[[ConnectionFolder, Mapping[str, str]], ContainerConfig]
 
 QUIET = 1.0
 """Seconds after a start in which none is made for the pool: the kernel that was started comes first."""
+QUIET_FORK = 0.2
+"""The same for a fork, which takes a tenth of the work."""
 BIND_INTERVAL = 0.02
 PATIENCE = 60.0
 """Seconds that one may take to answer."""
@@ -70,16 +73,19 @@ class Order:
 
     def key(self) -> tuple[str, bytes]:
         """What has to be the same."""
-        made = self.make(ConnectionFolder(self.host.paths.runtime / "any"), self.early)
+        made = self.build(ConnectionFolder(self.host.paths.runtime / "any"))
         limited = {name: None if getattr(made, name) is None else 1 for name in LATE_LIMITS}
-        config = msgspec.structs.replace(ahead(made), **limited)
-        told = msgspec.json.encode((self.kernel_name, self.scheme, config))
+        told = msgspec.json.encode((self.kernel_name, self.scheme, msgspec.structs.replace(made, **limited)))
         return str(self.host.paths.home), told
 
+    def build(self, connection: ConnectionFolder) -> ContainerConfig:
+        """The container of one that nobody has yet."""
+        made = self.make(connection, self.early)
+        return msgspec.structs.replace(made, ahead=True, warm=self.config.warm, why_fresh="", time=None)
 
-def ahead(config: ContainerConfig) -> ContainerConfig:
-    """*config* of a kernel that nobody has yet."""
-    return msgspec.structs.replace(config, ahead=True, warm=None, why_fresh="", time=None)
+    @property
+    def is_fork(self) -> bool:
+        return self.config.warm is not None
 
 
 @dataclass(eq=False)
@@ -118,6 +124,7 @@ class _Kind:
     """Kernels of one kind: an :class:`..runtime.ready.Item`."""
 
     pool: Pool
+    key: Hashable
     order: Order
     subject: tuple[str, str]
     used: float = field(default_factory=time.monotonic)
@@ -129,7 +136,9 @@ class _Kind:
     """Starts that wait for one."""
 
     def count(self) -> int:
-        return 0 if self.failed else max(self.order.number, len(self.waiting))
+        if self.failed or self.order.is_fork:  # a fork is small, and goes with its fork server
+            return 0
+        return max(self.order.number, len(self.waiting))
 
     def is_free(self) -> bool:
         return not self.wanted_now
@@ -162,9 +171,8 @@ class Pool:
     def take(self, order: Order, *, wait: bool = False) -> Taken:
         """One that waits for *order*, which goes on and has what it lacked: the caller's from now on; another will take
         its place. *wait*: until there is one, or there can be none. Blocks for a moment."""
-        kind, _ = current_shelf().place(
-            order.key(), lambda: _Kind(self, order, (order.config.image_name, order.config.image))
-        )
+        key, subject = order.key(), (order.config.image_name, order.config.image)
+        kind, _ = current_shelf().place(key, lambda: _Kind(self, key, order, subject))
         with self._changed:
             self._last_start = time.monotonic()
             if kind not in self._kinds and not kind.closed:
@@ -222,7 +230,8 @@ class Pool:
             with self._changed:
                 lacking = [kind for kind in self._kinds if len(kind.waiting) < max(kind.order.number, kind.wanted_now)]
                 kind = max(lacking, key=lambda kind: (kind.wanted_now, kind.used), default=None)
-                rest = self._last_start + QUIET - time.monotonic()
+                quiet = QUIET_FORK if kind is not None and kind.order.is_fork else QUIET
+                rest = self._last_start + quiet - time.monotonic()
                 if kind is not None and (kind.wanted_now or rest <= 0):
                     rest = 0.0
             if kind is None or rest > 0:
@@ -248,6 +257,8 @@ class Pool:
             ready = _start(kind.order)
         except (ContainersError, OSError) as error:
             kind.give_up(error.message if isinstance(error, ContainersError) else str(error))
+            if kind.order.is_fork:  # a fork server that is gone may be there again
+                current_shelf().drop(kind.key, kind)
             return
         with self._changed:
             unwanted = kind.closed
@@ -298,12 +309,14 @@ def _start(order: Order) -> Ready:
                 "jupyter_session": "",
             }
         )
-        container = order.host.runtime.create(ahead(order.make(connection, order.early)))
+        container = order.host.runtime.create(order.build(connection))
         container.start()
         handle = os.pidfd_open(container.state().pid or 0)
         _await_bound(container, connection)
         line = Line(connection, key, order.scheme)
         line.ask("kernel_info_request", timeout=PATIENCE)
+        if code := rehearsed_code(order.language):
+            line.ask("execute_request", _silently(code), timeout=PATIENCE)
         with contextlib.suppress(ContainerError):  # one that goes on waits as well
             container.pause()
         return Ready(container, connection, key, line, handle)
@@ -339,12 +352,16 @@ def _adapt(ready: Ready, order: Order) -> None:
         container.update(changed)
     late = order.late
     if late:
-        content = {"code": late_code(order.language, late), "silent": True, "store_history": False,
-                   "user_expressions": {}, "allow_stdin": False}  # fmt: skip
-        reply = ready.line.ask("execute_request", content, timeout=PATIENCE)
+        code = late_code(order.language, late)
+        reply = ready.line.ask("execute_request", _silently(code), timeout=PATIENCE)
         if reply.get("status") != "ok":
             raise ContainerError(f"it could not be told its notebook: {reply.get('ename', '')}")
-    container.claim(labels=wanted.labels, start="pool", time=wanted.time)
+    container.claim(labels=wanted.labels, start="fork" if order.is_fork else "pool", time=wanted.time)
+
+
+def _silently(code: str) -> dict[str, Any]:
+    """A request to execute *code* that no history and no count tells of."""
+    return {"code": code, "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 
 
 _pool = Pool()

@@ -139,7 +139,7 @@ class ContainerProvisioner(KernelTraits):
     async def _warm_up(
         self, connection: ConnectionFolder, env: Mapping[str, str], make: MakeConfig, *, restarted: bool
     ) -> ConnectionFolder:
-        """Take a kernel out of the pool where it can't be a fork; the folder of what is to be started."""
+        """Take a kernel out of the pool, where one waits or it can't be a fork; the folder of what is to be started."""
         from .pool import Order, current_pool  # late, the two: most starts are fresh
         from .warmth import choose_start
 
@@ -148,26 +148,26 @@ class ContainerProvisioner(KernelTraits):
         choice = choose_start(
             target, options, config, refused=host.runtime.refuses_fork(config), restored=target.is_saved
         )
-        if choice.kind == "fork":
-            return connection
         reason = choice.reason
-        if choice.kind == "pool" and restarted:
+        if choice.waits and restarted:
             reason = f"{reason}, and one that is restarted keeps its connection, which one of the pool has not"
-        elif choice.kind == "pool":
+        elif choice.waits:
             session = manager.session
             order = Order(
-                host=host, language=target.kernel.language, env=env, config=config, make=make, number=options.pool,
+                host=host, language=target.kernel.language, env=env, make=make, number=options.pool,
+                config=config if choice.kind == "fork" else replace(config, warm=None),
                 scheme=session.signature_scheme, prepare=partial(_write_magic, target),
                 kernel_name=manager.kernel_name,
             )  # fmt: skip
-            pool, wait = current_pool(), options.warm == "wait"
+            pool, wait = current_pool(), options.warm == "wait" and choice.kind == "pool"
             taken = await run_in_thread(lambda: pool.take(order, wait=wait), name="kernel-pool-start")
             if taken.ready is not None:
                 session.key = taken.ready.key
                 self._ready, self._config = taken.ready.container, taken.ready.container.config
                 return taken.ready.connection
             reason = f"{reason}, and of the pool: {taken.reason}"
-        self._config = replace(config, warm=None, why_fresh=reason)
+        if choice.kind != "fork":
+            self._config = replace(config, warm=None, why_fresh=reason)
         return connection
 
     async def _find_limits(self, target: Target, options: KernelOptions, notebook: Path) -> StartLimits:

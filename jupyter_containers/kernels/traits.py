@@ -41,7 +41,7 @@ class KernelTraits(KernelProvisionerBase):
         "forks: off, on, or also waiting for the first to be ready.",
     )  # fmt: skip
     isolate = Bool(False, config=True, help="Of warm starts: from the pool only, for forks share what they come from.")
-    pool = Integer(1, min=1, config=True, help="How many kernels of one kind wait in the pool.")
+    pool = Integer(1, min=0, config=True, help="How many kernels of one kind wait in the pool; 0: none.")
     pass_env = List(Unicode(), config=True, help="Names (with * and ?) of variables to hand on to kernels.")
     accept_unenforced = List(Unicode(), config=True, help="Limits that may go unenforced where the host can't.")
 

@@ -10,7 +10,7 @@ from ..runtime.base import ContainerConfig
 from .launch import Target
 from .options import KernelOptions
 
-__all__ = ["LATE_LIMITS", "Choice", "choose_start", "explain_no_fork", "late_code", "split_late"]
+__all__ = ["LATE_LIMITS", "Choice", "choose_start", "explain_no_fork", "late_code", "rehearsed_code", "split_late"]
 
 LATE_LIMITS = ("memory", "cpus", "pids")
 """What can be changed while a kernel runs, and so for one that has been started already."""
@@ -34,10 +34,16 @@ _TOLD: Mapping[str, Callable[[Mapping[str, str]], str]] = {"python": _tell_pytho
 """By language: code that sets variables, and leaves nothing else behind."""
 
 
+_REHEARSED = {"python": "__import__('os').environ.update()", "r": "invisible(NULL)"}
+"""By language: code that does nothing; what any first cell waits for has been done then."""
+
+
 class Choice(NamedTuple):
     kind: Literal["fork", "pool", "fresh"]
     reason: str = ""
     """Why it is not the one before it in that list; empty: no warm start was asked for."""
+    waits: bool = False
+    """Whether it may be one that has been started ahead: the others of the pool, and forks."""
 
 
 def choose_start(
@@ -48,18 +54,11 @@ def choose_start(
     if options.warm == "off":
         return Choice("fresh")
     no_fork = explain_no_fork(target, options, config) or refused
+    no_pool = _explain_no_pool(options, config, restored=restored)
     if not no_fork:
-        return Choice("fork")
-    if options.restart == "keep":
-        no_pool = "its writable layer outlives it"
-    elif restored:
-        no_pool = "it begins with what its notebook has saved"
-    elif config.gpus:
-        no_pool = "its GPUs are chosen when it starts"
-    elif config.outlive and config.time is not None:
-        no_pool = "its time counts from its start, and it can outlive its server"
-    else:
-        return Choice("pool", no_fork)
+        return Choice("fork", waits=not no_pool)
+    if not no_pool:
+        return Choice("pool", no_fork, waits=True)
     return Choice("fresh", f"{no_fork}, and none can wait in the pool: {no_pool}")
 
 
@@ -81,6 +80,20 @@ def explain_no_fork(target: Target, options: KernelOptions, config: ContainerCon
     return "its image has a kernel that can't be a fork"
 
 
+def _explain_no_pool(options: KernelOptions, config: ContainerConfig, *, restored: bool) -> str:
+    if options.pool == 0:
+        return "`pool` is 0"
+    if options.restart == "keep":
+        return "its writable layer outlives it"
+    if restored:
+        return "it begins with what its notebook has saved"
+    if config.gpus:
+        return "its GPUs are chosen when it starts"
+    if config.outlive and config.time is not None:
+        return "its time counts from its start, and it can outlive its server"
+    return ""
+
+
 def split_late(language: str, env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """*env* as what a kernel is started with, and what one that runs can be told."""
     told = LATE_VARIABLES if language.lower() in _TOLD else ()
@@ -91,3 +104,8 @@ def split_late(language: str, env: Mapping[str, str]) -> tuple[dict[str, str], d
 def late_code(language: str, variables: Mapping[str, str]) -> str:
     """What a kernel of *language* executes to have *variables*; see :func:`split_late`."""
     return _TOLD[language.lower()](variables)
+
+
+def rehearsed_code(language: str) -> str:
+    """What a kernel of *language* that waits executes, to be quick at its first cell; empty: nothing is known."""
+    return _REHEARSED.get(language.lower(), "")

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ContainersError, HostError
+from ..errors import ContainerError, ContainersError, HostError
 from ..image.model import Image
 from ..image.store import Store
 from ..paths import Paths
@@ -51,15 +51,15 @@ class _Key(msgspec.Struct, frozen=True):
 class _Kept:
     """A fork server, from the wish for it to its end: an :class:`.ready.Item`."""
 
-    def __init__(self, subject: tuple[str, str]) -> None:
-        self.subject = subject
+    def __init__(self, key: _Key, subject: tuple[str, str]) -> None:
+        self.key, self.subject = key, subject
         self.server: ForkServer | None = None
         self.folder: Folder | None = None
         self.failed = ""
         self.settled = threading.Event()
         """It is ready, or has failed."""
         self.used = time.monotonic()
-        self.closed = False
+        self.closed = self.has_forked = False
         self.forks: list[Running] = []
 
     def count(self) -> int:
@@ -121,18 +121,35 @@ def choose_spawner(
     if streams[0] is not None or config.tty:
         return _Fresh("it has a standard input of its own")
     key = _key(config, image.digest, paths)
-    kept = _find(key, config, image, paths, store, start)
-    if config.warm.wait:
+    if config.ahead:
+        found = current_shelf().find(key)
+        kept = found if isinstance(found, _Kept) else None
+    else:
+        kept = _find(key, config, image, paths, store, start)
+    reason = _await(kept, wait=config.warm.wait or config.ahead)
+    if reason and config.ahead:
+        raise ContainerError(f"no fork can wait: {reason}")  # and nobody waits for a fresh one
+    if kept is None or kept.server is None or reason:
+        return _Fresh(reason)
+    kept.used = time.monotonic()
+    return _Fork(kept, kept.server, only=config.ahead)
+
+
+def _await(kept: _Kept | None, *, wait: bool) -> str:
+    """Why *kept* can't fork now; empty: it can."""
+    if kept is None:
+        return "there is no process to fork from"
+    if wait:
         kept.settled.wait()
     if not kept.settled.is_set():
-        return _Fresh("the process to fork from is not ready yet")
+        return "the process to fork from is not ready yet"
     if kept.failed:
-        return _Fresh(kept.failed)
-    server, kept.used = kept.server, time.monotonic()
+        return kept.failed
+    server = kept.server
     if server is None or not server.alive:
-        current_shelf().drop(key, kept)  # the next start tries it again
-        return _Fresh("the process to fork from has ended")
-    return _Fork(kept, server)
+        current_shelf().drop(kept.key, kept)  # the next start tries it again
+        return "the process to fork from has ended"
+    return ""
 
 
 def _lasting(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -150,18 +167,23 @@ class _Fresh:
 
 
 class _Fork:
-    def __init__(self, kept: _Kept, server: ForkServer) -> None:
-        self._kept, self._server = kept, server
+    def __init__(self, kept: _Kept, server: ForkServer, *, only: bool) -> None:
+        self._kept, self._server, self._only = kept, server, only
         self.outcome = "fork"
 
     def __call__(self, sandbox: Sandbox, *, stdin: int, terminal: bool, **options: Any) -> Running:
         try:
             fork = self._server.fork(sandbox, **options)
         except HostError as error:
+            if not self._kept.has_forked:
+                self._kept.give_up(error.message)
+            if self._only:
+                raise
             instead = _Fresh(error.message)
             self.outcome = instead.outcome
             return instead(sandbox, stdin=stdin, terminal=terminal, **options)
         self._kept.used = time.monotonic()
+        self._kept.has_forked = True
         self._kept.forks.append(fork)
         return fork
 
@@ -170,7 +192,7 @@ def _find(
     key: _Key, config: ContainerConfig, image: Image, paths: Paths, store: Store, start: Callable[..., Charge]
 ) -> _Kept:
     """The server of *key*; a new one is being started in a thread."""
-    kept, is_new = current_shelf().place(key, lambda: _Kept((config.image_name, image.digest)))
+    kept, is_new = current_shelf().place(key, lambda: _Kept(key, (config.image_name, image.digest)))
     if is_new:
         threading.Thread(
             target=_start, args=(kept, config, image, paths, store, start), name="container-fork-server", daemon=True

@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_containers.kernels.launch import Target
 from jupyter_containers.kernels.options import KernelOptions
-from jupyter_containers.kernels.warmth import choose_start, late_code, split_late
+from jupyter_containers.kernels.warmth import Choice, choose_start, late_code, split_late
 from jupyter_containers.runtime.base import ContainerConfig, Warm
 from jupyter_containers.spec.model import Kernel
 
@@ -28,11 +28,11 @@ def options(**fields) -> KernelOptions:
 
 
 def test_nothing_is_said_where_nothing_was_asked_for():
-    assert choose_start(PYTHON, options(warm="off"), config(warm=None)) == ("fresh", "")
+    assert choose_start(PYTHON, options(warm="off"), config(warm=None)) == Choice("fresh")
 
 
 def test_a_fork_where_it_can_be_one():
-    assert choose_start(PYTHON, options(), config()) == ("fork", "")
+    assert choose_start(PYTHON, options(), config()) == Choice("fork", waits=True)
 
 
 @pytest.mark.parametrize(
@@ -46,26 +46,31 @@ def test_a_fork_where_it_can_be_one():
     ],
 )
 def test_the_pool_where_it_can_be_none(target, asked, made, reason):
-    kind, told = choose_start(target, options(**asked), config(**made))
+    kind, told, _ = choose_start(target, options(**asked), config(**made))
     assert kind == "pool" and reason in told
 
 
 def test_what_the_runtime_refuses_is_in_the_pool():
-    assert choose_start(PYTHON, options(), config(), refused="threads") == ("pool", "threads")
+    assert choose_start(PYTHON, options(), config(), refused="threads") == Choice("pool", "threads", waits=True)
 
 
 @pytest.mark.parametrize(
     ("asked", "made", "restored", "reason"),
     [
         ({"restart": "keep"}, {}, False, "outlives it"),
+        ({"pool": 0}, {}, False, "`pool` is 0"),
         ({}, {}, True, "has saved"),
         ({}, {"gpus": 1}, False, "GPUs"),
         ({}, {"outlive": 9, "time": 60}, False, "its time counts"),
     ],
 )
 def test_what_can_be_neither_is_told_why(asked, made, restored, reason):
-    kind, told = choose_start(R, options(**asked), config(warm=None, **made), restored=restored)
-    assert kind == "fresh" and ", and none can wait in the pool: " in told and reason in told
+    kind, told, waits = choose_start(R, options(**asked), config(warm=None, **made), restored=restored)
+    assert kind == "fresh" and not waits and ", and none can wait in the pool: " in told and reason in told
+
+
+def test_no_fork_waits_where_none_is_to():
+    assert choose_start(PYTHON, options(pool=0), config()) == Choice("fork")
 
 
 def test_only_what_a_language_can_be_told_is_late():
