@@ -117,6 +117,7 @@ class ServedKernel(Client):
         file = self._server.runtime / f"kernel-{self.id}.json"
         self.client = BlockingKernelClient(connection_file=str(file))
         self.client.load_connection_file()
+        self.client.hb_channel.time_to_dead = TIMEOUT  # else a busy host's kernel counts as dead after a second
         self.connect()
 
     def interrupt(self) -> None:

@@ -94,9 +94,12 @@ class Soak:
 
     def get_ready(self) -> None:
         """Have there be what is made once and stays, such as the processes to fork from: a round may have killed it."""
+        from jupyter_containers.environments import Environments
+
         for kernel in self.kernels:
             for served in (False, True):
                 self._use(kernel, nothing, served=served, now=False)
+        Environments().reap()  # as the next start of a server would: what nobody has missed yet goes
 
     def census(self) -> dict[str, int]:
         """What there is now, of this program."""

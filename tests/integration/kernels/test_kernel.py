@@ -106,7 +106,7 @@ def test_interrupt(session, code):
         pass
     time.sleep(0.2)
     session.manager.interrupt_kernel()
-    while (reply := session.client.get_shell_msg(timeout=30))["parent_header"]["msg_id"] != request:
+    while (reply := session.client.get_shell_msg(timeout=120))["parent_header"]["msg_id"] != request:
         pass
     assert reply["content"]["ename"] == "KeyboardInterrupt"
     assert session.run("1 + 1") == "2"

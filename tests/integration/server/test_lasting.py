@@ -65,6 +65,7 @@ class Server:
     def run(self, kernel: str, code: str) -> str:
         client = BlockingKernelClient(connection_file=str(self.runtime / f"kernel-{kernel}.json"))
         client.load_connection_file()
+        client.hb_channel.time_to_dead = 60  # else a busy host's kernel counts as dead after a second
         client.start_channels()
         client.wait_for_ready(timeout=60)
         said: list[str] = []
