@@ -102,22 +102,17 @@ def make_shell() -> Shell:
     return Shell(shell, compiler)
 
 
-def try_out(play: Callable[[], None]) -> bool:
-    """Whether a child could make a shell and *play* a kernel with it, with no thread left by the making."""
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1] == 0
-    code = 1
-    try:
-        shell = make_shell()
-        if len(os.listdir("/proc/self/task")) == 1:
-            shell.offer()
-            play()
-            ipkernel = import_module("ipykernel.ipkernel")
-            kernel = ipkernel.IPythonKernel.instance()
-            code = 0 if kernel.shell is shell._shell and kernel.shell.kernel is kernel else 1
-    finally:
-        os._exit(code)
+def try_out(play: Callable[[], None]) -> None:
+    """Make a shell and *play* a kernel with it, in a child that ends afterwards; raises TypeError where the kernel has
+    another one, or the making has left a thread."""
+    shell = make_shell()
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise TypeError("a shell starts threads")
+    shell.offer()
+    play()
+    kernel = import_module("ipykernel.ipkernel").IPythonKernel.instance()
+    if kernel.shell is not shell._shell or kernel.shell.kernel is not kernel:
+        raise TypeError("a kernel makes a shell of its own")
 
 
 def _read_by_shells(config: Any) -> dict[str, Any]:

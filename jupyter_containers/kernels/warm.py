@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import count
 from typing import Any
 
+from ..sandbox.fork.code import find_written, read_all
 from . import ahead
+from .rehearsal import play, tell_from_child
 
 __all__ = ["become", "prepare"]
 
@@ -24,10 +27,11 @@ _set: dict[str, str] = {}
 _BACKEND = "module://matplotlib_inline.backend_inline"
 
 
-def prepare(words: Sequence[str]) -> None:
+def prepare(words: Sequence[str]) -> list[int]:
     """Import what every kernel does, and the modules that *words* name (``[kernel] preload``), and make a shell.
 
-    No more than that: a kernel that has been started would leave sockets and threads.
+    No more than that: a kernel that has been started would leave sockets and threads. Returns the ids of the code that
+    a kernel is going to run (:mod:`..sandbox.fork.code`).
     """
     global _shell
     before = dict(os.environ)
@@ -35,15 +39,20 @@ def prepare(words: Sequence[str]) -> None:
     os.environ.setdefault("MPLBACKEND", _BACKEND)
     for name in ("ipykernel.kernelapp", *words):
         import_module(name)
-    for name in _rehearse():
+    told = tell_from_child(_rehearse)
+    for name in told.split() if told else ():
         if name not in sys.modules:
             try:  # noqa: SIM105
                 import_module(name)
             except ImportError:
                 pass  # made up by another module, or not to be imported twice
-    if ahead.try_out(_play):
+    written = tell_from_child(lambda: _list_code(ahead.try_out))
+    if written is not None:
         _shell = ahead.make_shell()
+    else:
+        written = tell_from_child(lambda: _list_code(lambda play: play()))
     _set.update({name: value for name, value in os.environ.items() if name not in before})
+    return [int(each) for each in written.split()] if written else []
 
 
 def become(argv: list[str]) -> None:
@@ -60,43 +69,23 @@ def become(argv: list[str]) -> None:
     kernelapp.launch_new_instance()
 
 
-def _rehearse() -> list[str]:
-    """The modules that a kernel has imported by its first reply: a child becomes one, and tells."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(read)
-        try:
-            _play()
-            names = [name for name, module in list(sys.modules.items()) if module is not None]
-            os.write(write, "\n".join(names).encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with open(read, "rb") as file:
-        names = file.read().decode().split("\n")
-    os.waitpid(child, 0)
-    return [name for name in names if name and name != "__main__"]
+def _rehearse() -> str:
+    """The modules that a kernel has imported by its first replies, or by its failure."""
+    with suppress(Exception):
+        play()
+    return "\n".join(name for name, module in list(sys.modules.items()) if module is not None and name != "__main__")
 
 
-def _play() -> None:
-    """A kernel from its start to its first replies, with nobody who hears it."""
-    import asyncio
-    import tempfile
+def _list_code(perform: Callable[[Callable[[], None]], None]) -> str:
+    """The ids of the code that a play runs for the first time; it is given to *perform*."""
+    before: dict[int, bytes] = {}
 
-    kernelapp: Any = import_module("ipykernel.kernelapp")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
-    with tempfile.TemporaryDirectory() as folder:
-        app = kernelapp.IPKernelApp(transport="ipc", ip=f"{folder}/k", connection_dir=folder)
-        app.initialize(["-f", f"{folder}/connection.json", "--HistoryManager.hist_file=:memory:"])
+    def noted() -> None:
+        before.update(read_all())
+        play()
 
-        async def act() -> None:
-            await app.kernel.do_execute("1 + 1", False)
-            await app.kernel.do_execute("raise ValueError", False)
-
-        asyncio.new_event_loop().run_until_complete(act())
+    perform(noted)
+    return " ".join(map(str, find_written(before)))
 
 
 def _reseed() -> None:

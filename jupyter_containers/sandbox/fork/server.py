@@ -20,7 +20,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypedDict
 
 from .. import kernel
@@ -54,21 +54,22 @@ class Orders(TypedDict):
     filter: bytes
 
 
-def serve(handle: int, prepare: Callable[[], None], become: Callable[[list[str]], None]) -> None:
+def serve(handle: int, prepare: Callable[[], Collection[int]], become: Callable[[list[str]], None]) -> None:
     """Serve the owner at the other end of descriptor *handle* until that is gone; never returns.
 
-    *prepare* is called once and makes all ready; *become* in each fork, with its argv, and ends when the fork does.
+    *prepare* is called once, makes all ready, and returns the ids of the code that forks are going to run
+    (:mod:`.code`); *become* in each fork, with its argv, and ends when the fork does.
     """
     end = taken(handle)
     kernel.adopt_orphans()
     try:
-        prepare()
+        written = prepare()
         _refuse_threads()
     except BaseException as error:
         send(end, f"!{error!r}"[:3000].encode())
         os._exit(1)
     program = init.make_program()
-    settle()
+    settle(written)
     gc.disable()  # a collection would write to pages that the forks share; each fork has its own again
     # Without a handler the ended would stay until the next order comes.
     signal.signal(signal.SIGCHLD, lambda number, frame: _reap())
