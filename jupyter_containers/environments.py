@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .shipping import Shipping
     from .spec.model import LoadedSpec
     from .specs import Specs
+    from .starts import Starts
     from .storage import Storage
     from .transfers import Transfers
     from .views import JobView
@@ -212,6 +213,13 @@ class Environments:
         from .overview import Overview
 
         return Overview(self.directory, self.store, self._builds, lambda: self.runtime)
+
+    @cached_property
+    def starts(self) -> Starts:
+        """How kernels start."""
+        from .starts import Starts
+
+        return Starts(self.paths, self.store, runtime=lambda: self.runtime)
 
     @cached_property
     def adoption(self) -> Adoption:

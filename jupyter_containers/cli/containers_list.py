@@ -176,7 +176,7 @@ def _inspect_image(environments: Environments, name: str) -> dict[str, object]:
     if view.image is not None:
         with suppress(NotFoundError):  # it was pruned; the view tells
             image = environments.storage.inspect(view.image)
-    return {"kind": "environment", "environment": view, "image": image}
+    return {"kind": "environment", "environment": view, "image": image, "starts": environments.starts.look(view.name)}
 
 
 def shorten(text: str, length: int = 30) -> str:

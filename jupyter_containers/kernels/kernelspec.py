@@ -22,8 +22,8 @@ from ..spec.catalog import Record, find_record
 from .options import KernelOptions, check_options
 
 __all__ = [
-    "PREFIX", "PROVISIONER", "RESOURCES", "InstalledKernelspec", "install", "kernelspec_name", "list_installed",
-    "make_kernelspec", "remove",
+    "PREFIX", "PROVISIONER", "RESOURCES", "InstalledKernelspec", "find_options", "install", "kernelspec_name",
+    "list_installed", "make_kernelspec", "remove",
 ]  # fmt: skip
 
 PREFIX = "jc-"
@@ -88,6 +88,17 @@ def install(
         )
     _write(folder, make_kernelspec(entry, checked))
     return folder
+
+
+def find_options(environment: str) -> KernelOptions:
+    """The settings of the environment's kernelspec, where one is installed, else those that a server makes up for it.
+    :class:`InputError` where they are no settings."""
+    for item in list_installed():
+        if item.name == kernelspec_name(environment) and item.environment == environment:
+            content = json.loads((Path(item.folder) / "kernel.json").read_text(encoding="utf-8"))
+            config = content["metadata"]["kernel_provisioner"].get("config", {})
+            return check_options(config, source=f"kernelspec {item.name}")
+    return KernelOptions(environment=environment)
 
 
 def remove(environment: str, *, missing_ok: bool = False) -> tuple[Path, ...]:

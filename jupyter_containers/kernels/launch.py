@@ -25,6 +25,7 @@ __all__ = [
     "NOTEBOOK_LABEL",
     "Target",
     "check_mounts",
+    "find_warm",
     "kernel_config",
     "pick_environment",
 ]
@@ -175,7 +176,7 @@ def kernel_config(
         outlive=outlive,
         scratch=(str(connection.path),),
         kind="kernel",
-        warm=_warm(target, options),
+        warm=find_warm(target, options),
         labels={**spec.labels, ENVIRONMENT_LABEL: target.name, **_session_labels(kernel_id, env)},
     )
 
@@ -185,7 +186,7 @@ def has_magic(target: Target) -> bool:
     return target.loaded is not None and target.command[1:] == ("-m", "ipykernel_launcher") and not target.layers
 
 
-def _warm(target: Target, options: KernelOptions) -> Warm | None:
+def find_warm(target: Target, options: KernelOptions) -> Warm | None:
     """How the kernel can be a fork; None: it is started afresh. Only our own command is known to be forkable."""
     plain = not target.kernel.argv and target.kernel.language.lower() == "python"
     if options.warm == "off" or options.isolate or not plain or target.layers or options.entrypoint:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from ..runtime.base import ContainerConfig
-from .launch import Target
+from .launch import Target, find_warm
+from .limits import current_policy, decide
 from .options import KernelOptions
 
-__all__ = ["LATE_LIMITS", "Choice", "choose_start", "explain_no_fork", "late_code", "rehearsed_code", "split_late"]
+__all__ = [
+    "LATE_LIMITS", "Choice", "choose_start", "explain_no_fork", "foretell", "late_code", "rehearsed_code", "split_late",
+]  # fmt: skip
 
 LATE_LIMITS = ("memory", "cpus", "pids")
 """What can be changed while a kernel runs, and so for one that has been started already."""
@@ -78,6 +81,18 @@ def explain_no_fork(target: Target, options: KernelOptions, config: ContainerCon
     if options.entrypoint:
         return "its image's Entrypoint starts it"
     return "its image has a kernel that can't be a fork"
+
+
+def foretell(target: Target, options: KernelOptions) -> Choice:
+    """How a kernel of *target* is going to be started, as far as is known before."""
+    limits = decide(target.spec, options, ceiling=current_policy().ceiling).resources
+    config = ContainerConfig(
+        image=target.image, argv=(), gpus=limits.gpus, time=limits.time, outlive=current_policy().outlive,
+        warm=find_warm(target, options),
+    )  # fmt: skip
+    if options.warm == "off":
+        return Choice("fresh", "`warm` is off")
+    return choose_start(target, options, config)
 
 
 def _explain_no_pool(options: KernelOptions, config: ContainerConfig, *, restored: bool) -> str:

@@ -19,6 +19,7 @@ from jupyter_containers.kernels import kernelspec, launch, pool
 from jupyter_containers.kernels.limits import current_policy
 from jupyter_containers.runtime.bundled import BundledRuntime
 from jupyter_containers.runtime.ready import current_shelf
+from jupyter_containers.starts import Starts, StartView
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -160,13 +161,13 @@ def test_one_that_ends_is_replaced(kernel, runtime, await_pooled) -> None:
 
 
 def test_where_none_can_be_forked_the_pool_has_some(kernel, monkeypatch) -> None:
-    original = launch._warm
+    original = launch.find_warm
 
     def with_preload(target, options):
         found = original(target, options)
         return found and type(found)(python=found.python, module=found.module, words=("no_such",), wait=found.wait)
 
-    monkeypatch.setattr(launch, "_warm", with_preload)
+    monkeypatch.setattr(launch, "find_warm", with_preload)
     assert how(kernel(isolate=False)).startswith("fresh: the fork server could not get ready: ModuleNotFoundError")
     assert how(kernel(isolate=False)) == "pool"
 
@@ -222,3 +223,17 @@ def test_a_server_that_is_killed_leaves_none(kernel, environment, runtime, user,
     if outlive:
         assert runtime.find(used).state().status == "running"
         runtime.find(used).remove(force=True)
+
+
+def test_how_kernels_start_is_told(kernel, environment, runtime, user, await_pooled) -> None:
+    starts = Starts(user, runtime.store, runtime=lambda: runtime)
+    kernelspec.install(environment)
+    assert (starts.find(environment).kind, starts.find(environment).reason) == ("fresh", "`warm` is off")
+    kernelspec.install(environment, warm="on")
+    assert (starts.find(environment).kind, starts.find(environment).reason) == ("fork", "")
+    kernel()
+    await_pooled()
+    assert starts.find(environment) == StartView(
+        kind="pool", reason="it is to share nothing with other kernels", ready=1, last="pool"
+    )
+    assert starts.look("no-such") is None

@@ -140,26 +140,26 @@ def test_a_server_that_ends_takes_its_forks_along_and_the_next_start_is_a_fresh_
 def test_modules_to_preload_are_there_before_the_first_cell(environment, kernel, user, monkeypatch) -> None:
     from jupyter_containers.kernels import launch
 
-    original = launch._warm
+    original = launch.find_warm
 
     def with_preload(target, options):
         found = original(target, options)
         return found and type(found)(python=found.python, module=found.module, words=("numpy",), wait=found.wait)
 
-    monkeypatch.setattr(launch, "_warm", with_preload)
+    monkeypatch.setattr(launch, "find_warm", with_preload)
     assert run(kernel(warm="wait"), "import sys; print('numpy' in sys.modules)") == "True"
 
 
 def test_a_module_that_cannot_be_preloaded_is_told(kernel, monkeypatch) -> None:
     from jupyter_containers.kernels import launch
 
-    original = launch._warm
+    original = launch.find_warm
 
     def with_preload(target, options):
         found = original(target, options)
         return found and type(found)(python=found.python, module=found.module, words=("no_such",), wait=found.wait)
 
-    monkeypatch.setattr(launch, "_warm", with_preload)
+    monkeypatch.setattr(launch, "find_warm", with_preload)
     manager = kernel(warm="wait")
     assert how(manager).startswith("fresh: the fork server could not get ready: ModuleNotFoundError")
     assert run(manager, "print(1)") == "1"
