@@ -35,6 +35,7 @@ from .usage import read_sample
 
 __all__ = ["choose_spawner", "close_servers", "find_refusal"]
 
+_ENDED = "the process to fork from has ended"
 _VOLATILE = ("JPY_",)
 """Variables that differ from kernel to kernel, and that no interpreter reads when it starts."""
 
@@ -76,7 +77,7 @@ class _Kept:
         return read_sample(folder.path, server.process.child_pid).memory
 
     def give_up(self, reason: str) -> None:
-        self.failed = reason
+        self.failed = self.failed or reason  # what comes after the first follows from it
         self.close()
 
     def close(self) -> None:
@@ -129,10 +130,11 @@ def choose_spawner(
     reason = _await(kept, wait=config.warm.wait or config.ahead)
     if reason and config.ahead:
         raise ContainerError(f"no fork can wait: {reason}")  # and nobody waits for a fresh one
-    if kept is None or kept.server is None or reason:
-        return _Fresh(reason)
+    server = kept.server if kept is not None else None
+    if kept is None or server is None or reason:
+        return _Fresh(reason or _ENDED)
     kept.used = time.monotonic()
-    return _Fork(kept, kept.server, only=config.ahead)
+    return _Fork(kept, server, only=config.ahead)
 
 
 def _await(kept: _Kept | None, *, wait: bool) -> str:
@@ -143,12 +145,12 @@ def _await(kept: _Kept | None, *, wait: bool) -> str:
         kept.settled.wait()
     if not kept.settled.is_set():
         return "the process to fork from is not ready yet"
+    server = kept.server
     if kept.failed:
         return kept.failed
-    server = kept.server
     if server is None or not server.alive:
         current_shelf().drop(kept.key, kept)  # the next start tries it again
-        return "the process to fork from has ended"
+        return _ENDED
     return ""
 
 
@@ -179,7 +181,7 @@ class _Fork:
                 self._kept.give_up(error.message)
             if self._only:
                 raise
-            instead = _Fresh(error.message)
+            instead = _Fresh(self._kept.failed or error.message)  # another may have found that out
             self.outcome = instead.outcome
             return instead(sandbox, stdin=stdin, terminal=terminal, **options)
         self._kept.used = time.monotonic()

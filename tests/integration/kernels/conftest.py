@@ -105,6 +105,7 @@ class Session:
 def start_kind(request, monkeypatch) -> str:
     # A kernel for a start to come that no test waits for would take its processor.
     monkeypatch.setattr(pool, "QUIET", 3600.0)
+    monkeypatch.setattr(pool, "QUIET_FORK", 3600.0)
     return request.param
 
 

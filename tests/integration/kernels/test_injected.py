@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from jupyter_containers.image import gc
 from jupyter_containers.image.model import ExecutionConfig, Image, ImageConfig
 from jupyter_containers.image.saving import save
 from jupyter_containers.image.store import Store
-from jupyter_containers.kernels import kernelspec
+from jupyter_containers.kernels import kernelspec, pool
 from jupyter_containers.kernels.execute import execute_notebooks
 from jupyter_containers.lock.fit import host_architecture
 from jupyter_containers.lock.uv import run_uv, uv_environment
@@ -188,6 +189,21 @@ def test_an_image_with_an_ipykernel_of_its_own_runs_that_one(images, open_kernel
     session = open_kernel(image, "on-own")
     assert session.run("import ipykernel; ipykernel.__file__").startswith("'/opt/venv/lib/")
     assert session.container.config.layers == ()
+
+
+def test_an_injected_kernel_waits_in_the_pool(images, open_kernel, monkeypatch):
+    monkeypatch.setattr(pool, "QUIET", 3600.0)
+    session = open_kernel(images.debian("bookworm", "python3"), "on-pool", warm="wait")
+    assert session.container.state().start == "pool"
+    assert session.run("import os; os.getuid(), os.getcwd()") == str((0, os.getcwd()))
+
+
+def test_what_cannot_be_forked_after_all_is_tried_once(images, open_kernel, small_environment, monkeypatch):
+    """The kernel of the image could be, its user, who is root, can't."""
+    monkeypatch.setattr(pool, "QUIET", 3600.0)
+    image = images.put("plain-test/root:1", small_environment.image.layers, env=("PATH=/opt/venv/bin:/usr/bin:/bin",))
+    first, second = (open_kernel(image, "on-root", warm="wait").container.state().start for _ in range(2))
+    assert (first, second) == ("fresh: a container whose user is root inside can't be forked", "pool")
 
 
 @pytest.mark.skipif(BUSYBOX is None, reason="needs a static busybox: apt-get install busybox-static")
