@@ -17,7 +17,7 @@ import ctypes
 import gc
 import sys
 import types
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from .code import gather
@@ -72,7 +72,7 @@ def _make_immortal(value: int) -> None:
     waiting: list[object] = [each for each in gc.get_objects() if not isinstance(each, _MOVING)]
     own = id(waiting)
     count = ctypes.c_uint32
-    is_plain = lru_cache(None)(_is_plain)
+    is_plain: Callable[[type], bool] = lru_cache(None)(_is_plain)
     while waiting:
         each = waiting.pop()
         found = count.from_address(id(each))
@@ -80,7 +80,7 @@ def _make_immortal(value: int) -> None:
             continue  # seen; a set of those would leave its memory behind, in pieces
         found.value = value
         kind = type(each)
-        if isinstance(each, str) and kind is str:
+        if kind is str:
             hash(each)  # is kept in it
         elif kind is types.CodeType:
             waiting += [getattr(each, name) for name in _CODE]
