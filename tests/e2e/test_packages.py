@@ -41,6 +41,12 @@ def run(screen: Any, source: str) -> Any:
     return cell
 
 
+def container(lab: Any) -> str:
+    """The id of the one kernel's container; empty while it is started anew."""
+    running = [item["id"] for item in lab.api("GET", "containers") if item["status"] == "running"]
+    return str(running[0]) if len(running) == 1 else ""
+
+
 def test_a_kernel_asks_and_its_variables_stay(screen, lab, shoot, growing):
     page = screen.page
     run(screen, "kept = 41\n%container add idna")
@@ -103,3 +109,35 @@ def test_a_package_goes_into_a_running_kernel_and_out_of_the_spec(screen, lab, s
     screen.accept()
     page.locator(".Toastify__toast", has_text="removed toolz").first.wait_for(timeout=120_000)
     assert growing.read_text() == '# mine\nname = "growing"\n\n[packages]\npip = ["six"]\n'
+
+
+def test_what_a_kernel_has_in_use_it_gets_with_its_restart(screen, lab, growing):
+    """A package that it has imported, at another version: from the panel, and as the kernel asks for it."""
+    page = screen.page
+    run(screen, "import six\nprint('first', six.__version__)").get_by_text("first 1.17.0").wait_for()
+    page.locator(".lm-TabBar-tab[data-id='jupyter-containers']").click()
+    page.locator(".lm-TabBar-tab[data-id='jupyter-containers']").click()
+    screen.menu(screen.section("running").locator("li").first, "Add a Package…")
+    dialog = page.locator(".jp-Dialog-content")
+    dialog.get_by_label("Add a Python package").fill("six")
+    dialog.get_by_role("option").filter(has=page.get_by_text("six", exact=True)).click()
+    dialog.get_by_label("Version of six").select_option("==1.16.0")
+    dialog.locator(".jp-Containers-versions").get_by_role("button", name="Add", exact=True).click()
+    screen.accept()
+    told = page.locator(".Toastify__toast", has_text="changed six 1.17.0 → 1.16.0; after a restart of the kernel: six")
+    told.wait_for(timeout=120_000)
+    run(screen, "print('still', six.__version__)").get_by_text("still 1.17.0").wait_for()
+    told.get_by_role("button", name="Restart the Kernel…").click()
+    dialog.get_by_text("All variables will be lost.").wait_for()
+    before = container(lab)
+    screen.accept()
+    while container(lab) in {before, ""}:
+        page.wait_for_timeout(100)
+    screen.wait_for_kernel()
+    run(screen, "import six\nprint('then', six.__version__)").get_by_text("then 1.16.0").wait_for()
+
+    cell = run(screen, "%container add six==1.17.0")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    cell.get_by_text("changed six 1.16.0 → 1.17.0; after a restart of the kernel: six").wait_for(timeout=120_000)
+    run(screen, "print('now', six.__version__)").get_by_text("now 1.16.0").wait_for()
+    assert '"six==1.17.0"' in growing.read_text()

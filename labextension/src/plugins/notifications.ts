@@ -81,7 +81,9 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
           shown.delete(job.id);
         }
         if (job.state === 'done') {
-          Notification.success(doneText(job, trans), { autoClose: 8000, actions: stepsAfter(job) });
+          // What is still to be done stays until somebody has seen it.
+          const autoClose = (packagesOf(job)?.restart.length ?? 0) > 0 ? false : 8000;
+          Notification.success(doneText(job, trans), { autoClose, actions: stepsAfter(job) });
         } else if (job.state === 'failed') {
           reportError(asApiError({ message: `${job.title}: ${job.error}`, hint: job.hint }), trans);
         }
