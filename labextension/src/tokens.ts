@@ -4,6 +4,7 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import { Token } from '@lumino/coreutils';
 import type { ISignal } from '@lumino/signaling';
 
+import type { IChosen } from './choices';
 import type { KernelGate } from './gate';
 import type { IContainersModel } from './model';
 import type { IEnvironment } from './rest';
@@ -25,7 +26,7 @@ export interface IBuildsInSight {
    */
   prepare(kernelName: string): Promise<boolean>;
   /** The notebook at *path* is about to be opened because the user has chosen its environment just now. */
-  choose(path: string): void;
+  choose(path: string, chosen: IChosen): void;
   /** What stands between a notebook and its kernel; undefined for consoles and others, which are {@link prepare}d. */
   gate(context: ISessionContext): KernelGate | undefined;
   /** Ask *hold* before a notebook that is opened gets a kernel: it starts once the promise is fulfilled. */

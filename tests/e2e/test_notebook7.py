@@ -107,3 +107,26 @@ def test_a_log_stands_below_the_notebook(files, notebook):
     screen.execute("jupyter-containers:edit-spec", environment="failing")
     screen.page.locator("#jp-down-stack .jp-Containers-spec:visible").wait_for()
     (notebook.root / "empty.ipynb").unlink()
+
+
+def test_what_was_chosen_among_the_files_holds_in_the_page_of_the_notebook(files, notebook):
+    """It has a page of its own, and yet it is new: its user is asked at once, and its limits stand in it."""
+    folder = notebook.root / "chosen"
+    folder.mkdir()
+    text = 'name = "chosen"\n[packages]\npip = ["six"]\n[build]\nrun = ["true"]\n'
+    (folder / "jupyter-container.toml").write_text(text)
+    show_panel(files)
+    files.menu(files.row("environments", "chosen"), "Start a Notebook With Limits…")
+    files.page.locator(".jp-Dialog-content").get_by_label("Memory", exact=True).fill("0.5")
+    with files.page.context.expect_page() as opened:
+        files.accept()
+    screen = Screen(opened.value, files.lab)
+    dialog = screen.page.locator(".jp-Dialog-content")
+    dialog.get_by_text("Build chosen?").wait_for()
+    dialog.get_by_role("button", name="Cancel").click()
+    banner = screen.page.locator(".jp-Containers-banner")
+    banner.get_by_text("waits for chosen, which is not built before you have agreed").last.wait_for()
+    kept = "() => window.jupyterapp.shell.currentWidget.context.model.getMetadata('jupyter_containers')"
+    assert screen.page.evaluate(kept) == {"limits": {"memory": "512M"}}
+    assert files.page.locator(".jp-Dialog").count() == 0  # it is asked where it is seen
+    (folder / "jupyter-container.toml").unlink()

@@ -1,11 +1,14 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Dialog, ISessionContext, showDialog } from '@jupyterlab/apputils';
+import { PageConfig } from '@jupyterlab/coreutils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import React from 'react';
 
+import { Choices } from '../choices';
 import { findByKernel, titleOf } from '../environments';
 import { KernelGate } from '../gate';
+import { isEmpty, writeLimits } from '../limits';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
 import type { IBuild, IEnvironment } from '../rest';
@@ -46,7 +49,9 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
     const trans = (translator ?? nullTranslator).load('jupyter_containers');
     const gates = new Map<ISessionContext, KernelGate>();
     const holds: Hold[] = [];
-    const chosen = new Set<string>();
+    /** Notebook 7's page of files makes each notebook, unseen, before it opens it in a page of its own. */
+    const elsewhere = PageConfig.getOption('notebookPage') === 'tree';
+    const choices = new Choices(window.localStorage, app.serviceManager.serverSettings.baseUrl);
 
     const agree = async (item: IEnvironment): Promise<boolean> => {
       const answer = await showDialog({
@@ -154,7 +159,20 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
       }
     };
 
-    const guard = (context: ISessionContext) => {
+    const guard = (panel: NotebookPanel) => {
+      const context = panel.sessionContext;
+      let chosen = choices.take(context.path);
+      if (chosen) {
+        const { kernel, limits } = chosen;
+        void panel.context.ready.then(() => {
+          if (!context.kernelPreference.name) {
+            context.kernelPreference = { ...context.kernelPreference, name: kernel }; // Notebook 7: in a page of its own
+          }
+          if (!isEmpty(limits)) {
+            writeLimits(panel.context.model, limits);
+          }
+        });
+      }
       const gate = new KernelGate({
         context,
         model,
@@ -165,7 +183,11 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
             void commands.execute(CommandIDs.showBuildLog, { build, options: BESIDE });
           }
         },
-        isChosen: () => chosen.delete(context.path),
+        isChosen: () => {
+          const is = chosen !== null;
+          chosen = null;
+          return is;
+        },
         hold: environment => {
           const found = holds.map(hold => hold(context, environment)).filter(promise => promise !== null);
           return found.length > 0 ? Promise.all(found).then(() => undefined) : null;
@@ -183,9 +205,13 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
     };
     banners.opened.connect((_, panel: NotebookPanel) => {
       const { sessionContext } = panel;
+      if (elsewhere) {
+        sessionContext.kernelPreference = { ...sessionContext.kernelPreference, shouldStart: false };
+        return;
+      }
       const gate = gates.get(sessionContext);
       if (!gate) {
-        guard(sessionContext);
+        guard(panel);
       } else if (gate.wait) {
         banners.show(sessionContext, 'wait', describe(sessionContext, gate)); // a second tab
       }
@@ -198,7 +224,7 @@ export const buildingPlugin: JupyterFrontEndPlugin<IBuildsInSight> = {
 
     return {
       gate: context => gates.get(context),
-      choose: path => void chosen.add(path),
+      choose: (path, what) => choices.add(path, what),
       addHold: hold => void holds.push(hold),
       prepare: async (kernelName: string) => {
         const item = findByKernel(model.environments, kernelName);

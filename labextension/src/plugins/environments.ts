@@ -18,7 +18,7 @@ import { IAsker, pickEnvironment } from '../ask';
 import { download } from '../download';
 import { titleOf } from '../environments';
 import { formatSize } from '../format';
-import { isEmpty, writeLimits } from '../limits';
+import { isEmpty } from '../limits';
 import { stopIcon } from '../icons';
 import type { IContainersModel } from '../model';
 import { attempt } from '../notices';
@@ -74,9 +74,8 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
       if (!file) {
         return undefined;
       }
-      builds.choose(file.path);
-      const limited = !isEmpty(limits);
-      if (limited) {
+      builds.choose(file.path, { kernel: kernelName, limits });
+      if (!isEmpty(limits)) {
         const path = serviceManager.contents.localPath(file.path);
         await attempt(trans, () => api.chooseLimits(path, limits));
       }
@@ -87,9 +86,6 @@ export const environmentsPlugin: JupyterFrontEndPlugin<void> = {
       })) as NotebookPanel | undefined;
       if (panel) {
         panel.isUntitled = true;
-        if (limited) {
-          void panel.context?.ready.then(() => writeLimits(panel.context.model, limits));
-        }
       }
       return panel;
     };
