@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -16,10 +17,13 @@ from ..errors import ContainerError
 from .folder import Folder, Identity, Kept, scope
 from .freezing import bring_to_standstill, has_freezer
 from .identity import open_process
-from .processes import list_inside
+from .processes import count_switches, find_main, list_inside
 from .removal import find_group
 
 __all__ = ["pause", "resume"]
+
+_SETTLED = 0.05
+"""Seconds: one that computes has no need to leave its processor."""
 
 
 def pause(folder: Folder) -> None:
@@ -48,16 +52,25 @@ def pause(folder: Folder) -> None:
 
 
 def resume(folder: Folder) -> bool:
-    """Have it go on; False where it was not paused."""
+    """Have it go on; False where it was not paused.
+
+    It has gone on by the end: a signal that arrives before its first thread has run is another thread's, and a Python
+    whose first thread sleeps then sleeps on (half of all interrupts that came right after SIGCONT were lost so).
+    """
     kept = folder.kept()
     if not kept.paused or not folder.is_running(kept):
         return False
     _check_scope(kept, folder.config().name)
+    main = find_main(kept.pid or 0)
+    before = count_switches(main.pid) if main else None
     group = find_group(folder.path)
     if group is not None and has_freezer(group):
         group.freeze(frozen=False)
     else:
         _go_on(kept.stopped or map(Identity.of, list_inside(kept.pid or 0)))
+    deadline = time.monotonic() + _SETTLED
+    while main and count_switches(main.pid) == before and time.monotonic() < deadline:
+        time.sleep(0.0005)
     folder.change(paused=False, stopped=())
     return True
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Inside", "find_main", "list_inside", "read_inside", "signal_inside"]
+__all__ = ["Inside", "count_switches", "find_main", "list_inside", "read_inside", "signal_inside"]
 
 
 class Inside(NamedTuple):
@@ -44,6 +44,15 @@ def read_inside(pid: int) -> Inside | None:
         elif line.startswith("NSpgid:"):
             group = line
     return Inside(pid, int(numbers.split()[-1]), int(group.split()[1])) if numbers and group else None
+
+
+def count_switches(pid: int) -> int | None:
+    """How often the first thread of *pid* has left its processor (proc_pid_status(5)); None once it has gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    return sum(int(line.split()[1]) for line in lines if "ctxt_switches:" in line)
 
 
 def find_main(first: int) -> Inside | None:
