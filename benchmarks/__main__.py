@@ -21,8 +21,8 @@ from .setup import HOME
 
 # Quick ones first: what they leave in the caches does not help the slow ones.
 NAMES = (
-    "run_true", "cpu_and_io", "bootstrap", "build", "dockerfile", "disk", "ship", "kernel_start", "injected_kernel",
-    "growth", "thousand", "panel",
+    "run_true", "cpu_and_io", "bootstrap", "build", "dockerfile", "disk", "ship", "kernel_start", "round_trip",
+    "output", "injected_kernel", "growth", "thousand", "panel",
 )  # fmt: skip
 RESULTS = HOME / "results"
 TITLES = {"thousand": "Many kernels of one environment, against their number"}

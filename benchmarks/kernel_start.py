@@ -10,53 +10,67 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .engines import engines
 from .measure import Row, compare
-from .setup import HOME, Bench, has_docker
+from .setup import HOME, Bench
 
 RUNS = int(os.environ.get("BENCH_KERNEL_RUNS", "15"))
-DOCKER_IMAGE = "jupyter-containers-bench/kernel"
+STACKS = (
+    ("bench-kernel", ("numpy", "pandas"), ("1 + 1", "import numpy, pandas")),
+    ("bench-kernel-learn", ("numpy", "pandas", "scikit-learn"), ("import numpy, pandas, sklearn.ensemble",)),
+)
+"""Environment, its packages beside ipykernel, and the first cells."""
 
 
 def rows() -> Iterator[Row]:
     with Bench() as bench:
-        name = bench.environment(
-            "bench-kernel", pip=["ipykernel", "numpy", "pandas"], more='[kernel]\npreload = ["numpy", "pandas"]'
-        )
         os.environ |= {key: bench.env[key] for key in ("JUPYTER_CONTAINERS_HOME", "JUPYTER_DATA_DIR")}
         folder = bench.folder("notebooks")
-        layers = image_layers(name)
-        install("bench-native", native_argv(layers), native_env(layers))
+        for environment, packages, cells in STACKS:
+            preload = cells[-1].removeprefix("import ").split(", ")
+            name = bench.environment(
+                environment, pip=["ipykernel", *packages], more=f"[kernel]\npreload = {json.dumps(preload)}"
+            )
+            layers = image_layers(name)
+            install("bench-native", native_argv(layers), native_env(layers))
+            yield from _against_native(f"jc-{name}", "kernel", cells, folder)
+            warm = bench.warm_kernelspec(name)
+            first_reply(warm, folder, "1 + 1")  # the process to fork from gets ready
+            yield from _against_native(warm, "forked kernel (`warm`)", cells, folder)
+            if environment == STACKS[0][0]:
+                yield from _against_engines(bench, f"jc-{name}", layers, folder)
 
-        def ours(code: str) -> float:
-            return first_reply(f"jc-{name}", folder, code)
 
-        def native(code: str) -> float:
-            return first_reply("bench-native", folder, code)
+def _against_native(kernel: str, what: str, cells: Sequence[str], folder: Path) -> Iterator[Row]:
+    forked = kernel.endswith("-warm")
+    for cell in cells:
+        imports = cell.startswith("import")
+        yield compare(
+            f"{what}: launch → reply to `{cell}`",
+            lambda cell=cell: first_reply(kernel, folder, cell),
+            lambda cell=cell: first_reply("bench-native", folder, cell),
+            peer_name="native", runs=RUNS, aim="≤ 1.05" if not forked else "≤ 0.09" if imports else "≤ 0.15",
+            note="they are preloaded" if forked and imports else "",
+        )  # fmt: skip
 
-        for title, code in (("`1 + 1`", "1 + 1"), ("`import numpy, pandas`", "import numpy, pandas")):
-            yield compare(
-                f"kernel: launch → reply to {title}", lambda code=code: ours(code), lambda code=code: native(code),
-                peer_name="native", runs=RUNS, aim="≤ 1.05",
-            )  # fmt: skip
-        warm = bench.warm_kernelspec(name)
-        first_reply(warm, folder, "1 + 1")  # the process to fork from gets ready
-        for title, code in (("`1 + 1`", "1 + 1"), ("`import numpy, pandas`", "import numpy, pandas")):
-            yield compare(
-                f"forked kernel (`warm`): launch → reply to {title}",
-                lambda code=code: first_reply(warm, folder, code), lambda code=code: native(code),
-                peer_name="native", runs=RUNS, aim="≤ 0.15" if code == "1 + 1" else "≤ 0.09",
-                note="" if code == "1 + 1" else "numpy and pandas are preloaded",
-            )  # fmt: skip
-        if has_docker():
-            import_image(layers)
-            install("bench-docker", docker_argv(), {})
-            yield compare(
-                "kernel: launch → reply to `1 + 1`", lambda: ours("1 + 1"),
-                lambda: first_reply("bench-docker", folder, "1 + 1"), peer_name="docker run", runs=5,
-            )  # fmt: skip
+
+def _against_engines(bench: Bench, kernel: str, layers: tuple[Path, ...], folder: Path) -> Iterator[Row]:
+    question = "kernel: launch → reply to `1 + 1`"
+    for name, argv, why in engines(bench, layers):
+        if argv is None:
+            yield Row(question, "", name, None, "", f"it runs nothing here: {why}")
+            continue
+        install("bench-engine", argv, {})
+        yield compare(
+            question,
+            lambda: first_reply(kernel, folder, "1 + 1"),
+            lambda: first_reply("bench-engine", folder, "1 + 1"),
+            peer_name=name,
+            runs=5,
+        )
 
 
 def first_reply(kernel: str, folder: Path, code: str) -> float:
@@ -107,18 +121,3 @@ def install(name: str, argv: list[str], env: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spec = {"argv": argv, "env": env, "display_name": name, "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(spec))
-
-
-def docker_argv() -> list[str]:
-    """A kernel in docker as one would write it by hand: the connection file mounted, the host's network."""
-    kernel = ["/opt/venv/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    mount = ["-v", "{connection_file}:{connection_file}:ro"]
-    return ["docker", "run", "--rm", "--init", "--network=host", *mount, DOCKER_IMAGE, *kernel]
-
-
-def import_image(layers: tuple[Path, ...]) -> None:
-    """Give docker the same files."""
-    parts = ["-C", str(layers[0]), ".", "-C", str(layers[-1]), "./opt/venv"]  # docker refuses a path that comes twice
-    tar = subprocess.Popen(["tar", "-c", *parts], stdout=subprocess.PIPE)
-    subprocess.run(["docker", "import", "-", DOCKER_IMAGE], stdin=tar.stdout, check=True, capture_output=True)
-    tar.wait()
