@@ -142,6 +142,16 @@ class Soak:
             }
         return found
 
+    def stable(self) -> dict[str, int]:
+        """The census once nothing has become less for a while: what is removed after the fact is gone."""
+        deadline, least, same = time.monotonic() + PATIENCE, self.census(), 0
+        while same < 4 and time.monotonic() < deadline:
+            time.sleep(0.5)
+            now = self.census()
+            same = 0 if any(now[name] < least[name] for name in now if "memory" not in name) else same + 1
+            least = now
+        return least
+
     def settled(self, before: dict[str, int]) -> dict[str, int]:
         """The census once it is what it was, or after a while."""
         deadline = time.monotonic() + PATIENCE
@@ -202,7 +212,7 @@ def main() -> int:
             # First what is made once and stays: the threads, the launcher, the processes to fork from.
             soak.play(options.before, options.minutes, random.Random(0))
             soak.get_ready()
-            before = soak.settled(dict.fromkeys(soak.census(), 1 << 60))
+            before = soak.stable()
             soak.done.clear()
             start = time.monotonic()
             soak.play(options.rounds, options.minutes, random.Random(options.seed))

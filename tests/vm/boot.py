@@ -34,6 +34,8 @@ TESTS = (
     "tests/vm/inside",  # beside the fixtures that it shares with the runtime's tests
     "tests/integration/runtime/conftest.py",
     "tests/integration/runtime/test_limits.py",
+    "tests/integration/runtime/test_adjusting.py",
+    "tests/integration/runtime/test_pausing.py",
     "tests/integration/sandbox/conftest.py",
     "tests/integration/sandbox/test_limits.py",
 )
