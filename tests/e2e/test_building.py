@@ -118,7 +118,7 @@ def test_the_launcher_and_the_kernel_picker_tell_states(screen, lab, shoot):
     # The kernel waits for its build, whose log comes into sight.
     log = screen.page.locator(".jp-Containers-log")
     log.get_by_text("waits is being built").wait_for()
-    shoot("waiting")
+    shoot("chosen-not-built")
     log.get_by_text("waits is ready").wait_for(timeout=90_000)
     screen.wait_for_kernel()
     screen.menu(screen.section("running").locator("li").first, "Stop…")

@@ -162,7 +162,7 @@ def test_nothing_runs_before_its_user_agrees_and_then_it_is_the_same_image(lab, 
     there.press_in_dialog("Enter")  # meant for something else: it agrees to nothing
     told = panel.locator(".jp-Containers-banner", has_text="Nothing of physics, which this notebook brings along")
     told.wait_for()
-    shoot_page("refused", there)
+    shoot_page("trust-refused", there)
     assert there.find_violations(".jp-Containers-banner") == []
 
     # Asked once: opened again, and after a reload of the page, it is quiet, and nothing runs.
