@@ -2,9 +2,9 @@
 
 Where kernels can be forks, they are forks. A start takes one that is as it would be made itself, down to the notebook's
 folder and every mount; only what can be changed while a kernel runs may differ (:mod:`.warmth`). It has bound its
-sockets and has answered, and is paused until then, so that it uses no processor. A thread of this process starts the
-next when no start is under way; it hears of those that end, and starts others. How many there are, and for how long, is
-:mod:`..runtime.ready`'s to say; who ends this process, ends them.
+sockets and has answered, and is paused until then (forks are not), so that it uses no processor. A thread of this
+process starts the next when no start is under way; it hears of those that end, and starts others. How many there are,
+and for how long, is :mod:`..runtime.ready`'s to say; who ends this process, ends them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ QUIET_FORK = 0.2
 BIND_INTERVAL = 0.02
 PATIENCE = 60.0
 """Seconds that one may take to answer."""
+RETRY, MOST_TRIES = 0.25, 20
+"""Seconds between two tries to make a fork: what it is to come from is asked for by the start that is under way."""
 MOST_DEATHS = 3
 """Of one kind, one after the other, after which no more are started."""
 
@@ -131,6 +133,10 @@ class _Kind:
     failed: str = ""
     closed: bool = False
     deaths: int = 0
+    tries: int = 0
+    """That have failed."""
+    later: float = 0.0
+    """When the next may be."""
     waiting: list[Ready] = field(default_factory=list)
     wanted_now: int = 0
     """Starts that wait for one."""
@@ -229,9 +235,10 @@ class Pool:
         while True:
             with self._changed:
                 lacking = [kind for kind in self._kinds if len(kind.waiting) < max(kind.order.number, kind.wanted_now)]
-                kind = max(lacking, key=lambda kind: (kind.wanted_now, kind.used), default=None)
+                kind = max(lacking, key=lambda kind: (kind.wanted_now, -kind.later, kind.used), default=None)
                 quiet = QUIET_FORK if kind is not None and kind.order.is_fork else QUIET
-                rest = self._last_start + quiet - time.monotonic()
+                earliest = max(self._last_start + quiet, kind.later if kind is not None else 0.0)
+                rest = earliest - time.monotonic()
                 if kind is not None and (kind.wanted_now or rest <= 0):
                     rest = 0.0
             if kind is None or rest > 0:
@@ -256,6 +263,10 @@ class Pool:
         try:
             ready = _start(kind.order)
         except (ContainersError, OSError) as error:
+            kind.tries += 1
+            if kind.order.is_fork and kind.tries < MOST_TRIES:
+                kind.later = time.monotonic() + RETRY
+                return
             kind.give_up(error.message if isinstance(error, ContainersError) else str(error))
             if kind.order.is_fork:  # a fork server that is gone may be there again
                 current_shelf().drop(kind.key, kind)
@@ -264,6 +275,7 @@ class Pool:
             unwanted = kind.closed
             if not unwanted:
                 kind.waiting.append(ready)
+                kind.tries = 0
             self._changed.notify_all()
         if unwanted:
             ready.end()
@@ -317,8 +329,9 @@ def _start(order: Order) -> Ready:
         line.ask("kernel_info_request", timeout=PATIENCE)
         if code := rehearsed_code(order.language):
             line.ask("execute_request", _silently(code), timeout=PATIENCE)
-        with contextlib.suppress(ContainerError):  # one that goes on waits as well
-            container.pause()
+        if not order.is_fork:  # that one ends with its fork server, which a frozen process (cgroup v1) would hold up
+            with contextlib.suppress(ContainerError):  # one that goes on waits as well
+                container.pause()
         return Ready(container, connection, key, line, handle)
     except BaseException:
         if line is not None:
