@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -122,7 +121,6 @@ def _main(argv: list[str]) -> int:
         return EXIT_USAGE
     from .base import execute
 
-    gc.set_threshold(20_000)  # what a command imports is no garbage; looking for some takes 5 % of a start
     _, module, name, _ = entry
     command = getattr(import_module(f".{module}", __package__), name)()
     return execute(command, argv[1:])
