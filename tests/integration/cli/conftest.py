@@ -82,7 +82,9 @@ class Desk:
         """What the user has: images, names, environments, containers; not what a later build can go on from."""
         store = self.store
         environments = sorted(path.name for path in self.paths.environments.glob("*.json"))
-        containers = sorted(path.name for path in self.paths.containers.iterdir() if not path.name.endswith(".log"))
+        # Who removes one takes it out of sight first; what it was is gone a moment later, by a process of its own.
+        passing = (".gone-", "reaper.log")
+        containers = sorted(path.name for path in self.paths.containers.iterdir() if not path.name.startswith(passing))
         return store.references(), {image.digest for image in store.images()}, environments, containers
 
     def check_clean(self) -> None:
