@@ -70,18 +70,20 @@ def test_a_notebook_from_start_to_stop(screen, lab, shoot):
     assert screen.run_cell("import six, sys; print('six', sys.prefix)").startswith("six /opt/venv")
     running = screen.section("running").locator("li").first
     running.get_by_text("Untitled").wait_for()
-    running.locator(".jp-Containers-figures").wait_for()
+    running.locator(".jp-Containers-figure").first.wait_for(state="attached")
     assert "physics" in running.inner_text() and "kernel" in running.inner_text()
 
     status = screen.page.locator("#jp-main-statusbar").get_by_text("Physics 1 · ")
     status.get_by_text("CPU").wait_for()
     running.locator(".jp-Containers-row-name").click()
-    assert "Processes" in running.inner_text()
-    screen.page.wait_for_timeout(6000)  # a line of a few samples
+    running.get_by_text("Processes").wait_for()
+    screen.page.wait_for_function(  # a line of a few samples
+        "() => document.querySelector('#jupyter-containers-running polyline').points.length > 3"
+    )
     shoot("running")
     screen.page.locator(".jp-NotebookPanel .jp-Notebook .cm-content").first.click()
     status.click()
-    assert "jp-Containers-row-name" in screen.page.evaluate("document.activeElement.className")
+    running.locator(".jp-Containers-row-name:focus").wait_for()
 
     before = lab.api("GET", "containers")[0]["id"]
     running.get_by_label("Restart the Kernel…").click()
@@ -103,8 +105,11 @@ def test_a_terminal_inside_and_an_image_of_what_runs(screen, lab, shoot):
     running = screen.section("running").locator("li").first
     screen.menu(running, "Open a Terminal Inside")
     screen.page.locator(".jp-Terminal .xterm-helper-textarea").wait_for(state="attached")
+    screen.page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget?.content?.session?.connectionStatus === 'connected'"
+    )
     screen.page.locator(".jp-Terminal").click()
-    screen.page.wait_for_timeout(1000)  # its shell starts
+    screen.page.locator(".jp-Terminal .xterm-helper-textarea:focus").wait_for(state="attached")
     screen.page.keyboard.type("touch /tmp/here\n")
     shoot("terminal")
     screen.page.locator(".lm-TabBar-tab", has_text="Untitled").click()
@@ -170,7 +175,7 @@ def test_the_keyboard_is_enough(screen):
     page.keyboard.press("Enter")
     page.locator(".lm-Menu").wait_for()
     page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.getAttribute('aria-haspopup')") == "menu"
+    page.locator("#jupyter-containers-environments [aria-haspopup=menu]:focus").wait_for()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.getAttribute('aria-haspopup')") == "menu"  # one row, one stop
