@@ -54,7 +54,8 @@ def test_what_does_not_fit(document, key, cause):
 
 
 @pytest.mark.parametrize(
-    ("text", "cause"), [(b'{"inner"', "is cut off before the end of its JSON"), (b"{x}", "is not JSON: object keys must be")]
+    ("text", "cause"),
+    [(b'{"inner"', "is cut off before the end of its JSON"), (b"{x}", "is not JSON: object keys must be")],
 )
 def test_what_is_no_json(text, cause):
     with pytest.raises(msgspec.DecodeError) as error:

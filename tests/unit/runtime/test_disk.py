@@ -34,7 +34,7 @@ def test_deep_folders_do_not_run_out_of_descriptors(tmp_path: Path) -> None:
     os.close(here)
     before = len(os.listdir("/proc/self/fd"))
     assert measure(str(tmp_path)) > 0
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # threads of other tests may close theirs
 
 
 def test_a_watch_tells_once_it_is_passed_and_rests_in_between(tmp_path: Path) -> None:
