@@ -195,7 +195,7 @@ def test_an_injected_kernel_waits_in_the_pool(images, open_kernel, monkeypatch):
     monkeypatch.setattr(pool, "QUIET", 3600.0)
     session = open_kernel(images.debian("bookworm", "python3"), "on-pool", warm="wait")
     assert session.container.state().start == "pool"
-    assert session.run("import os; os.getuid(), os.getcwd()") == str((0, os.getcwd()))
+    assert session.run("import os; print(os.getuid(), os.getcwd())") == f"0 {os.getcwd()}"
 
 
 def test_what_cannot_be_forked_after_all_is_tried_once(images, open_kernel, small_environment, monkeypatch):

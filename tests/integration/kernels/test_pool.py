@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from jupyter_client.manager import KernelManager
+from startkinds import how, run
 
 from jupyter_containers.errors import LimitError
 from jupyter_containers.image.store import Store
@@ -75,23 +76,6 @@ def await_pooled(runtime) -> Callable[..., str]:
             time.sleep(0.02)
 
     return wait
-
-
-def run(manager: KernelManager, code: str) -> str:
-    client = manager.client()
-    client.start_channels()
-    client.wait_for_ready(timeout=60)
-    texts: list[str] = []
-    reply = client.execute_interactive(
-        code, timeout=60, output_hook=lambda message: texts.append(message["content"].get("text", ""))
-    )
-    client.stop_channels()
-    assert reply["content"]["status"] == "ok", reply["content"]
-    return "".join(texts).strip()
-
-
-def how(manager: KernelManager) -> str:
-    return str(manager.provisioner.container.state().start)
 
 
 def test_the_first_is_fresh_and_the_next_is_of_the_pool(kernel, runtime, await_pooled) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from jupyter_client.manager import KernelManager
+from startkinds import how, run
 
 from jupyter_containers.image.store import Store
 from jupyter_containers.kernels import kernelspec
@@ -35,23 +36,6 @@ def kernel(environment, folder):
         if manager.has_kernel:
             manager.shutdown_kernel(now=True)
     kernelspec.install(environment)
-
-
-def run(manager: KernelManager, code: str) -> str:
-    client = manager.client()
-    client.start_channels()
-    client.wait_for_ready(timeout=60)
-    texts: list[str] = []
-    reply = client.execute_interactive(
-        code, timeout=60, output_hook=lambda message: texts.append(message["content"].get("text", ""))
-    )
-    client.stop_channels()
-    assert reply["content"]["status"] == "ok", reply["content"]
-    return "".join(texts).strip()
-
-
-def how(manager: KernelManager) -> str:
-    return str(manager.provisioner.container.state().start)
 
 
 def test_until_one_is_ready_starts_are_fresh(kernel) -> None:
