@@ -36,9 +36,8 @@ def killing(start):
     return wrapped
 
 process._popen = killing(process._popen)
-if os.geteuid() == 0:
-    # Sent, and perhaps not yet carried out.
-    launcher._Launcher._tell = killing(launcher._Launcher._tell)
+# Sent, and perhaps not yet carried out: as root, and where a shell in the background has interrupts ignored.
+launcher._Launcher._tell = killing(launcher._Launcher._tell)
 container.start()
 """
 

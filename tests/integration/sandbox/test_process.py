@@ -227,7 +227,7 @@ def test_descriptors_are_given_back(make: Make) -> None:
         process = spawn(make())
         process.wait(30)
         del process
-    assert opened() == before
+    assert opened() <= before  # threads of other tests may close theirs
 
 
 def test_a_terminal_of_its_own(make: Make) -> None:
