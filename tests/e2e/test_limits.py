@@ -57,17 +57,6 @@ def accept_and_wait(screen: Any) -> None:
         screen.accept()
 
 
-def run_in(screen: Any, number: int, source: str) -> str:
-    """Run *source* in a cell of the notebook in front, and return what it puts out."""
-    cell = screen.page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").nth(number)
-    cell.locator(".cm-content").click()
-    screen.page.keyboard.insert_text(source)
-    screen.page.keyboard.press("Shift+Enter")
-    output = cell.locator(".jp-OutputArea-output pre").first
-    output.wait_for()
-    return str(output.inner_text()).strip()
-
-
 def write_notebook(lab: Any, name: str, limits: dict[str, Any]) -> None:
     from nbformat import v4
 
@@ -124,7 +113,7 @@ def test_limits_are_chosen_remembered_and_changed(screen, lab, shoot):
     else:
         assert "Memory: 768 MiB — " in told
         assert "can't be changed while it runs" in told
-    assert run_in(screen, 1, "print(kept + 1)") == "42"
+    assert screen.run_in(1, "print(kept + 1)") == "42"
     assert lab.api("GET", "sessions")[0]["kernel"]["id"] == session["kernel"]["id"]
     assert screen.find_violations(".jp-Containers-banner") == []
     shoot("limits-later")

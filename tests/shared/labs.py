@@ -220,7 +220,11 @@ class Screen:
     def run_cell(self, source: str) -> str:
         """Run *source* in the first cell of the notebook in front, and return what it puts out."""
         self.wait_for_kernel()
-        cell = self.page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").first
+        return self.run_in(0, source)
+
+    def run_in(self, number: int, source: str) -> str:
+        """Run *source* in a cell of the notebook in front, whatever its kernel does, and return what it puts out."""
+        cell = self.page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").nth(number)
         cell.locator(".cm-content").click()
         self.page.keyboard.insert_text(source)
         self.page.keyboard.press("Shift+Enter")

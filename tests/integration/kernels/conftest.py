@@ -169,3 +169,14 @@ def is_alive() -> Callable[[int], bool]:
             return False
 
     return ask
+
+
+@pytest.fixture
+def launched(environment) -> Iterator[list[KernelManager]]:
+    """Managers that a test puts here have no kernel at its end, and the environment's kernelspec is as it was."""
+    made: list[KernelManager] = []
+    yield made
+    for manager in made:
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
+    kernelspec.install(environment)

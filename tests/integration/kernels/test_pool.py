@@ -36,23 +36,18 @@ def nothing_ready(monkeypatch):
 
 
 @pytest.fixture
-def kernel(environment, folder):
+def kernel(environment, folder, launched):
     """Start a kernel with these options; all are gone at the end."""
-    made: list[KernelManager] = []
 
     def start(*, notebook: str = "", cwd: Path = folder, **options) -> KernelManager:
         kernelspec.install(environment, **{"warm": "wait", "isolate": True, **options})
         manager = KernelManager(kernel_name=f"jc-{environment}")
         named = {"JPY_SESSION_NAME": notebook} if notebook else {}
         manager.start_kernel(cwd=str(cwd), env={**os.environ, **named})
-        made.append(manager)
+        launched.append(manager)
         return manager
 
-    yield start
-    for manager in made:
-        if manager.has_kernel:
-            manager.shutdown_kernel(now=True)
-    kernelspec.install(environment)
+    return start
 
 
 @pytest.fixture

@@ -20,22 +20,17 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 @pytest.fixture
-def kernel(environment, folder):
+def kernel(environment, folder, launched):
     """Start a kernel with these options; all are gone at the end."""
-    made: list[KernelManager] = []
 
     def start(*, arguments=(), **options) -> KernelManager:
         kernelspec.install(environment, **options)
         manager = KernelManager(kernel_name=f"jc-{environment}")
         manager.start_kernel(cwd=str(folder), extra_arguments=list(arguments))
-        made.append(manager)
+        launched.append(manager)
         return manager
 
-    yield start
-    for manager in made:
-        if manager.has_kernel:
-            manager.shutdown_kernel(now=True)
-    kernelspec.install(environment)
+    return start
 
 
 def test_until_one_is_ready_starts_are_fresh(kernel) -> None:
