@@ -20,6 +20,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 
 import { asApiError } from './api';
 import { findByKernel } from './environments';
+import { isActive } from './jobs';
 import type { IContainersModel } from './model';
 import type { IEnvironment } from './rest';
 import { KERNEL_PREFIX } from './tokens';
@@ -371,7 +372,7 @@ export class KernelGate {
   /** The build of the environment that is under way. */
   private _active(): string | null {
     const builds = [...this._options.model.builds.values()].filter(
-      item => item.environment === this._name && (item.state === 'queued' || item.state === 'running')
+      item => item.environment === this._name && isActive(item)
     );
     return builds[0]?.id ?? this.environment?.build_id ?? null;
   }

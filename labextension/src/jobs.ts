@@ -2,11 +2,11 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IContainersModel } from './model';
-import type { IJob, ILockedPackage, IMovedPackage, IPackagesChanged, ITaken } from './rest';
+import type { IBuild, IJob, ILockedPackage, IMovedPackage, IPackagesChanged, ITaken } from './rest';
 
-/** Whether *job* has not come to its end yet. */
-export function isActive(job: IJob): boolean {
-  return job.state === 'queued' || job.state === 'running';
+/** Whether a job or a build has not come to its end yet. */
+export function isActive(work: Pick<IJob | IBuild, 'state'>): boolean {
+  return work.state === 'queued' || work.state === 'running';
 }
 
 /**

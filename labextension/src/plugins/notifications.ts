@@ -3,7 +3,8 @@ import { Notification } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { asApiError } from '../api';
-import { doneText, packagesOf } from '../jobs';
+import { BuildEndings } from '../endings';
+import { doneText, isActive, packagesOf } from '../jobs';
 import type { IContainersModel, ItemChange } from '../model';
 import { attempt, reportError } from '../notices';
 import type { IBuild, IJob } from '../rest';
@@ -29,14 +30,17 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
       callback: () => void commands.execute(command, args)
     });
 
-    const onBuild = (build: IBuild, before: IBuild) => {
+    const endings = new BuildEndings(model);
+    const onBuild = (build: IBuild, before: IBuild | null) => {
+      if (!endings.hasEnded(build, before)) {
+        return;
+      }
       const args = { environment: build.environment };
       const log = button(trans.__('Show log'), CommandIDs.showBuildLog, { build: build.id });
-      const active = before.state === 'queued' || before.state === 'running';
-      if (active && build.state === 'done') {
+      if (build.state === 'done') {
         const start = button(trans.__('Start a notebook'), CommandIDs.startNotebook, args);
         Notification.success(`${buildState(build, trans)}.`, { autoClose: 8000, actions: [start] });
-      } else if (active && (build.state === 'failed' || build.state === 'interrupted')) {
+      } else if (build.state === 'failed' || build.state === 'interrupted') {
         const { error, hint } = build;
         const message = `${buildState(build, trans)}: ${error}`;
         const edit = button(trans.__('Edit the spec'), CommandIDs.editSpec, args);
@@ -59,7 +63,7 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
     const shown = new Map<string, string>();
     const onJob = (job: IJob) => {
       const id = shown.get(job.id);
-      const active = job.state === 'queued' || job.state === 'running';
+      const active = isActive(job);
       if (active && id === undefined) {
         const cancel = {
           label: trans.__('Cancel'),
@@ -91,7 +95,7 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
     };
 
     model.itemChanged.connect((_, change: ItemChange) => {
-      if (change.kind === 'build' && change.item && change.before) {
+      if (change.kind === 'build' && change.item) {
         onBuild(change.item, change.before);
       } else if (change.kind === 'job' && change.item) {
         onJob(change.item);

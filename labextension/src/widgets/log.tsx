@@ -7,6 +7,7 @@ import React from 'react';
 
 import type { ApiError } from '../api';
 import { ILogSink, LogFollower, LogSubject } from '../follow';
+import { isActive } from '../jobs';
 import type { ILogLine } from '../log';
 import type { IContainersModel } from '../model';
 import type { IBuild, IContainer } from '../rest';
@@ -166,7 +167,7 @@ export function BuildHead(props: {
   trans: TranslationBundle;
 }): React.JSX.Element {
   const { build, stage, steps, trans } = props;
-  const active = build.state === 'queued' || build.state === 'running';
+  const active = isActive(build);
   if (build.state === 'failed' || build.state === 'interrupted') {
     return (
       <Trouble
