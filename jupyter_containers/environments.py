@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .image.store import Store
     from .overview import Overview
     from .packages import Packages
-    from .runtime.base import Container, ContainerState, Runtime
+    from .runtime.base import Container, ContainerState, Meter, Runtime
     from .sandbox.probe import Finding
     from .shipping import Shipping
     from .spec.model import LoadedSpec
@@ -352,6 +352,10 @@ class Environments:
     def containers(self, *, all: bool = False) -> tuple[ContainerState, ...]:
         """Running ones, or all, newest first."""
         return self.runtime.list(all=all)
+
+    def meter(self) -> Meter:
+        """To measure containers with, again and again; whoever asks for it closes it."""
+        return self.runtime.meter()
 
     def container(self, reference: str) -> Container:
         """By id, unambiguous id prefix, or name; :class:`NotFoundError`."""

@@ -7,14 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import NotFoundError
 from .base import Command
 from .container_options import above_zero
 from .output import age, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from ..environments import Environments
-    from ..runtime.base import Container, Stats
+    from ..runtime.base import Meter, Stats
 
 __all__ = ["Diff", "StatsCommand", "Top"]
 
@@ -39,22 +38,22 @@ class StatsCommand(Command):
         from ..environments import Environments
 
         environments = Environments()
-        containers: dict[str, Container] = {}
         once = options.no_stream or options.json or not sys.stdout.isatty()
         pause = max(options.interval, 0.1)
-        read_stats(environments, options.name, containers)
-        while True:
-            # CPU per cent is a difference: the first sample is only its beginning.
-            time.sleep(min(pause, 0.5) if once else pause)
-            samples = read_stats(environments, options.name, containers)
-            if options.json:
-                print_json(samples)
-                return 0
-            if not once:
-                print("\x1b[H\x1b[J", end="")
-            print_table(_STATS_HEAD, _rows(samples))
-            if once:
-                return 0
+        with environments.meter() as meter:
+            read_stats(environments, options.name, meter)
+            while True:
+                # CPU per cent is a difference: the first sample is only its beginning.
+                time.sleep(min(pause, 0.5) if once else pause)
+                samples = read_stats(environments, options.name, meter)
+                if options.json:
+                    print_json(samples)
+                    return 0
+                if not once:
+                    print("\x1b[H\x1b[J", end="")
+                print_table(_STATS_HEAD, _rows(samples))
+                if once:
+                    return 0
 
 
 class Top(Command):
@@ -112,20 +111,20 @@ class Diff(Command):
         return 0
 
 
-def read_stats(environments: Environments, names: list[str], known: dict[str, Container]) -> list[Stats]:
-    """One sample of each; *known* keeps the containers between samples, for their CPU per cent."""
+def read_stats(environments: Environments, names: list[str], meter: Meter) -> list[Stats]:
+    """One sample of each of *names*, which must run; without any, of all that do."""
     from ..errors import ContainerError
 
-    wanted = names or [state.id for state in environments.containers()]
-    samples = []
-    for name in wanted:
-        try:
-            container = known.setdefault(name, environments.container(name)) if name not in known else known[name]
-            samples.append(container.stats())
-        except (NotFoundError, ContainerError):
-            if names:
-                raise
-            known.pop(name, None)  # it has ended since it was listed
+    if not names:
+        return meter.read(environments.containers())
+    states = [environments.container(name).state() for name in names]
+    samples = meter.read(states)
+    measured = {sample.id for sample in samples}
+    for state in states:
+        if state.id not in measured:
+            raise ContainerError(
+                f"container {state.name} is not running", hint="`jupyter containers ps` lists those that are"
+            )
     return samples
 
 

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import msgspec
 
@@ -28,6 +28,7 @@ __all__ = [
     "ContainerState",
     "LimitReport",
     "LogPage",
+    "Meter",
     "Runtime",
     "Stats",
     "Stdio",
@@ -138,7 +139,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None
     ended_at: float | None = None
     pid: int | None = None
-    """Of the container's first process, in the host's numbering."""
+    """Of the container's first process, in the host's numbering; None: it does not run, or runs on another host."""
     exit_code: int | None = None
     """128 + n where signal n ended it, as shells have it."""
     cause: str = ""
@@ -283,6 +284,18 @@ class Container(Protocol):
         """Its kernel was active *at* that time (seconds since the epoch): :meth:`stats` tells it to everyone."""
 
 
+class Meter(Protocol):
+    """Measures containers again and again, for less than each by itself. Use it as a context, or :meth:`close` it."""
+
+    def read(self, states: Iterable[ContainerState]) -> list[Stats]:
+        """Of those of *states* that run, in their order; the share of the CPU is that since the last time, and those
+        that are not among them any more are forgotten. From any thread."""
+
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+
 class Runtime(Protocol):
     name: str
 
@@ -297,6 +310,9 @@ class Runtime(Protocol):
 
     def list(self, *, all: bool = False) -> tuple[ContainerState, ...]:
         """Running ones, or all, newest first."""
+
+    def meter(self) -> Meter:
+        """A new one."""
 
     def check_limits(self, limits: Resources, *, accept: Collection[str] = ()) -> None:
         """:class:`~jupyter_containers.errors.LimitError` for a limit that can't be enforced here and that *accept* does

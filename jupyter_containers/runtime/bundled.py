@@ -19,11 +19,12 @@ from ..image.durable import full_disk_told
 from ..image.store import Store
 from ..paths import Paths
 from ..sandbox import launcher
-from .base import ContainerConfig, ContainerState
+from .base import ContainerConfig, ContainerState, Meter
 from .container import BundledContainer
 from .ending import remove_rest
 from .folder import Folder, create_folder, find_folder, list_folders
 from .keeper import Keeper
+from .listing import list_states
 from .removal import is_lasting, pin_name, settle_container
 from .scarcity import scarcity_told
 from .translate import check_mounts
@@ -80,14 +81,17 @@ class BundledRuntime:
         return BundledContainer(find_folder(self.paths.containers, reference), self.paths, self.store)
 
     def list(self, *, all: bool = False) -> tuple[ContainerState, ...]:
-        states = []
-        for folder in list_folders(self.paths.containers):
-            with suppress(NotFoundError):  # removed while we look
-                states.append(folder.state())
         wanted = (
-            state for state in states if all or (state.status in ("running", "paused") and state.kind not in _OURS)
+            state
+            for state in list_states(self.paths.containers)
+            if all or (state.status in ("running", "paused") and state.kind not in _OURS)
         )
         return tuple(sorted(wanted, key=lambda state: state.created_at, reverse=True))
+
+    def meter(self) -> Meter:
+        from .meter import BundledMeter  # late: few measure
+
+        return BundledMeter(self.paths.containers)
 
     def check_limits(self, limits: Resources, *, accept: Collection[str] = ()) -> None:
         from .limits import check_limits  # late: control groups are nothing to a start without limits

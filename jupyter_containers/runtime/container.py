@@ -22,8 +22,9 @@ from .keeper import Keeper
 from .logs import follow_log, read_log, read_log_page
 from .processes import signal_inside
 from .removal import end_processes, find_group, remove_container
+from .tally import Tally
 from .translate import make_sandbox
-from .usage import Sample, note_activity, read_sample, read_stats
+from .usage import Sample, Source, note_activity, tell
 from .waiting import wait_for_end
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class BundledContainer:
         self._charge: Charge | None = Keeper.current().find(folder.id)
         self._ended: Kept | None = None
         self._sample: Sample | None = None
+        self._source: Source | None = None
 
     def state(self) -> ContainerState:
         return self._folder.state()
@@ -221,9 +223,15 @@ class BundledContainer:
 
     def stats(self) -> Stats:
         kept = self._running()
-        sample = read_sample(self._folder.path, kept.pid or 0)
+        if self._source is None or self._source.first != kept.pid:
+            self._source = Source(self._folder.path, kept.pid or 0)
+        sample = self._source.sample(Tally())
+        if sample is None:
+            raise ContainerError(f"container {self.config.name} has just ended")
         before, self._sample = self._sample, sample
-        return read_stats(self._folder, self.config, kept, sample, before)
+        return tell(
+            self._folder, self.config, sample, before, started_at=kept.started_at or kept.created_at
+        )  # fmt: skip
 
     def note_activity(self, at: float) -> None:
         note_activity(self._folder, at)

@@ -15,9 +15,10 @@ import itertools
 import signal as signals_of_the_host
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -30,7 +31,7 @@ from .names import make_name
 from .places import Place
 from .snapshot import Snapshot
 
-__all__ = ["FakeContainer", "FakeRuntime", "Program"]
+__all__ = ["FakeContainer", "FakeMeter", "FakeRuntime", "Program"]
 
 _LIMITS = ("memory", "cpus", "pids", "disk", "gpus", "files", "time")
 
@@ -209,6 +210,27 @@ class FakeContainer:
 Program = Callable[[FakeContainer], "int | None"]
 
 
+class FakeMeter:
+    """Asks each container by itself."""
+
+    def __init__(self, runtime: FakeRuntime) -> None:
+        self._runtime = runtime
+
+    def read(self, states: Iterable[ContainerState]) -> list[Stats]:
+        found = []
+        for state in states:
+            with suppress(NotFoundError, ContainerError):
+                found.append(self._runtime.find(state.id).stats())
+        return found
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
 class FakeRuntime:
     """See the module's text.
 
@@ -255,6 +277,9 @@ class FakeRuntime:
     def list(self, *, all: bool = False) -> tuple[ContainerState, ...]:
         states = (item.state() for item in reversed(self.containers))
         return tuple(state for state in states if all or state.status in ("running", "paused"))
+
+    def meter(self) -> FakeMeter:
+        return FakeMeter(self)
 
     def check_limits(self, limits: Resources, *, accept: Collection[str] = ()) -> None:
         refused = [name for name in sorted(self.unenforceable - set(accept)) if getattr(limits, name) is not None]

@@ -34,7 +34,7 @@ from .base import ContainerConfig, ContainerState, LimitReport
 from .identity import is_alive, read_scope, read_start_time, state_locked
 from .names import check_container_name, make_name
 
-__all__ = ["Folder", "Identity", "Kept", "create_folder", "find_folder", "list_folders"]
+__all__ = ["Folder", "Identity", "Kept", "create_folder", "find_folder", "list_folders", "list_ids", "read_config"]
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True):
@@ -82,6 +82,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, str] | None = None
     """Of one that was started ahead, and is claimed: those that it has got besides."""
 
+
+_CHUNK = 1 << 16
 
 _config_decoder = msgspec.json.Decoder(ContainerConfig)
 _kept_decoder = msgspec.json.Decoder(Kept)
@@ -132,8 +134,11 @@ class Folder:
 
     def state(self) -> ContainerState:
         """What is known now: the file, corrected by whether the process lives."""
-        kept = self.kept()
-        config = _config_of(self)
+        return self.state_of(self.kept())
+
+    def state_of(self, kept: Kept) -> ContainerState:
+        """The same, with *kept* as the file has it."""
+        config = read_config(self)
         status: Literal["created", "running", "paused", "exited"] = kept.status
         cause = kept.cause
         if status == "running" and self.is_running(kept):
@@ -146,7 +151,8 @@ class Folder:
             id=self.id, name=config.name, image=config.image, image_name=config.image_name,
             kind="pooled" if config.ahead and kept.labels is None else config.kind,
             argv=config.argv, status=status, created_at=kept.created_at, started_at=kept.started_at,
-            ended_at=kept.ended_at, pid=kept.pid if status in ("running", "paused") else None, exit_code=kept.exit_code,
+            ended_at=kept.ended_at, exit_code=kept.exit_code,
+            pid=kept.pid if status in ("running", "paused") and kept.scope == scope() else None,
             cause=cause, oom=kept.oom, memory_limit=kept.memory_limit, memory_peak=kept.memory_peak,
             limits=kept.limits, start=kept.start, labels=config.labels | (kept.labels or {}),
         )  # fmt: skip
@@ -201,10 +207,18 @@ class Folder:
         return True
 
     def _read(self, name: str) -> bytes:
-        try:
-            return (self.path / name).read_bytes()
+        try:  # plain system calls, for those who read a thousand of them
+            handle = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             raise _unknown(self.id) from None
+        try:
+            text = more = os.read(handle, _CHUNK)
+            while more:
+                more = os.read(handle, _CHUNK)
+                text += more
+            return text
+        finally:
+            os.close(handle)
 
     def _write(self, name: str, data: bytes) -> None:
         temporary = self.path / f".{name}-{os.urandom(4).hex()}"
@@ -216,7 +230,7 @@ class Folder:
 
 
 @lru_cache(maxsize=4096)
-def _config_of(folder: Folder) -> ContainerConfig:
+def read_config(folder: Folder) -> ContainerConfig:
     """Read once, for those who look at all containers again and again: it never changes, and no id comes twice."""
     return folder.config()
 
@@ -279,6 +293,8 @@ def find_folder(containers: Path, reference: str) -> Folder:
         if named is not None:
             return Folder(containers / named)
         if set(reference) <= set("0123456789abcdef"):
+            if len(reference) == 12 and (containers / reference / "config.json").exists():
+                return Folder(containers / reference)  # without a look at all others
             found = [folder for folder in list_folders(containers) if folder.id.startswith(reference)]
             if len(found) == 1:
                 return found[0]
@@ -290,9 +306,13 @@ def find_folder(containers: Path, reference: str) -> Folder:
 
 def list_folders(containers: Path) -> list[Folder]:
     """All that are complete, in no order."""
+    return [Folder(containers / name) for name in list_ids(containers)]
+
+
+def list_ids(containers: Path) -> list[str]:
+    """Of the same."""
     try:
-        with os.scandir(containers) as entries:
-            return [Folder(Path(entry.path)) for entry in entries if len(entry.name) == 12 and entry.name[0] != "."]
+        return [name for name in os.listdir(containers) if len(name) == 12 and name[0] != "."]
     except FileNotFoundError:
         return []
 

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Inside", "count_switches", "find_main", "list_inside", "read_inside", "signal_inside"]
+__all__ = [
+    "Inside",
+    "Look",
+    "count_switches",
+    "find_main",
+    "is_first",
+    "list_inside",
+    "read_inside",
+    "signal_inside",
+]
 
 
 class Inside(NamedTuple):
@@ -24,11 +33,31 @@ def list_inside(first: int) -> list[int]:
     One look at each process of the host; `exec`'s processes are not *first*'s children, so that a walk down the tree
     would miss them.
     """
-    namespace = _namespace(first)
-    found = read_inside(first)
-    if namespace is None or found is None or found.inner != 1 or first == 1:
-        return []  # it has ended, and its number may be another's
-    return [pid for pid in _all_pids() if _namespace(pid) == namespace]
+    return Look().inside(first) if is_first(first) else []
+
+
+def is_first(pid: int) -> bool:
+    """Whether *pid* is the first process of a pid namespace; False: it has ended, and its number may be another's."""
+    found = read_inside(pid)
+    return found is not None and found.inner == 1 and pid != 1
+
+
+class Look:
+    """Which processes of the host are in which namespace, found out when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._pids: dict[int, list[int]] | None = None
+
+    def inside(self, first: int) -> list[int]:
+        """As :func:`list_inside`, of a *first* that :func:`is_first`."""
+        if self._pids is None:
+            self._pids = {}
+            for pid in _all_pids():
+                namespace = _namespace(pid)
+                if namespace is not None:
+                    self._pids.setdefault(namespace, []).append(pid)
+        namespace = _namespace(first)
+        return [] if namespace is None else self._pids.get(namespace, [])
 
 
 def read_inside(pid: int) -> Inside | None:

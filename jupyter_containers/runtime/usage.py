@@ -6,23 +6,16 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..sandbox.usage import Gauge, Usage, read
 from .base import ContainerConfig, Stats
-from .folder import Folder, Kept
-from .processes import list_inside
-from .removal import find_group
+from .folder import Folder
+from .tally import Tally
 
-if TYPE_CHECKING:
-    import psutil
-
-    from ..sandbox.cgroup import Group
-
-__all__ = ["Sample", "Total", "add_up", "note_activity", "read_sample", "read_stats"]
+__all__ = ["Sample", "Source", "Total", "add_up", "note_activity", "tell"]
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,26 +52,60 @@ class Sample(msgspec.Struct, frozen=True):
     read_bytes: int
     write_bytes: int
 
-    def since(self, before: Sample | None, *, container_id: str, name: str) -> Stats:
-        """As statistics; the CPU share since the sample *before*, 0 without one. Pure."""
-        share = 0.0
-        if before is not None and self.time > before.time:
-            share = 100 * max(0.0, self.cpu_seconds - before.cpu_seconds) / (self.time - before.time)
-        return Stats(
-            id=container_id, name=name, cpu_seconds=self.cpu_seconds, cpu_percent=share, memory=self.memory,
-            memory_limit=self.memory_limit, memory_peak=self.memory_peak, pids=self.pids,
-            read_bytes=self.read_bytes, write_bytes=self.write_bytes,
+    def share(self, before: Sample | None) -> float:
+        """Per cent of one CPU since the sample *before*; 0 without one. Pure."""
+        if before is None or self.time <= before.time:
+            return 0.0
+        return 100 * max(0.0, self.cpu_seconds - before.cpu_seconds) / (self.time - before.time)
+
+
+class Source:
+    """One start of a container, as far as it can be measured. Not for two threads at once."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        """Of the container in *path* whose pid 1 is *first*."""
+        self.first = first
+        folders = _folders_of_group(path)
+        self._gauge = Gauge(folders, oom_kills=False) if folders else None
+
+    def sample(self, tally: Tally, *, keep_below: int = 0) -> Sample | None:
+        """Its figures now: of its control group, and of *tally* what that does not count. None: it has ended.
+
+        *keep_below*: as of :meth:`.sandbox.usage.Gauge.read`; then :meth:`close` it.
+        """
+        usage = self._gauge.read(keep_below=keep_below) if self._gauge is not None else Usage()
+        cpu, memory, pids = usage.cpu_seconds, usage.memory, usage.pids
+        read, written = usage.read_bytes, usage.write_bytes
+        if cpu is None or memory is None or pids is None:
+            summed = tally.sum(self.first)
+            if summed is None:
+                return None
+            cpu = summed.cpu_seconds if cpu is None else cpu
+            memory = summed.memory if memory is None else memory
+            pids = summed.threads if pids is None else pids
+            read = summed.read_bytes if read is None else read
+            written = summed.write_bytes if written is None else written
+        elif read is None or written is None:
+            read, written = tally.blocks(self.first)
+        return Sample(
+            time.monotonic(), cpu, memory, usage.memory_limit, usage.memory_peak, pids, read, written
         )  # fmt: skip
 
+    def close(self) -> None:
+        if self._gauge is not None:
+            self._gauge.close()
 
-def read_stats(folder: Folder, config: ContainerConfig, kept: Kept, sample: Sample, before: Sample | None) -> Stats:
-    """What is told of the running container in *folder*: its *sample*, and what is known of it besides."""
-    stats = sample.since(before, container_id=folder.id, name=config.name)
+
+def tell(folder: Folder, config: ContainerConfig, sample: Sample, before: Sample | None, *, started_at: float) -> Stats:
+    """What is told of the container in *folder*: its *sample*, the CPU share since the one *before* (0 without one),
+    and what is known of it besides."""
     # Of a network of its own it has the loopback alone, over which nothing comes from anywhere else.
-    bytes_over_network = None if config.network == "full" else 0
-    return msgspec.structs.replace(
-        stats, received_bytes=bytes_over_network, sent_bytes=bytes_over_network,
-        uptime=max(0.0, time.time() - (kept.started_at or kept.created_at)), last_activity=_last_activity(folder),
+    over_network = None if config.network == "full" else 0
+    return Stats(
+        id=folder.id, name=config.name, cpu_seconds=sample.cpu_seconds, cpu_percent=sample.share(before),
+        memory=sample.memory, memory_limit=sample.memory_limit, memory_peak=sample.memory_peak, pids=sample.pids,
+        read_bytes=sample.read_bytes, write_bytes=sample.write_bytes, received_bytes=over_network,
+        sent_bytes=over_network, uptime=max(0.0, time.time() - started_at), last_activity=_last_activity(folder),
     )  # fmt: skip
 
 
@@ -93,73 +120,26 @@ def note_activity(folder: Folder, at: float) -> None:
             os.utime(file, (at, at))
 
 
+class _Group(msgspec.Struct):
+    """Of ``group.json`` (:meth:`.sandbox.cgroup.Group.describe`), what it takes to measure."""
+
+    folders: dict[str, str] = {}
+
+
+_group_decoder = msgspec.json.Decoder(_Group)
+
+
+def _folders_of_group(path: Path) -> dict[str, str]:
+    """By controller, of the control group of the container in *path*; none where it has none."""
+    text = read(f"{path}/group.json")
+    try:
+        return _group_decoder.decode(text).folders if text else {}
+    except msgspec.DecodeError:  # half of it, of a start that was killed
+        return {}
+
+
 def _last_activity(folder: Folder) -> float | None:
     try:
         return os.stat(f"{folder.path}/activity").st_mtime  # noqa: PTH116  a thousand of them at a look
     except OSError:
         return None
-
-
-def read_sample(path: Path, first: int) -> Sample:
-    """Of the container in *path* whose pid 1 is *first*; what its control group does not count is summed up."""
-    group = _group(path, first)
-    usage = group.stats() if group is not None else None
-    summed: Sample | None = None
-
-    def by_processes() -> Sample:
-        nonlocal summed
-        summed = summed or _sum(first)
-        return summed
-
-    def told(name: str) -> Any:
-        return getattr(usage, name) if usage is not None else None
-
-    def number(name: str) -> Any:
-        value = told(name)
-        return getattr(by_processes(), name) if value is None else value
-
-    limit, peak = told("memory_limit"), told("memory_peak")
-    return Sample(
-        time=time.monotonic(),
-        cpu_seconds=float(number("cpu_seconds")),
-        memory=int(number("memory")),
-        memory_limit=None if limit is None else int(limit),
-        memory_peak=None if peak is None else int(peak),
-        pids=int(number("pids")),
-        read_bytes=int(number("read_bytes")),
-        write_bytes=int(number("write_bytes")),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _group(path: Path, first: int) -> Group | None:
-    """Found once for each start, which *first* tells from others."""
-    return find_group(path) if (path / "group.json").exists() else None
-
-
-def _sum(first: int) -> Sample:
-    """Memory: the proportional share (PSS), so that what processes share is counted once."""
-    import psutil  # late: 10 ms that a start need not pay
-
-    cpu, memory, threads, read, written = 0.0, 0, 0, 0, 0
-    for pid in list_inside(first):
-        with suppress(psutil.Error):
-            process = psutil.Process(pid)
-            times = process.cpu_times()
-            # Children that have ended count as well, as they do in a control group.
-            cpu += times.user + times.system + times.children_user + times.children_system
-            threads += process.num_threads()
-            memory += _memory(process)
-            io = process.io_counters()
-            read += io.read_bytes
-            written += io.write_bytes
-    return Sample(time.monotonic(), cpu, memory, None, None, threads, read, written)
-
-
-def _memory(process: psutil.Process) -> int:
-    import psutil
-
-    try:
-        return int(process.memory_full_info().pss)
-    except psutil.AccessDenied:
-        return int(process.memory_info().rss)

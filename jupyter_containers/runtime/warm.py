@@ -31,7 +31,8 @@ from .folder import Folder, create_folder
 from .limits import sandbox_limits
 from .ready import current_shelf
 from .starting import Spawner
-from .usage import read_sample
+from .tally import Tally
+from .usage import Source
 
 __all__ = ["choose_spawner", "close_servers", "find_refusal"]
 
@@ -74,7 +75,8 @@ class _Kept:
         server, folder = self.server, self.folder
         if server is None or folder is None or not self.settled.is_set():
             return 0
-        return read_sample(folder.path, server.process.child_pid).memory
+        sample = Source(folder.path, server.process.child_pid).sample(Tally())
+        return 0 if sample is None else sample.memory
 
     def give_up(self, reason: str) -> None:
         self.failed = self.failed or reason  # what comes after the first follows from it

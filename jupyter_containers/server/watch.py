@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..environments import Environments
     from ..kernels.deaths import Death
     from ..overview import Look
-    from ..runtime.base import Container, ContainerState, Stats
+    from ..runtime.base import Container, ContainerState, Meter, Stats
     from .service import Service
 
 __all__ = ["Watch", "changes"]
@@ -97,6 +97,7 @@ class Watch:
         self._activity = activity
         self._each_metric = each_metric
         self._noted: Mapping[str, float] = {}
+        self._active: dict[str, Container] = {}
         self._service = service
         self._logger = logger
         self._interval = interval
@@ -105,8 +106,8 @@ class Watch:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._before: dict[str, ContainerState] | None = None
-        self._measured: dict[str, Container] = {}
-        """By id, for a share of the CPU is told by two samples of one container."""
+        self._meter: Meter | None = None
+        """Made at the first measurement; one for all, for a share of the CPU is told by two."""
         self._measured_at = float("-inf")
 
     def start(self) -> None:
@@ -120,6 +121,8 @@ class Watch:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._meter is not None:
+            self._meter.close()
 
     @contextmanager
     def follow(self) -> Iterator[Follower]:
@@ -196,26 +199,20 @@ class Watch:
 
     def _note(self, environments: Environments, activity: Mapping[str, float]) -> None:
         """Write down which kernels were active, for those who have no server to ask."""
+        self._active = {key: container for key, container in self._active.items() if key in activity}
         for key, at in activity.items():
             if self._noted.get(key) != at:
                 with suppress(ContainersError):
-                    (self._measured.get(key) or environments.container(key)).note_activity(at)
+                    if key not in self._active:
+                        self._active[key] = environments.container(key)
+                    self._active[key].note_activity(at)
         self._noted = activity
 
     def _measure(self, environments: Environments, states: Mapping[str, ContainerState]) -> list[Stats]:
         self._measured_at = time.monotonic()
-        running = {key: state for key, state in states.items() if state.status in ("running", "paused")}
-        for gone in self._measured.keys() - running.keys():
-            del self._measured[gone]
-        stats = []
-        for key in running:
-            try:
-                container = self._measured.get(key) or environments.container(key)
-                stats.append(container.stats())
-                self._measured[key] = container
-            except ContainersError:
-                continue  # it has ended since
-        return stats
+        if self._meter is None:
+            self._meter = environments.meter()
+        return self._meter.read(states.values())
 
 
 def _picture(look: Look, jobs: Sequence[JobView]) -> Picture:

@@ -35,9 +35,9 @@ def test_cpu_per_cent_is_a_difference() -> None:
         return Sample(at, cpu, 1, None, None, 1, 0, 0)
 
     first = sample(10.0, 1.0)
-    assert first.since(None, container_id="i", name="n").cpu_percent == 0
-    assert sample(12.0, 2.0).since(first, container_id="i", name="n").cpu_percent == 50
-    assert sample(12.0, 0.5).since(first, container_id="i", name="n").cpu_percent == 0
+    assert first.share(None) == 0
+    assert sample(12.0, 2.0).share(first) == 50
+    assert sample(12.0, 0.5).share(first) == 0
 
 
 def test_states_in_words() -> None:
