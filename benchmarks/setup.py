@@ -68,12 +68,13 @@ class Bench:
         self.cli("build", "--quiet", str(self.spec(name, pip=pip, apt=apt, more=more)))
         return name
 
-    def warm_kernelspec(self, name: str) -> str:
-        """A kernelspec beside the environment's own, whose kernels are forks; the spec preloads numpy and pandas."""
-        kernel = f"{name}-warm"
+    def warm_kernelspec(self, name: str, *, isolate: bool = False) -> str:
+        """A kernelspec beside the environment's own, whose kernels are forks, or with *isolate* of the pool."""
+        kernel = f"{name}-{'pool' if isolate else 'warm'}"
         folder = HOME / "jupyter" / "kernels" / kernel
         folder.mkdir(parents=True, exist_ok=True)
-        provisioner = {"provisioner_name": "jupyter-containers", "config": {"environment": name, "warm": "wait"}}
+        config = {"environment": name, "warm": "wait", **({"isolate": True} if isolate else {})}
+        provisioner = {"provisioner_name": "jupyter-containers", "config": config}
         content = {"argv": [], "display_name": kernel, "language": "python"}
         (folder / "kernel.json").write_text(json.dumps(content | {"metadata": {"kernel_provisioner": provisioner}}))
         return kernel

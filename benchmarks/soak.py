@@ -2,38 +2,49 @@
 
     python -m benchmarks.soak [--rounds 200] [--minutes 15] [--seed N]
 
-Each round starts a kernel, afresh or as a fork, by this process or by a server, runs a cell in it, and ends it in one
-of the ways of :mod:`.soaking`, drawn by the seed; other rounds have owners and servers of their own that end or are
-killed. Before and after are counted: processes, mounts, control groups, sockets, containers, leases, locks, disk, and
-this process's and the server's descriptors, threads and memory. The exit status is 1 where something is left.
+Each round starts a kernel, afresh, as a fork or of the pool, by this process or by a server, runs a cell in it, and
+ends it in one of the ways of :mod:`.soaking`, drawn by the seed; other rounds have owners and servers of their own that
+end or are killed. Before and after are counted (:mod:`.census`): processes, mounts, control groups, sockets,
+containers, leases, locks, disk, and this process's and the server's descriptors, threads and memory. The exit status is
+1 where something is left. Each run is noted in the benchmarks' home; `python -m benchmarks soak` sums them up.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
+import json
 import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-import psutil
-
+from .census import PATIENCE, Counts, settled, stable, take_census, worse
+from .measure import Row
 from .served import ServedKernel, Server, stop
 from .setup import HOME, Bench
-from .soaking import ELSEWHERE, SERVED, WAYS, OwnKernel, check, nothing, run_out_of_memory
+from .soaking import (
+    ELSEWHERE,
+    SERVED,
+    WAYS,
+    Kernels,
+    OwnKernel,
+    check,
+    kept_ready,
+    nothing,
+    run_out_of_memory,
+    started_as,
+)
 
-PATIENCE = 30.0
-"""Seconds that what is removed after the fact may take: layers, control groups, a killed owner's containers."""
-MEMORY_PER_ROUND = 64 << 10
-"""Bytes by which a process may grow each round: jupyter_client's own managers and clients are part of it."""
-WORKERS = 8
-"""Threads that end containers: a process starts as many as are at work at once, and keeps them."""
+ROUNDS = int(os.environ.get("BENCH_KERNELS", "200"))
+TALLY = HOME / "results" / "soak.jsonl"
+"""A line for each run."""
 
 
 class Round(NamedTuple):
@@ -42,10 +53,23 @@ class Round(NamedTuple):
     containers: list[str]
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a run has come to."""
+
+    rounds: int
+    seconds: float
+    done: dict[str, int]
+    left: list[str]
+    """What there is more of than before."""
+    root: bool = field(default_factory=lambda: os.geteuid() == 0)
+    when: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+
+
 class Soak:
     """The rounds, and what there is of them."""
 
-    def __init__(self, bench: Bench, server: Server, kernels: tuple[str, str]) -> None:
+    def __init__(self, bench: Bench, server: Server, kernels: Kernels) -> None:
         self.bench, self.server, self.kernels = bench, server, kernels
         self.folder = server.root
         self.containers: set[str] = set()
@@ -68,29 +92,28 @@ class Soak:
     def _round(self, number: int, draw: random.Random) -> Round:
         if draw.random() < 0.12:
             round = draw.choice(ELSEWHERE)
-            return Round(round.__name__, "elsewhere", round(self.kernels, self.folder, self.bench))
-        kernel = self.kernels[number % 2]
+            with told(f"round {number}: {round.__name__}"):
+                return Round(round.__name__, "elsewhere", round(self.kernels, self.folder, self.bench))
+        kernel = self.kernels[number % len(self.kernels)]
         served = draw.random() < 0.5
         way = draw.choice([*self._ways, *(SERVED if served else ())])
-        start = "fork" if number % 2 else "fresh"
-        try:
-            containers = self._use(kernel, way, served=served, now=draw.random() < 0.3)
-        except BaseException:
-            print(f"round {number}: {way.__name__}, {start}, {'served' if served else 'own'}", flush=True)
-            raise
+        with told(f"round {number}: {way.__name__}, {kernel}, {'served' if served else 'own'}"):
+            start, containers = self._use(kernel, way, served=served, now=draw.random() < 0.3)
         return Round(way.__name__, f"{start}, {'served' if served else 'own'}", containers)
 
-    def _use(self, kernel: str, way: Callable[..., None], *, served: bool, now: bool) -> list[str]:
+    def _use(self, kernel: str, way: Callable[..., None], *, served: bool, now: bool) -> tuple[str, list[str]]:
+        """How it was started, and the containers that there were."""
         session = ServedKernel(self.server, kernel) if served else OwnKernel(kernel, self.folder)
         ids = [session.container.id]
         try:
+            start = started_as(session)
             check(session)
             way(session)
             if session.container is not None:
                 ids.append(session.container.id)
         finally:
             session.close(now=now)
-        return ids
+        return start, ids
 
     def get_ready(self) -> None:
         """Have there be what is made once and stays, such as the processes to fork from: a round may have killed it."""
@@ -100,86 +123,22 @@ class Soak:
             for served in (False, True):
                 self._use(kernel, nothing, served=served, now=False)
         Environments().reap()  # as the next start of a server would: what nobody has missed yet goes
-
-    def census(self) -> dict[str, int]:
-        """What there is now, of this program."""
-        from jupyter_containers.image.lease import leased_digests
-        from jupyter_containers.paths import Paths
-        from jupyter_containers.sandbox.cgroup import find_groups
-
-        gc.collect()
-        paths = Paths.current()
-        me, server = psutil.Process(), psutil.Process(self.server.process.pid)
-        ours = {process.pid for process in me.children(recursive=True)}
-        for process in psutil.process_iter(["cmdline"]):
-            if any(str(HOME) in word for word in process.info["cmdline"] or ()) and process.pid != me.pid:
-                ours.add(process.pid)
-        mounts, places = Path("/proc/self/mountinfo").read_text().splitlines(), (str(HOME), str(paths.runtime))
-        names = {f"jc-{container}" for container in self.containers}
-        entries = [entry for entry in paths.containers.iterdir() if entry.name not in ("names", "reaper.log")]
-        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-        found = {
-            "processes": len(ours),
-            "mounts": sum(any(place in line for place in places) for line in mounts),
-            "control groups": sum(group.name in names for group in find_groups("jc-")),
-            "connection folders": len(list((paths.runtime / "k").glob("*"))),
-            "runtime files": sum(1 for _ in paths.runtime.rglob("*")),
-            "connection files": len(list(self.server.runtime.glob("kernel-*"))),
-            "locks": sum(int(line[4]) in {me.pid, server.pid} for line in locks if line[1] != "->"),
-            "containers": len(entries),
-            "names": len(list((paths.containers / "names").glob("*"))),
-            # A file of an owner that was killed goes with the next collection; it holds nothing.
-            "leased images": len(leased_digests(paths.store / "leases", tidy=False)),
-            "bytes of containers": sum(file.lstat().st_blocks * 512 for each in entries for file in walk(each)),
-            "bytes of the home": sum(file.lstat().st_blocks * 512 for file in walk(HOME) if lasts(file)),
-        }
-        for name, process in (("own", me), ("server's", server)):
-            found |= {
-                f"{name} descriptors": process.num_fds(),
-                f"{name} sockets": len(process.net_connections("all")),
-                f"{name} threads": process.num_threads(),
-                f"{name} memory": process.memory_info().rss,
-            }
-        return found
-
-    def stable(self) -> dict[str, int]:
-        """The census once nothing has become less for a while: what is removed after the fact is gone."""
-        deadline, least, same = time.monotonic() + PATIENCE, self.census(), 0
-        while same < 4 and time.monotonic() < deadline:
-            time.sleep(0.5)
-            now = self.census()
-            same = 0 if any(now[name] < least[name] for name in now if "memory" not in name) else same + 1
-            least = now
-        return least
-
-    def settled(self, before: dict[str, int]) -> dict[str, int]:
-        """The census once it is what it was, or after a while."""
         deadline = time.monotonic() + PATIENCE
-        while True:
-            after = self.census()
-            if not worse(before, after, rounds=1 << 30) or time.monotonic() > deadline:
-                return after
-            time.sleep(0.5)
+        while len(kept_ready("pooled")) < 4 and time.monotonic() < deadline:
+            time.sleep(0.1)  # a fork and another, of this process and of the server
+
+    def census(self) -> Counts:
+        return take_census(self.server, self.containers)
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    for place, _, files in os.walk(folder):
-        for file in (Path(place), *(Path(place, name) for name in files)):
-            if os.path.lexists(file):  # not removed meanwhile
-                yield file
-
-
-def lasts(file: Path) -> bool:
-    """Whether it is of the program: logs and histories grow as they should."""
-    return file.suffix != ".log" and file.name != "history.sqlite"
-
-
-def worse(before: dict[str, int], after: dict[str, int], *, rounds: int) -> list[str]:
-    """What there is more of than before. Pure."""
-    memory = MEMORY_PER_ROUND * rounds
-    allowed = {f"{name} memory": memory for name in ("own", "server's")}
-    allowed |= {f"{name} threads": WORKERS for name in ("own", "server's")}
-    return [name for name in before if after[name] > before[name] + allowed.get(name, 0)]
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Says what it was that failed."""
+    try:
+        yield
+    except BaseException:
+        print(what, flush=True)
+        raise
 
 
 def can_limit_memory() -> bool:
@@ -194,43 +153,77 @@ def can_limit_memory() -> bool:
     return True
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="benchmarks.soak", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--minutes", type=float, default=15.0, help="the most that it takes")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--before", type=int, default=40, help="rounds before the first count")
-    options = parser.parse_args()
+def soak(rounds: int, *, minutes: float, seed: int, before: int, environment: str = "") -> Run:
+    """Play, tell of it, and note it."""
     with Bench() as bench, tempfile.TemporaryDirectory(prefix="jc-", dir="/tmp") as runtime:  # short: sockets lie in it
         bench.env["JUPYTER_CONTAINERS_RUNTIME_DIR"] = runtime
         os.environ |= {key: bench.env[key] for key in bench.env if key.startswith("JUPYTER_")}
-        environment = bench.environment("bench-soak", pip=["ipykernel"])
-        kernels = (f"jc-{environment}", bench.warm_kernelspec(environment))
+        name = environment or bench.environment("bench-soak", pip=["ipykernel"])
+        kernels = Kernels(f"jc-{name}", bench.warm_kernelspec(name), bench.warm_kernelspec(name, isolate=True))
         server = Server(bench.folder("notebooks"), bench.folder("server"), bench.env)
         try:
-            soak = Soak(bench, server, kernels)
+            it = Soak(bench, server, kernels)
             # First what is made once and stays: the threads, the launcher, the processes to fork from.
-            soak.play(options.before, options.minutes, random.Random(0))
-            soak.get_ready()
-            before = soak.stable()
-            soak.done.clear()
+            it.play(before, minutes, random.Random(0))
+            it.get_ready()
+            first = stable(it.census)
+            it.done.clear()
             start = time.monotonic()
-            soak.play(options.rounds, options.minutes, random.Random(options.seed))
-            soak.get_ready()
-            after = soak.settled(before)
+            it.play(rounds, minutes, random.Random(seed))
+            it.get_ready()
+            last = settled(it.census, first)
         except BaseException:
             print((server.folder / "log").read_text()[-5000:], file=sys.stderr)
             raise
         finally:
             stop(server)
-    rounds = sum(soak.done.values())
-    left = worse(before, after, rounds=rounds)
-    print(f"{rounds} rounds in {time.monotonic() - start:.0f} s:")
-    for what, count in sorted(soak.done.items()):
+    played = sum(it.done.values())
+    run = Run(played, time.monotonic() - start, dict(it.done), worse(first, last, rounds=played))
+    _tell(run, first, last)
+    TALLY.parent.mkdir(parents=True, exist_ok=True)
+    with TALLY.open("a") as file:
+        file.write(json.dumps(asdict(run)) + "\n")
+    return run
+
+
+def _tell(run: Run, first: Counts, last: Counts) -> None:
+    print(f"{run.rounds} rounds in {run.seconds:.0f} s:")
+    for what, count in sorted(run.done.items()):
         print(f"    {what:<45} {count:>5}")
-    for name in before:
-        print(f"{name:<22} {before[name]:>12} {after[name]:>12} {'LEFT' if name in left else ''}")
-    return 1 if left else 0
+    for name in first:
+        print(f"{name:<22} {first[name]:>12} {last[name]:>12} {'LEFT' if name in run.left else ''}")
+
+
+def rows() -> Iterator[Row]:
+    """One more run, and the sum of all that are noted. Delete :data:`TALLY` to begin anew."""
+    soak(ROUNDS, minutes=60.0, seed=random.randrange(1 << 16), before=40)
+    yield from summed([Run(**json.loads(line)) for line in TALLY.read_text().splitlines()])
+
+
+def summed(runs: Sequence[Run]) -> Iterator[Row]:
+    """What *runs* have come to together. Pure."""
+    total, ordinary = sum(run.rounds for run in runs), sum(run.rounds for run in runs if not run.root)
+    ways = {what.partition(" (")[0] for run in runs for what in run.done}
+    left = sorted({name for run in runs for name in run.left})
+    runs_of = f"{len(runs)} runs, {ordinary} rounds of them as an ordinary user" if ordinary else f"{len(runs)} runs"
+    yield Row(
+        f"{total} kernels started and ended in {len(ways)} ways: what is left",
+        ", ".join(left) or "nothing",
+        "",
+        None,
+        "nothing",
+        f"{runs_of}; counted: processes, mounts, control groups, sockets, descriptors, locks, containers, disk, memory",
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.soak", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--minutes", type=float, default=15.0, help="the most that it takes")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--before", type=int, default=40, help="rounds before the first count")
+    parser.add_argument("--environment", default="", help="one of the benchmarks' home, in place of one of its own")
+    return 1 if soak(**vars(parser.parse_args())).left else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -14,17 +15,24 @@ import urllib.error
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
 from .served import TIMEOUT, Client, ServedKernel, Server
 from .setup import Bench
 
-__all__ = ["ELSEWHERE", "SERVED", "WAYS", "OwnKernel", "Way"]
+__all__ = ["ELSEWHERE", "SERVED", "WAYS", "Kernels", "OwnKernel", "Way", "kept_ready", "started_as"]
 
-Kernels = tuple[str, str]
-"""Names of a kernelspec that starts afresh, and of one that forks."""
+
+class Kernels(NamedTuple):
+    """Names of kernelspecs, by how their kernels start."""
+
+    fresh: str
+    fork: str
+    pool: str
+
+
 PATIENCE = 30.0
 
 OWNER = """
@@ -79,6 +87,12 @@ def check(kernel: Kernel) -> None:
         if (reply := kernel.run("1 + 1"))["status"] == "ok":
             return
     raise AssertionError(reply)
+
+
+def started_as(kernel: Kernel) -> str:
+    """How it was started in the end: ``fresh``, ``fork`` or ``pool``."""
+    start: str = kernel.container.state().start
+    return start.partition(":")[0] or "fresh"
 
 
 def nothing(kernel: Kernel) -> None:
@@ -182,22 +196,42 @@ def _helpers(kernel: Kernel, word: str) -> list[psutil.Process]:
     return found
 
 
-def kill_fork_servers(kernel: Kernel) -> None:
-    """With them all of their forks."""
+def kept_ready(kind: str) -> list[Any]:
+    """States of the containers that are kept ready for starts to come: of *kind* ``forkserver`` or ``pooled``."""
+    from jupyter_containers.image.store import Store
+    from jupyter_containers.paths import Paths
+    from jupyter_containers.runtime.bundled import BundledRuntime
+
+    paths = Paths.current()
+    return [state for state in BundledRuntime(paths, Store(paths.store)).list(all=True) if state.kind == kind]
+
+
+def _kill_ready(kernel: Kernel, kind: str) -> None:
+    """Kill what the owner of *kernel* keeps ready of that *kind*."""
     from jupyter_containers.paths import Paths
 
-    container, warm = kernel.container, kernel.container.state().start == "fork"
     owner = _owner(kernel).pid
-    for folder in Paths.current().containers.iterdir():
-        try:
-            config, state = (json.loads((folder / f"{name}.json").read_text()) for name in ("config", "state"))
-        except (OSError, ValueError):
-            continue  # being made or removed
-        if config["kind"] == "forkserver" and state.get("keeper", [0])[0] == owner and state.get("pid"):
-            os.kill(state["pid"], signal.SIGKILL)
-    if warm:
+    for state in kept_ready(kind):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just gone
+            kept = json.loads((Paths.current().containers / state.id / "state.json").read_text())
+            if kept["keeper"][0] == owner and state.pid:
+                os.kill(state.pid, signal.SIGKILL)
+
+
+def kill_fork_servers(kernel: Kernel) -> None:
+    """With them all of their forks."""
+    container, forked = kernel.container, started_as(kernel) == "fork"
+    _kill_ready(kernel, "forkserver")
+    if forked:
         ended(container)
         kernel.comes_back()
+    check(kernel)
+
+
+def kill_waiting(kernel: Kernel) -> None:
+    """Those that have been started ahead: the next start has another one."""
+    _kill_ready(kernel, "pooled")
+    kernel.restart(now=True)
     check(kernel)
 
 
@@ -270,8 +304,8 @@ def write_much(kernel: Kernel) -> None:
 
 WAYS: tuple[Way, ...] = (
     nothing, interrupt, restart, restart_busy, kill, crash, crash_and_come_back, kill_program, kill_first, kill_outer,
-    kill_fork_servers, kill_launcher, kill_reaper, run_out_of_memory, pause_and_end, pause_and_kill, leave_processes,
-    exec_in_it, write_much, remove, remove_and_come_back,
+    kill_fork_servers, kill_waiting, kill_launcher, kill_reaper, run_out_of_memory, pause_and_end, pause_and_kill,
+    leave_processes, exec_in_it, write_much, remove, remove_and_come_back,
 )  # fmt: skip
 """For each kernel."""
 
@@ -315,7 +349,7 @@ def killed_owner(kernels: Kernels, folder: Path, bench: Bench) -> list[str]:
 
 def detached(kernels: Kernels, folder: Path, bench: Bench) -> list[str]:
     """A container with a monitor, stopped and removed."""
-    container = bench.cli("run", "-d", kernels[0].removeprefix("jc-"), "sleep", "1000").strip()
+    container = bench.cli("run", "-d", kernels.fresh.removeprefix("jc-"), "sleep", "1000").strip()
     bench.cli("stop", "-t", "0.1", container)
     bench.cli("rm", container)
     return [container]
