@@ -23,6 +23,7 @@ import msgspec
 
 from ..errors import ContainerError, ContainersError
 from ..runtime.base import Container, ContainerConfig
+from ..runtime.pausing import is_doomed
 from ..runtime.ready import current_shelf
 from .connection import ConnectionFolder
 from .host import Host
@@ -98,8 +99,9 @@ class Ready:
     connection: ConnectionFolder
     key: bytes
     line: Line
+    pid: int
     handle: int
-    """Readable once it has ended (pidfd_open(2))."""
+    """Of the container's first process: readable once it has ended (pidfd_open(2))."""
 
     def close(self) -> None:
         """Let go of it; the container stays."""
@@ -149,6 +151,9 @@ class _Kind:
     def is_free(self) -> bool:
         return not self.wanted_now
 
+    def alive(self) -> list[Ready]:
+        return [ready for ready in self.waiting if not _has_ended(ready)]
+
     def memory(self) -> int:
         total = 0
         for ready in list(self.waiting):
@@ -187,9 +192,12 @@ class Pool:
             if wait:
                 kind.wanted_now += 1
                 self._stir()
-                self._changed.wait_for(lambda: kind.waiting or kind.closed)
+                self._changed.wait_for(lambda: kind.alive() or kind.closed)
                 kind.wanted_now -= 1
-            ready = kind.waiting.pop(0) if kind.waiting else None
+            # One that has just ended stays for the thread, which is about to hear of it and tells why.
+            ready = next(iter(kind.alive()), None)
+            if ready is not None:
+                kind.waiting.remove(ready)
             if not kind.failed:
                 kind.order, kind.used, kind.deaths = order, time.monotonic(), kind.deaths if ready is None else 0
             self._stir()
@@ -292,6 +300,7 @@ class Pool:
         for kind, ready in dead:
             cause = ""
             with contextlib.suppress(ContainersError):
+                ready.container.resume()
                 ready.container.wait(5.0)
                 cause = ready.container.state().cause
             ready.end()
@@ -302,7 +311,7 @@ class Pool:
 def _has_ended(ready: Ready) -> bool:
     poll = select.poll()
     poll.register(ready.handle, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(0)) or is_doomed(ready.pid)
 
 
 def _start(order: Order) -> Ready:
@@ -323,7 +332,8 @@ def _start(order: Order) -> Ready:
         )
         container = order.host.runtime.create(order.build(connection))
         container.start()
-        handle = os.pidfd_open(container.state().pid or 0)
+        pid = container.state().pid or 0
+        handle = os.pidfd_open(pid)
         _await_bound(container, connection)
         line = Line(connection, key, order.scheme)
         line.ask("kernel_info_request", timeout=PATIENCE)
@@ -332,7 +342,7 @@ def _start(order: Order) -> Ready:
         if not order.is_fork:  # that one ends with its fork server, which a frozen process (cgroup v1) would hold up
             with contextlib.suppress(ContainerError):  # one that goes on waits as well
                 container.pause()
-        return Ready(container, connection, key, line, handle)
+        return Ready(container, connection, key, line, pid, handle)
     except BaseException:
         if line is not None:
             line.close()

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from ..errors import ContainerError
 from .folder import Folder, Identity, Kept, scope
@@ -20,7 +21,7 @@ from .identity import open_process
 from .processes import count_switches, find_main, list_inside
 from .removal import find_group
 
-__all__ = ["pause", "resume"]
+__all__ = ["is_doomed", "pause", "resume"]
 
 _SETTLED = 0.05
 """Seconds: one that computes has no need to leave its processor."""
@@ -73,6 +74,23 @@ def resume(folder: Folder) -> bool:
         time.sleep(0.0005)
     folder.change(paused=False, stopped=())
     return True
+
+
+def is_doomed(first: int) -> bool:
+    """Whether a paused container, whose first process is *first*, ends when it goes on: it has been killed, which a
+    process that is frozen (control groups v1) does not notice before."""
+    main = find_main(first)
+    return main is None or any(map(_awaits_its_end, {first, main.pid}))
+
+
+def _awaits_its_end(pid: int) -> bool:
+    """Whether SIGKILL is pending (proc_pid_status(5), ``SigPnd`` and ``ShdPnd``)."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return True
+    pending = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))]
+    return any(mask >> (signal.SIGKILL - 1) & 1 for mask in pending)
 
 
 def _go_on(stopped: Iterable[Identity]) -> None:

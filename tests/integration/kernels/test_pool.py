@@ -19,6 +19,7 @@ from jupyter_containers.image.store import Store
 from jupyter_containers.kernels import kernelspec, launch, pool
 from jupyter_containers.kernels.limits import current_policy
 from jupyter_containers.runtime.bundled import BundledRuntime
+from jupyter_containers.runtime.processes import find_main
 from jupyter_containers.runtime.ready import current_shelf
 from jupyter_containers.starts import Starts
 
@@ -148,6 +149,17 @@ def test_one_that_ends_is_replaced(kernel, runtime, await_pooled) -> None:
     waiting = await_pooled()
     runtime.find(waiting).kill()
     await_pooled(waiting)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_one_that_was_killed_while_it_was_paused_is_nobody_s(kernel, runtime, await_pooled, inner) -> None:
+    kernel()
+    waiting = await_pooled()
+    first = runtime.find(waiting).state().pid
+    os.kill(find_main(first).pid if inner else first, signal.SIGKILL)
+    later = kernel()
+    assert how(later) == "pool" and later.provisioner.container.id != waiting
+    assert run(later, "print(1)") == "1"
 
 
 def test_where_none_can_be_forked_the_pool_has_some(kernel, monkeypatch) -> None:
