@@ -54,12 +54,13 @@ class Tally:
     def sum(self, first: int) -> Sum | None:
         """Of the container whose pid 1 is *first*; None: it has ended. Memory is the proportional share (PSS), so that
         what processes share is counted once. Children that have ended count as they do in a control group."""
-        if not self._has(first):
+        own = self._find(first)
+        if own is None:
             return None
         ticks = memory = threads = read = written = 0
         for pid in self._look.inside(first):
             with suppress(OSError):  # it has ended
-                fields = _stat(pid)
+                fields = own if pid == first else _stat(pid)
                 ticks += sum(map(int, fields[11:15]))  # utime stime cutime cstime
                 threads += int(fields[17])
                 memory += self._memory(pid, fields[19], fields[21])
@@ -71,7 +72,7 @@ class Tally:
     def blocks(self, first: int) -> tuple[int, int]:
         """Bytes that the container has read from block devices, and written."""
         read = written = 0
-        if self._has(first):
+        if self._find(first) is not None:
             for pid in self._look.inside(first):
                 with suppress(OSError):
                     taken, given = _blocks(pid)
@@ -79,18 +80,20 @@ class Tally:
                     written += given
         return read, written
 
-    def _has(self, first: int) -> bool:
-        """Whether *first* is still the process that it was, for its number may be another's."""
+    def _find(self, first: int) -> list[bytes] | None:
+        """What /proc tells of *first*; None: it is not the process that it was, for its number may be another's."""
         try:
-            start = _stat(first)[19]
+            fields = _stat(first)
         except OSError:
+            fields = []
+        if not fields or fields[0] in (b"Z", b"X"):  # of a zombie nothing is left but its exit code
             self._first.pop(first, None)
-            return False
-        if self._first.get(first) != start:
+            return None
+        if self._first.get(first) != fields[19]:
             if not is_first(first):
-                return False
-            self._first[first] = start
-        return True
+                return None
+            self._first[first] = fields[19]
+        return fields
 
     def _memory(self, pid: int, start: bytes, pages: bytes) -> int:
         now, known = time.monotonic(), self._before.get(pid)

@@ -1,0 +1,75 @@
+"""What is told of running containers, against what the kernel of the host tells of their processes."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from jupyter_containers.runtime.processes import list_inside
+from jupyter_containers.runtime.tally import Tally
+
+WORK = (
+    "dd if=/dev/zero of=/tmp/x bs=1M count=8 2>/dev/null; (i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done); "
+    "touch /tmp/done; sleep 1000"
+)
+
+
+@pytest.fixture
+def two(house):
+    containers = [house.start(f"{WORK} & sleep 1000") for _ in range(2)]
+    for container in containers:
+        with container.open_root() as root:
+            house.eventually(lambda root=root: root.enter("tmp").status("done"))
+    yield containers
+    for container in containers:
+        container.remove(force=True)
+
+
+def test_processes_are_added_up(two) -> None:
+    tally = Tally()
+    for container in two:
+        first = container.state().pid
+        found = tally.sum(first)
+        assert found is not None
+        processes = [psutil.Process(pid) for pid in list_inside(first)]
+        times = [process.cpu_times() for process in processes]
+        used = sum(each.user + each.system + each.children_user + each.children_system for each in times)
+        assert found.cpu_seconds == pytest.approx(used, abs=0.05) and used > 0
+        assert found.threads == sum(process.num_threads() for process in processes) >= 3
+        written = sum(process.io_counters().write_bytes for process in processes)
+        assert (found.read_bytes, found.write_bytes) == tally.blocks(first)
+        assert found.write_bytes == written
+        shares = sum(process.memory_full_info().pss for process in processes)
+        assert found.memory == pytest.approx(shares, rel=0.5)  # who else shares the pages comes and goes
+
+
+def test_an_ended_container_has_no_figures(two) -> None:
+    gone = two[0]
+    tally = Tally()
+    pids = [container.state().pid for container in two]
+    assert tally.sum(pids[0]) is not None
+    gone.kill()
+    assert tally.sum(pids[0]) is None and tally.blocks(pids[0]) == (0, 0)
+    tally.renew()
+    assert tally.sum(pids[1]) is not None and list_inside(pids[0]) == []
+
+
+def test_all_at_one_look(house, two) -> None:
+    with house.runtime.meter() as meter:
+        states = [state for state in house.runtime.list() if state.id in {container.id for container in two}]
+        first = {item.id: item for item in meter.read(states)}
+        again = {item.id: item for item in meter.read(states)}
+    assert set(first) == set(again) == {container.id for container in two}
+    for container in two:
+        alone = container.stats()
+        told = again[container.id]
+        assert told.pids == alone.pids >= 2 and told.memory > 0 and told.name == container.config.name
+        assert (told.received_bytes, told.sent_bytes) == (0, 0)
+        assert first[container.id].cpu_seconds <= told.cpu_seconds <= alone.cpu_seconds + 0.02
+
+
+def test_the_host_s_network_is_not_counted_for_a_container(house) -> None:
+    container = house.start("sleep 1000", network="full")
+    stats = container.stats()
+    assert (stats.received_bytes, stats.sent_bytes) == (None, None)
+    container.remove(force=True)
