@@ -21,7 +21,7 @@ from .identity import kill_process
 from .keeper import Keeper
 from .logs import follow_log, read_log, read_log_page
 from .processes import signal_inside
-from .removal import end_processes, find_group, remove_container
+from .removal import end_processes, find_group, hide_container
 from .tally import Tally
 from .translate import make_sandbox
 from .usage import Sample, Source, note_activity, tell
@@ -173,7 +173,7 @@ class BundledContainer:
             self.kill()
         with self._folder.locked(wait=False) as held:
             if held:
-                remove_container(self._folder.path)
+                Keeper.current().sweep(self._folder.path, hide_container(self._folder.path))
             return held
 
     def exec_argv(

@@ -81,6 +81,12 @@ class Keeper:
         if reaper is not None:
             reaper.discard(path.name)
 
+    def sweep(self, path: Path, hidden: Path) -> None:
+        """Remove what is left of the container in *path*, which is *hidden*: by the reaper, if this process has one."""
+        reaper = self._reapers.get(path.parent)
+        if reaper is None or not reaper.sweep(path.name, hidden.name):
+            remove_rest(hidden)
+
     def start(self, function: Callable[[], _T]) -> _T:
         """Call *function* in a thread that lasts as long as the process, and return what it returns or raises."""
         if threading.current_thread() is threading.main_thread():
@@ -225,8 +231,6 @@ class Keeper:
     def _finish(self, charge: Charge) -> None:
         left: Path | None = None
         try:
-            if charge.log is not None:
-                charge.log.close()
             assert charge.exit_code is not None
             path = charge.folder.path
             charge.cause, left = finish(path, charge.exit_code, reason=charge.reason, remove=charge.remove)

@@ -15,27 +15,29 @@ LOG_BYTES = 8 << 20
 
 
 class Log:
-    """The writing end. One owner; :meth:`close` it."""
+    """The writing end, for one owner. The file is open while something is written: a server's thousand kernels that
+    have nothing to say hold no descriptors for it."""
 
     def __init__(self, file: str, *, limit: int = LOG_BYTES) -> None:
         self._file = file
         self._limit = limit
-        self._open()
+        handle = self._open()
+        self._size = os.fstat(handle).st_size
+        os.close(handle)
 
-    def _open(self) -> None:
-        self._handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size = os.fstat(self._handle).st_size
+    def _open(self) -> int:
+        return os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes) -> None:
         """Append. What a full disk refuses is lost: the container must not stand still for its log."""
         if self._size + len(data) > self._limit:
             os.replace(self._file, self._file + ".1")  # noqa: PTH105  no pathlib in the monitor
-            os.close(self._handle)
-            self._open()
+            self._size = 0
         try:
-            self._size += os.write(self._handle, data)
+            handle = self._open()
+            try:
+                self._size += os.write(handle, data)
+            finally:
+                os.close(handle)
         except OSError:
             return
-
-    def close(self) -> None:
-        os.close(self._handle)

@@ -42,8 +42,6 @@ def main(arguments: list[str]) -> int:
     _watch_scratch(folder, bounds)
     reason = _watch(folder, outer, first, output, log, bounds)
     exit_code = os.waitstatus_to_exitcode(os.waitpid(outer, 0)[1])
-    if log is not None:
-        log.close()
 
     from jupyter_containers.runtime.ending import finish, remove_rest
 

@@ -16,6 +16,7 @@ from .ending import finish
 from .facts import read_image
 from .folder import Folder
 from .keeper import Keeper
+from .leases import leased
 from .scarcity import scarcity_told
 from .starting import Spawner, start_sandbox
 
@@ -46,8 +47,7 @@ def start_owned(
     output: int | None = None
     try:
         held.callback(os.close, folder.hold())
-        # A store of its own: what others look up in theirs meanwhile must not be held for as long as this runs.
-        held.enter_context(Store(store.root).lease([config.image, *config.layers]))
+        held.enter_context(leased(store.root, (config.image, *config.layers)))
         facts = read_image(image)
         if spawner is None:
             spawner = _choose_spawner(config, image, paths, store, streams=(stdin, stdout, stderr))

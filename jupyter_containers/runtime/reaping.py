@@ -53,7 +53,15 @@ class Reaper:
             if self._process is not None:
                 self._tell(f"-{container_id}\n")
 
-    def _tell(self, line: str) -> None:
+    def sweep(self, container_id: str, name: str) -> bool:
+        """Have it remove the folder *name*, which holds what is left of the container; False: it can't be asked."""
+        with self._guard:
+            if self._process is None or container_id not in self._alive:
+                return False
+            self._alive.discard(container_id)
+            return self._tell(f"-{container_id}\n~{name}\n")
+
+    def _tell(self, line: str) -> bool:
         assert self._process is not None and self._process.stdin is not None
         try:
             os.write(self._process.stdin.fileno(), line.encode())
@@ -62,6 +70,8 @@ class Reaper:
             self._process.stdin.close()
             self._process.wait()
             self._start()
+            return False
+        return True
 
     def _start(self) -> None:
         script = Path(__file__).with_name("reaper.py")

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ..image.tree import remove_tree
 from ..sandbox import cgroup
 from ..sandbox.cgroup import Group
 from ..sandbox.handover import mark_link
-from .identity import is_alive, kill_process, read_scope, read_start_time, state_locked
+from .identity import kill_process, kill_processes, read_scope, read_start_time, state_locked
 
 __all__ = [
     "end_processes",
@@ -60,19 +60,21 @@ def find_group(path: Path) -> Group | None:
     return cgroup.restore_group(described) if described else None
 
 
-def end_processes(path: Path) -> None:
-    """SIGKILL what runs of the container in *path* (another host's is left alone)."""
-    kept = _read(path / "state.json")
-    if kept.get("scope") == read_scope():
-        process = kept.get("process") or [0, 0]
+def end_processes(*paths: Path) -> None:
+    """SIGKILL what runs of the containers in *paths* (another host's are left alone).
+
+    Each step is done for all before the next: their processes end side by side, and the host's are looked through once.
+    """
+    scope = read_scope()
+    here = [(path, kept) for path in paths if (kept := _read(path / "state.json")).get("scope") == scope]
+    for path, kept in here:
         if kept.get("paused"):
             let_go(path)  # a frozen process of cgroup v1 does not even end by SIGKILL
-        # The first process is pid 1 of its namespace: the kernel ends all others with it, and it ends with bwrap's
-        # outer process (--die-with-parent).
-        if is_alive(*process):
-            kill_process(*process)
-        if kept.get("status") != "exited":
-            _kill_starting(path)
+    # The first process is pid 1 of its namespace: the kernel ends all others with it, and it ends with bwrap's
+    # outer process (--die-with-parent).
+    kill_processes(tuple(kept.get("process") or (0, 0)) for _, kept in here)
+    _kill_starting([path for path, kept in here if kept.get("status") != "exited"])
+    for path, _ in here:
         group = find_group(path)
         if group is not None:
             group.kill()
@@ -86,8 +88,8 @@ def let_go(path: Path) -> None:
             group.freeze(frozen=False)
 
 
-def _kill_starting(path: Path) -> None:
-    """SIGKILL what was on its way to become the container when its starter was killed.
+def _kill_starting(paths: Sequence[Path]) -> None:
+    """SIGKILL what was on its way to become one of the containers in *paths* when its starter was killed.
 
     bwrap arms its parent-death signal only after a moment, in the outer process and in the container's first one: whose
     parent ends before that is given to init, and lives on. The outer one has ``status.json`` open, in which it tells
@@ -96,8 +98,14 @@ def _kill_starting(path: Path) -> None:
     A keeper that lives has them open too, and the folder's lock besides: it ends the container itself, and is no one to
     kill. It may be a server with many other kernels.
     """
-    marks, lock = {str(path / "status.json"), mark_link(path / "status.json")}, {str(path / "lock")}
-    while found := [pid for pid in _pids() if _has_open(pid, marks) and not _has_open(pid, lock)]:
+    # By what tells that one is meant: what tells that it is a keeper.
+    marks = {
+        mark: str(path / "lock")
+        for path in paths
+        for mark in (str(path / "status.json"), mark_link(path / "status.json"))
+    }
+    # Looked at twice: a keeper may be about to close both.
+    while marks and (found := [pid for pid in _pids() if _is_meant(pid, marks) and _is_meant(pid, marks)]):
         for pid in found:
             # Its child may not have armed its signal: it goes first. Stopped, the parent makes no new one.
             with suppress(ProcessLookupError):
@@ -106,9 +114,10 @@ def _kill_starting(path: Path) -> None:
                 start = read_start_time(each)
                 if start is not None:
                     kill_process(each, start)
-    first, start = _first_process(path / "status.json")
-    if first:
-        kill_process(first, start)
+    for path in paths:
+        first, start = _first_process(path / "status.json")
+        if first:
+            kill_process(first, start)
 
 
 def _first_process(status: Path) -> tuple[int, int]:
@@ -131,14 +140,15 @@ def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
-def _has_open(pid: int, links: Set[str]) -> bool:
+def _is_meant(pid: int, marks: Mapping[str, str]) -> bool:
+    """Whether process *pid* has one of *marks* open, and not the lock that goes with it."""
+    links = set()
     folder = f"/proc/{pid}/fd"
     with suppress(OSError):  # it has ended, or is another user's
         for name in os.listdir(folder):
             with suppress(OSError):
-                if os.readlink(f"{folder}/{name}") in links:  # noqa: PTH115
-                    return read_start_time(pid) is not None
-    return False
+                links.add(os.readlink(f"{folder}/{name}"))  # noqa: PTH115
+    return any(marks[mark] not in links for mark in links & marks.keys()) and read_start_time(pid) is not None
 
 
 def _parent(pid: int) -> int:

@@ -153,9 +153,7 @@ def _with_output(
         os.set_blocking(output, False)
         with suppress(BlockingIOError):
             data = os.read(output, 1 << 16)
-            log = Log(str(folder.log))
-            log.write(data)
-            log.close()
+            Log(str(folder.log)).write(data)
             text = data.decode(errors="replace")
     told = tell_with_output(error, text)
     if isinstance(told, ContainerError):

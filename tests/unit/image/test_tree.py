@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
+from jupyter_containers.image import tree
 from jupyter_containers.image.tree import remove_tree
+
+
+@pytest.fixture(params=[0, 2, 16])
+def levels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders are moved to the top at different depths."""
+    monkeypatch.setattr(tree, "_LEVELS", request.param)
 
 
 def test_nothing_and_files_and_links_are_removed(tmp_path: Path) -> None:
@@ -31,22 +38,22 @@ def test_nothing_and_files_and_links_are_removed(tmp_path: Path) -> None:
 def test_closed_folders_and_links_inside(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     (victim / "precious").mkdir(parents=True)
-    tree = tmp_path / "tree"
-    (tree / "a/b/c").mkdir(parents=True)
-    (tree / "a/b/c/out").symlink_to(victim)
-    (tree / "a/out").symlink_to("/")
-    (tree / "a/b/c/f").write_text("")
-    (tree / "a/b/c/f").chmod(0)
-    os.mknod(tree / "a/b/gone", 0o020000, 0)
-    os.mkfifo(tree / "pipe")
+    closed = tmp_path / "tree"
+    (closed / "a/b/c").mkdir(parents=True)
+    (closed / "a/b/c/out").symlink_to(victim)
+    (closed / "a/out").symlink_to("/")
+    (closed / "a/b/c/f").write_text("")
+    (closed / "a/b/c/f").chmod(0)
+    os.mknod(closed / "a/b/gone", 0o020000, 0)
+    os.mkfifo(closed / "pipe")
     for name in ("a/b/c", "a/b", "a", "."):
-        (tree / name).chmod(0)
+        (closed / name).chmod(0)
     # Not as root, to whom modes mean nothing.
     script = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
         "from pathlib import Path\n"
         "from jupyter_containers.image.tree import remove_tree\n"
-        f"remove_tree(Path({str(tree)!r}))"
+        f"remove_tree(Path({str(closed)!r}))"
     )
     if os.geteuid() == 0:
         subprocess.run(["chown", "-hR", "12345", str(tmp_path)], check=True)
@@ -55,10 +62,10 @@ def test_closed_folders_and_links_inside(tmp_path: Path) -> None:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:  # this interpreter is not for everybody
-            remove_tree(tree)
+            remove_tree(closed)
     else:
-        remove_tree(tree)
-    assert not tree.exists()
+        remove_tree(closed)
+    assert not closed.exists()
     assert (victim / "precious").is_dir()
 
 
@@ -88,7 +95,7 @@ def test_names_of_its_own_do_not_matter(tmp_path: Path) -> None:
 @pytest.mark.parametrize("turn", range(1, 6))
 @pytest.mark.parametrize("call", ["open", "scandir", "unlink", "rename", "rmdir"])
 def test_another_that_removes_it_is_quicker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, turn: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, levels: None, call: str, turn: int
 ) -> None:
     top = tmp_path / "top"
     for name in ("a/b/c", "a/d", "e"):
@@ -107,7 +114,7 @@ def test_another_that_removes_it_is_quicker(
     assert not top.exists()
 
 
-def test_several_at_once(tmp_path: Path) -> None:
+def test_several_at_once(tmp_path: Path, levels: None) -> None:
     """Each moves folders to the top, where the others find them."""
     top = tmp_path / "top"
     for number in range(200):

@@ -17,7 +17,6 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     log = Log(str(file))
     log.write(b"one\ntwo\n")
     log.write(b"three")
-    log.close()
     assert read_log(file) == b"one\ntwo\nthree"
     assert read_log(file, tail=2) == b"two\nthree"
     assert read_log(file, tail=0) == b""
@@ -29,7 +28,6 @@ def test_it_is_bounded_and_keeps_the_end(tmp_path_factory, parts: list[bytes]) -
     log = Log(str(file), limit=100)
     for part in parts:
         log.write(part)
-    log.close()
     written = b"".join(parts)
     kept = read_log(file)
     assert written.endswith(kept)
@@ -40,7 +38,6 @@ def test_a_log_goes_on_where_it_was(tmp_path: Path) -> None:
     for text in (b"first\n", b"second\n"):
         log = Log(str(tmp_path / "log"))
         log.write(text)
-        log.close()
     assert read_log(tmp_path / "log") == b"first\nsecond\n"
 
 
@@ -61,7 +58,6 @@ def test_following_reads_on_over_a_rotation(tmp_path: Path) -> None:
             pass
     over.set()
     reader.join(10)
-    log.close()
     assert b"".join(found) == written
 
 

@@ -32,7 +32,6 @@ def test_pages(tmp_path):
     assert read_all(file, position)[0] == [b"678", b"abcdef"]
     log.write(b"ghijkl")  # rotates again: what the position was in is gone
     assert b"".join(read_all(file, position)[0]) == b"abcdefghijkl"
-    log.close()
 
 
 @pytest.mark.parametrize("position", ["x", "1", "1-", "-1", "1-2", "1-2-g", "9" * 30 + "-1-0", "1-2-3\n"])
