@@ -28,8 +28,8 @@ class StartView(msgspec.Struct, frozen=True, kw_only=True):
     ready: int = 0
     """Fork servers and kernels of it that are kept ready now, by whichever process."""
     last: str = ""
-    """How the newest of those that run was started: ``fork``, ``pool``, or ``fresh: `` and why; empty: there is none,
-    or no warm start was asked for."""
+    """How the newest of those that run was started: ``fork``, or ``pool: `` or ``fresh: `` and why; empty: there is
+    none, or no warm start was asked for."""
 
 
 class Starts:

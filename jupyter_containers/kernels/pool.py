@@ -65,6 +65,8 @@ class Order:
     """By which messages are signed."""
     number: int = 1
     """How many are to wait."""
+    reason: str = ""
+    """Why it is no fork."""
 
     @property
     def early(self) -> dict[str, str]:
@@ -379,7 +381,7 @@ def _adapt(ready: Ready, order: Order) -> None:
         reply = ready.line.ask("execute_request", _silently(code), timeout=PATIENCE)
         if reply.get("status") != "ok":
             raise ContainerError(f"it could not be told its notebook: {reply.get('ename', '')}")
-    container.claim(labels=wanted.labels, start="fork" if order.is_fork else "pool", time=wanted.time)
+    container.claim(labels=wanted.labels, start="fork" if order.is_fork else f"pool: {order.reason}", time=wanted.time)
 
 
 def _silently(code: str) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class ContainerProvisioner(KernelTraits):
                 host=host, language=target.kernel.language, env=env, make=make, number=options.pool,
                 config=config if choice.kind == "fork" else replace(config, warm=None),
                 scheme=session.signature_scheme, prepare=partial(_write_magic, target),
-                kernel_name=manager.kernel_name,
+                kernel_name=manager.kernel_name, reason=choice.reason,
             )  # fmt: skip
             pool, wait = current_pool(), options.warm == "wait" and choice.kind == "pool"
             taken = await run_in_thread(lambda: pool.take(order, wait=wait), name="kernel-pool-start")

@@ -6,6 +6,7 @@ is there. ``python -m ipykernel_launcher`` is what a fresh kernel runs.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ def prepare(words: Sequence[str]) -> list[int]:
     os.environ.setdefault("MPLBACKEND", _BACKEND)
     for name in ("ipykernel.kernelapp", *words):
         import_module(name)
+    _refuse_contexts()
     told = tell_from_child(_rehearse)
     for name in told.split() if told else ():
         if name not in sys.modules:
@@ -67,6 +69,16 @@ def become(argv: list[str]) -> None:
     if _shell is not None:
         _shell.offer()
     kernelapp.launch_new_instance()
+
+
+def _refuse_contexts() -> None:
+    """A ZMQ context has threads that are in no fork: whatever uses it there waits for ever."""
+    import zmq  # ipykernel has brought it
+
+    # By type(): isinstance() asks the object, and some objects answer by importing or computing something.
+    left = [each for each in gc.get_objects() if issubclass(type(each), zmq.Context) and not each.closed]
+    if left:
+        raise RuntimeError("what is imported has left a ZMQ context, which no fork can use")
 
 
 def _rehearse() -> str:

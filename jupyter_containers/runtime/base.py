@@ -151,7 +151,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     memory_peak: int | None = None
     limits: tuple[LimitReport, ...] = ()
     start: str = ""
-    """Where a warm start was asked for: ``fork``, ``pool``, or ``fresh: `` and why."""
+    """Where a warm start was asked for: ``fork``, or ``pool: `` or ``fresh: `` and why it is not the one before."""
     labels: dict[str, str] = {}
 
 

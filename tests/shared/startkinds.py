@@ -28,5 +28,5 @@ def run(manager: KernelManager, code: str) -> str:
 
 
 def how(manager: KernelManager) -> str:
-    """`fresh`, `fork` or `pool`, and why where it was not what was asked for."""
+    """`fork`, or `pool: ` or `fresh: ` and why; empty: no warm start was asked for."""
     return str(manager.provisioner.container.state().start)

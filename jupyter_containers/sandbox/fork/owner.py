@@ -74,6 +74,9 @@ class ForkServer:
             argv=(python, "-c", _CODE, PACKAGE, str(handle), module, *words),
             binds=(*sandbox.binds, bind),
             filter="forkserver",
+            # Forks are number 2, each in a namespace of its own. OpenSSL and others know by their number that they have
+            # been forked: with the server's they would go on with its random numbers, all with the same.
+            pid_1=True,
         )
         try:
             process = spawn(

@@ -89,11 +89,14 @@ def serve(handle: int, prepare: Callable[[], Collection[int]], become: Callable[
 def _refuse_threads() -> None:
     """A thread is not there in a fork, where what it has begun waits for it. (Those of libraries that see to forks by
     themselves, as OpenBLAS does, are none of Python's.)"""
-    import threading  # whatever is imported has brought it
+    import _thread  # whatever is imported has brought the two
+    import threading
 
-    names = ", ".join(each.name for each in threading.enumerate() if each is not threading.main_thread())
-    if names:
-        raise RuntimeError(f"what is imported has started threads, which no fork has: {names}")
+    names = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+    unnamed = _thread._count() - len(names)  # of _thread.start_new_thread(), until they ask who they are
+    if names or unnamed > 0:
+        told = ", ".join(names + [f"{unnamed} without a name"] * (unnamed > 0))
+        raise RuntimeError(f"what is imported has started threads, which no fork has: {told}")
 
 
 def _reap() -> None:

@@ -128,7 +128,7 @@ def start(start_kind, environment, folder) -> Iterator[Callable[..., Session]]:
             own = {"keep": "its writable layer outlives it", True: "it begins with what its notebook has saved"}
             assert start_kind == "pool" and was.endswith(own[options.get("restart") or options["restore"]])
         else:
-            assert was == ("" if start_kind == "fresh" else start_kind)
+            assert was.partition(":")[0] == ("" if start_kind == "fresh" else start_kind)
         return made[-1]
 
     yield make

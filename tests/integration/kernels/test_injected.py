@@ -194,7 +194,7 @@ def test_an_image_with_an_ipykernel_of_its_own_runs_that_one(images, open_kernel
 def test_an_injected_kernel_waits_in_the_pool(images, open_kernel, monkeypatch):
     monkeypatch.setattr(pool, "QUIET", 3600.0)
     session = open_kernel(images.debian("bookworm", "python3"), "on-pool", warm="wait")
-    assert session.container.state().start == "pool"
+    assert session.container.state().start.startswith("pool: ")
     assert session.run("import os; print(os.getuid(), os.getcwd())") == f"0 {os.getcwd()}"
 
 
@@ -203,7 +203,8 @@ def test_what_cannot_be_forked_after_all_is_tried_once(images, open_kernel, smal
     monkeypatch.setattr(pool, "QUIET", 3600.0)
     image = images.put("plain-test/root:1", small_environment.image.layers, env=("PATH=/opt/venv/bin:/usr/bin:/bin",))
     first, second = (open_kernel(image, "on-root", warm="wait").container.state().start for _ in range(2))
-    assert (first, second) == ("fresh: a container whose user is root inside can't be forked", "pool")
+    reason = "a container whose user is root inside can't be forked"
+    assert (first, second) == (f"fresh: {reason}", f"pool: {reason}")
 
 
 @pytest.mark.skipif(BUSYBOX is None, reason="needs a static busybox: apt-get install busybox-static")

@@ -25,6 +25,8 @@ from jupyter_containers.starts import Starts
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
+POOL = "pool: it is to share nothing with other kernels"
+
 
 @pytest.fixture(autouse=True)
 def nothing_ready(monkeypatch):
@@ -82,7 +84,7 @@ def test_the_first_is_fresh_and_the_next_is_of_the_pool(kernel, runtime, await_p
     waiting = await_pooled()
     assert waiting not in {state.id for state in runtime.list()}
     second = kernel(warm="on")
-    assert how(second) == "pool" and second.provisioner.container.id == waiting
+    assert how(second) == POOL and second.provisioner.container.id == waiting
     assert runtime.find(waiting).state().kind == "kernel" and waiting in {state.id for state in runtime.list()}
     third = await_pooled(waiting)
     assert run(first, "print(1)") == run(second, "print(1)") == "1"
@@ -99,7 +101,7 @@ def test_it_is_what_a_fresh_kernel_is(kernel, folder) -> None:
     """
     pooled = kernel(notebook=str(folder / "a b's.ipynb"))
     fresh = kernel(notebook=str(folder / "a b's.ipynb"), warm="off")
-    assert (how(pooled), how(fresh)) == ("pool", "")
+    assert (how(pooled), how(fresh)) == (POOL, "")
     assert run(pooled, code).splitlines() == run(fresh, code).splitlines()
     labels = [each.provisioner.container.state().labels for each in (pooled, fresh)]
     assert labels[0].keys() == labels[1].keys() and labels[0][launch.NOTEBOOK_LABEL].endswith("a b's.ipynb")
@@ -120,7 +122,7 @@ def test_limits_are_those_that_were_chosen_last(kernel, await_pooled) -> None:
     waiting = await_pooled()
     again = kernel(memory="200M", pids=200, warm="on")
     container = again.provisioner.container
-    assert how(again) == "pool" and container.id == waiting
+    assert how(again) == POOL and container.id == waiting
     assert container.stats().memory_limit == 200 << 20
     assert {row.limit: row.asked for row in container.state().limits}["memory"] == 200 << 20
     assert "none of its kind" in how(kernel(pids=200, warm="on"))
@@ -128,7 +130,7 @@ def test_limits_are_those_that_were_chosen_last(kernel, await_pooled) -> None:
 
 def test_a_restarted_kernel_keeps_its_connection(kernel) -> None:
     manager = kernel()
-    assert how(manager) == "pool"
+    assert how(manager) == POOL
     manager.restart_kernel(now=True)
     assert "keeps its connection" in how(manager)
     assert run(manager, "print(1)") == "1"
@@ -158,7 +160,7 @@ def test_one_that_was_killed_while_it_was_paused_is_nobody_s(kernel, runtime, aw
     first = runtime.find(waiting).state().pid
     os.kill(find_main(first).pid if inner else first, signal.SIGKILL)
     later = kernel()
-    assert how(later) == "pool" and later.provisioner.container.id != waiting
+    assert how(later) == POOL and later.provisioner.container.id != waiting
     assert run(later, "print(1)") == "1"
 
 
@@ -171,14 +173,14 @@ def test_where_none_can_be_forked_the_pool_has_some(kernel, monkeypatch) -> None
 
     monkeypatch.setattr(launch, "find_warm", with_preload)
     assert how(kernel(isolate=False)).startswith("fresh: the fork server could not get ready: ModuleNotFoundError")
-    assert how(kernel(isolate=False)) == "pool"
+    assert how(kernel(isolate=False)).startswith("pool: the fork server could not get ready: ModuleNotFoundError")
 
 
 def test_kernels_that_outlive_their_server_are_of_the_pool(kernel, user, monkeypatch) -> None:
     monkeypatch.setattr(current_policy(), "outlive", 60)
     manager = kernel(isolate=False)
     container = manager.provisioner.container
-    assert how(manager) == "pool" and container.config.outlive == 60
+    assert how(manager).startswith("pool: it can outlive") and container.config.outlive == 60
     assert not (user.containers / container.id / "ahead").exists()
     assert run(manager, "print(1)") == "1"
 

@@ -69,7 +69,7 @@ def test_kernels_of_r_wait_in_the_pool(r_environment, folder, monkeypatch):
     manager = KernelManager(kernel_name=f"jc-{r_environment}")
     manager.start_kernel(cwd=str(folder), env={**os.environ, "JPY_SESSION_NAME": notebook})
     try:
-        assert manager.provisioner.container.state().start == "pool"
+        assert manager.provisioner.container.state().start.startswith("pool: ")
         client = manager.client()
         client.start_channels()
         client.wait_for_ready(timeout=60)

@@ -40,4 +40,4 @@ class TestPooledKernel(TestContainerKernel):
     kind = "pool"
 
     def test_it_is_of_the_pool(self):
-        assert self.km.provisioner.container.state().start == "pool"
+        assert self.km.provisioner.container.state().start.startswith("pool: ")
