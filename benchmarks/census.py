@@ -7,13 +7,17 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from .served import Server
 from .setup import HOME
 
-__all__ = ["Counts", "settled", "stable", "take_census", "worse"]
+if TYPE_CHECKING:
+    from jupyter_containers.paths import Paths
+
+__all__ = ["Counts", "remaining", "settled", "stable", "take_census", "worse"]
 
 Counts = dict[str, int]
 
@@ -40,7 +44,7 @@ def take_census(server: Server, containers: Collection[str]) -> Counts:
             ours.add(process.pid)
     mounts, places = Path("/proc/self/mountinfo").read_text().splitlines(), (str(HOME), str(paths.runtime))
     names = {f"jc-{container}" for container in containers}
-    entries = [entry for entry in paths.containers.iterdir() if entry.name not in ("names", "reaper.log")]
+    entries = _containers(paths)
     locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     found = {
         "processes": len(ours),
@@ -86,6 +90,20 @@ def settled(count: Callable[[], Counts], before: Counts) -> Counts:
         if not worse(before, after, rounds=1 << 30) or time.monotonic() > deadline:
             return after
         time.sleep(0.5)
+
+
+def remaining() -> int:
+    """How many containers there are of this home where there should be none any more; they may take a while."""
+    from jupyter_containers.paths import Paths
+
+    deadline = time.monotonic() + PATIENCE
+    while (left := _containers(Paths.current())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return len(left)
+
+
+def _containers(paths: Paths) -> list[Path]:
+    return [entry for entry in paths.containers.iterdir() if entry.name not in ("names", "reaper.log")]
 
 
 def worse(before: Counts, after: Counts, *, rounds: int) -> list[str]:

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from .census import PATIENCE, Counts, settled, stable, take_census, worse
+from .census import PATIENCE, Counts, remaining, settled, stable, take_census, worse
 from .measure import Row
 from .served import ServedKernel, Server, stop
 from .setup import HOME, Bench
@@ -155,6 +155,8 @@ def can_limit_memory() -> bool:
 
 def soak(rounds: int, *, minutes: float, seed: int, before: int, environment: str = "") -> Run:
     """Play, tell of it, and note it."""
+    from jupyter_containers.runtime.warm import close_servers
+
     with Bench() as bench, tempfile.TemporaryDirectory(prefix="jc-", dir="/tmp") as runtime:  # short: sockets lie in it
         bench.env["JUPYTER_CONTAINERS_RUNTIME_DIR"] = runtime
         os.environ |= {key: bench.env[key] for key in bench.env if key.startswith("JUPYTER_")}
@@ -177,8 +179,11 @@ def soak(rounds: int, *, minutes: float, seed: int, before: int, environment: st
             raise
         finally:
             stop(server)
+        close_servers()
+        at_last = remaining()
     played = sum(it.done.values())
-    run = Run(played, time.monotonic() - start, dict(it.done), worse(first, last, rounds=played))
+    left = worse(first, last, rounds=played) + [f"{number} containers at the end" for number in [at_last] if number]
+    run = Run(played, time.monotonic() - start, dict(it.done), left)
     _tell(run, first, last)
     TALLY.parent.mkdir(parents=True, exist_ok=True)
     with TALLY.open("a") as file:
@@ -192,6 +197,7 @@ def _tell(run: Run, first: Counts, last: Counts) -> None:
         print(f"    {what:<45} {count:>5}")
     for name in first:
         print(f"{name:<22} {first[name]:>12} {last[name]:>12} {'LEFT' if name in run.left else ''}")
+    print(f"left: {', '.join(run.left) or 'nothing'}")
 
 
 def rows() -> Iterator[Row]:

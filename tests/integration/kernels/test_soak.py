@@ -15,6 +15,7 @@ import pytest
 
 from jupyter_containers.build.ensure import Built
 from jupyter_containers.environments import Environments
+from jupyter_containers.image.tree import remove_tree
 from jupyter_containers.paths import Paths
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -28,12 +29,14 @@ PROJECT = Path(__file__).parents[3]
 def home(shared_home: Paths, small_environment: Built) -> Iterator[Path]:
     """A home of its own, for all that is in it is counted, above a store with the image of ``small``."""
     # Where files can be linked: on the same mount.
-    with tempfile.TemporaryDirectory(prefix="soak-", dir=shared_home.home) as name:
-        top = Path(name)
+    top = Path(tempfile.mkdtemp(prefix="soak-", dir=shared_home.home))
+    try:
         with Environments(shared_home) as environments:
             environments.storage.publish(["small"], top / "shared")
         shutil.copytree(shared_home.home / "specs" / "small", top / "home" / "specs" / "small")
         yield top / "home"
+    finally:
+        remove_tree(top)
 
 
 def test_nothing_is_left_of_kernels_however_they_ended(home: Path) -> None:
