@@ -76,6 +76,8 @@ def explain_no_fork(target: Target, options: KernelOptions, config: ContainerCon
     language = target.kernel.language
     if language.lower() != "python":
         return f"a kernel of {language} can't be a fork"
+    if target.layers:
+        return "an injected kernel can't be a fork"
     if target.kernel.argv:
         return "its command is its spec's own"
     if options.entrypoint:

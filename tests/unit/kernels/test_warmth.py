@@ -41,6 +41,7 @@ def test_a_fork_where_it_can_be_one():
         (PYTHON, {"isolate": True}, {}, "share nothing"),
         (PYTHON, {}, {"outlive": 60}, "outlive"),
         (PYTHON, {"entrypoint": True}, {"warm": None}, "Entrypoint"),
+        (Target(name="x", image="y", layers=(("sha256:1", "/kernel"),)), {}, {"warm": None}, "an injected kernel"),
         (R, {}, {"warm": None}, "a kernel of R can't be a fork"),
         (Target(name="x", image="y", kernel=Kernel(argv=("/k",))), {}, {"warm": None}, "its spec's own"),
     ],
