@@ -138,7 +138,8 @@ def _rows(samples: list[Stats]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 "", f"all {total.containers}", f"{total.cpu_percent:.1f}%", size(total.memory), "", str(total.pids),
-                f"{size(total.read_bytes)} / {size(total.write_bytes)}", "", "", "",
+                f"{size(total.read_bytes)} / {size(total.write_bytes)}",
+                f"{size(total.received_bytes)} / {size(total.sent_bytes)}", "", "",
             )
         )  # fmt: skip
     return rows

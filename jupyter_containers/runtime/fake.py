@@ -190,9 +190,11 @@ class FakeContainer:
 
     def stats(self) -> Stats:
         self._need_running()
+        over_network = None if self.config.network == "full" else 0
         return Stats(
             id=self.id, name=self.config.name, cpu_seconds=0.0, cpu_percent=0.0, memory=1 << 20,
             memory_limit=self.config.memory, memory_peak=1 << 20, pids=1, read_bytes=0, write_bytes=0,
+            received_bytes=over_network, sent_bytes=over_network,
             uptime=time.time() - (self._state.started_at or self._state.created_at), last_activity=self.active_at,
         )  # fmt: skip
 

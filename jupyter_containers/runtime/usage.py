@@ -27,6 +27,9 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     pids: int = 0
     read_bytes: int = 0
     write_bytes: int = 0
+    received_bytes: int = 0
+    """Of those that have a network of their own, as below."""
+    sent_bytes: int = 0
 
 
 def add_up(stats: Iterable[Stats]) -> Total:
@@ -35,7 +38,7 @@ def add_up(stats: Iterable[Stats]) -> Total:
     for item in stats:
         total["containers"] += 1
         for name in Total.__struct_fields__[1:]:
-            total[name] += getattr(item, name)
+            total[name] += getattr(item, name) or 0
     return Total(**total)
 
 

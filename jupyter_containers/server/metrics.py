@@ -50,6 +50,8 @@ _EACH = (
     ("pids", "pids", False, "Processes and threads"),
     ("read_bytes", "read_bytes", True, "Bytes read from block devices"),
     ("write_bytes", "write_bytes", True, "Bytes written to block devices"),
+    ("received_bytes", "received_bytes", True, "Bytes received over a network of its own"),
+    ("sent_bytes", "sent_bytes", True, "Bytes sent over a network of its own"),
     ("uptime", "uptime_seconds", False, "Time since its start"),
     ("last_activity", "last_activity_timestamp_seconds", False, "When its kernel last said something"),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psutil
 import pytest
 
@@ -65,6 +67,16 @@ def test_all_at_one_look(house, two) -> None:
         assert told.pids == alone.pids >= 2 and told.memory > 0 and told.name == container.config.name
         assert (told.received_bytes, told.sent_bytes) == (0, 0)
         assert first[container.id].cpu_seconds <= told.cpu_seconds <= alone.cpu_seconds + 0.02
+
+
+def test_a_network_of_its_own_has_nobody_else(house) -> None:
+    """What is told of it without a look: nothing comes in or goes out."""
+    container = house.start("sleep 1000")
+    lines = Path(f"/proc/{container.state().pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in lines] == ["lo"]
+    stats = container.stats()
+    assert (stats.received_bytes, stats.sent_bytes) == (0, 0)
+    container.remove(force=True)
 
 
 def test_the_host_s_network_is_not_counted_for_a_container(house) -> None:

@@ -42,6 +42,9 @@ def test_together():
     assert (total.containers, total.cpu_percent, total.memory, total.pids) == (2, 100.0, 200, 7)
     assert (total.read_bytes, total.write_bytes) == (10, 14)
     assert add_up([]).memory == 0
+    assert (total.received_bytes, total.sent_bytes) == (0, 0)  # of none of them it is known
+    total = add_up([stats(1, received_bytes=3, sent_bytes=4), stats(2, received_bytes=1, sent_bytes=1), stats(3)])
+    assert (total.received_bytes, total.sent_bytes) == (4, 5)
     report = measured([stats(1, last_activity=3.0, received_bytes=0), stats(2)])
     assert [item.last_activity for item in report.items] == [3.0, None]
     assert report.total.containers == 2
@@ -64,6 +67,10 @@ async def test_metrics_of_each_come_and_go(looked, box, jp_fetch):
     assert "jupyter_containers_container_cpu_seconds_total{" in text
     assert "jupyter_containers_container_last_activity_timestamp_seconds{" not in text
     assert "jupyter_containers_pids 1.0" in text
+    assert (
+        'jupyter_containers_container_received_bytes_total{container="box",environment="demo",kind="command"} 0.0'
+        in text
+    )
     box.remove(force=True)
     await looked.look()
     text = (await jp_fetch("metrics")).body.decode()
