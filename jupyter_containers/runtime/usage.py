@@ -42,7 +42,7 @@ def add_up(stats: Iterable[Stats]) -> Total:
     return Total(**total)
 
 
-class Sample(msgspec.Struct, frozen=True):
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """Figures at one time."""
 
     time: float

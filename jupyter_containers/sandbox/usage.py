@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ __all__ = ["Gauge", "Usage", "read", "usage_v1", "usage_v2"]
 
 
 _CHUNK = 4096
+_WHOLE = _CHUNK // 2
+"""A longer text may go on: of long ones the kernel gives whole lines, so that a part need not fill the chunk."""
 
 # What is to be known, and the file that tells it (cgroup-v2.rst; cgroup-v1/{memory,cpuacct,pids,blkio-controller}.rst).
 _V2 = {
@@ -65,7 +68,13 @@ class Gauge:
     def read(self, *, keep_below: int = 0) -> Usage:
         """*keep_below*: descriptors of a lower number are kept. The kernel gives the lowest that is free, so half of
         the process's limit leaves the other half to others, whatever they have open."""
-        texts: dict[str, bytes] = {}
+        parse = _usage_v2 if self._is_unified else _usage_v1
+        if len(self._handles) == len(self._paths):
+            with suppress(OSError):  # the group has been removed: told below
+                texts = {what: os.pread(handle, _CHUNK, 0) for what, handle in self._handles.items()}
+                if max(map(len, texts.values())) <= _WHOLE:
+                    return parse(texts)
+        texts = {}
         for what, path in self._paths.items():
             handle = self._handles.get(what)
             try:
@@ -79,7 +88,7 @@ class Gauge:
             finally:
                 if handle is not None and what not in self._handles:
                     os.close(handle)
-        return (_usage_v2 if self._is_unified else _usage_v1)(texts)
+        return parse(texts)
 
     def close(self) -> None:
         while self._handles:
@@ -88,7 +97,7 @@ class Gauge:
 
 def _read_all(handle: int) -> bytes:
     text = more = os.pread(handle, _CHUNK, 0)
-    while len(more) > _CHUNK // 2:  # of long ones the kernel gives whole lines, so that a part need not fill the chunk
+    while len(more) > _WHOLE:
         more = os.pread(handle, _CHUNK, len(text))
         text += more
     return text
