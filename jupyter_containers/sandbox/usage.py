@@ -72,7 +72,7 @@ class Gauge:
         if len(self._handles) == len(self._paths):
             with suppress(OSError):  # the group has been removed: told below
                 texts = {what: os.pread(handle, _CHUNK, 0) for what, handle in self._handles.items()}
-                if max(map(len, texts.values())) <= _WHOLE:
+                if max(map(len, texts.values()), default=0) <= _WHOLE:
                     return parse(texts)
         texts = {}
         for what, path in self._paths.items():
