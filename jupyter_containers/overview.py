@@ -39,6 +39,9 @@ _SHALLOW, _DEEP = 60.0, 5.0
 """Seconds after which an environment is examined again whatever its files' times say; the second where more than these
 has a say."""
 
+_TRIES = 3
+"""Looks at environments while builds come and go."""
+
 _MOST = 5000
 """Environments that are remembered."""
 
@@ -85,28 +88,37 @@ class Overview:
         """Everything, as it is now."""
         with self._guard:
             containers = self._runtime().list(all=True)
-            builds = self._builds.list(known=self._ended)
+            views, builds = self._environments(None, containers)
             images = self._images()
-            known = self._records()
             return Look(
-                environments=self._views((*known, *self._directory.offers(known)), builds, images, containers),
+                environments=views,
                 builds={view.id: view for view in builds},
-                images={view.digest: view for view in image_views(images, known)},
+                images={view.digest: view for view in image_views(images, self._records())},
                 containers={state.id: state for state in containers},
             )
 
     def environments(self, names: Iterable[str] | None = None) -> tuple[EnvironmentView, ...]:
         """By name: all, or those of *names*."""
         with self._guard:
+            views, _ = self._environments(None if names is None else set(names), self._runtime().list())
+            return tuple(views.values())
+
+    def _environments(
+        self, names: set[str] | None, containers: Sequence[ContainerState]
+    ) -> tuple[dict[str, EnvironmentView], Sequence[BuildView]]:
+        """Those of *names*, None for all, and the builds. A build that began or ended meanwhile has left a lock that
+        nobody seems to have agreed to: then it is looked once more, and the last time what there is has to do."""
+        builds = self._builds.list(known=self._ended)
+        for _ in range(_TRIES):
             known = self._records()
             records = (*known, *self._directory.offers(known))
             if names is not None:
-                wanted = set(names)
-                records = tuple(entry for entry in records if entry.name in wanted)
-            if not records:
-                return ()
-            found = self._views(records, self._builds.list(known=self._ended), self._images(), self._runtime().list())
-            return tuple(found.values())
+                records = tuple(entry for entry in records if entry.name in names)
+            views = self._views(records, builds, self._images(), containers) if records else {}
+            before, builds = builds, self._builds.list(known=self._ended) if _ask(views) else builds
+            if [(view.id, view.state) for view in before] == [(view.id, view.state) for view in builds]:
+                break
+        return views, builds
 
     # What is remembered
 
@@ -188,6 +200,10 @@ def _find_building(entry: Record, builds: Sequence[BuildView]) -> Status | None:
         if view.environment == entry.name and view.state == "running":
             return Status(state="building", build_id=view.id, phase=view.phase or "", percent=view.percent)
     return None
+
+
+def _ask(views: Mapping[str, EnvironmentView]) -> bool:
+    return any(view.asks and view.state != "building" for view in views.values())
 
 
 def _marks(files: Iterable[Path]) -> Marks:

@@ -50,6 +50,7 @@ export class Api {
     this._get('doctor', archives ? { archives: 'true' } : {});
 
   // Environments and their specs
+  environment = (name: string): Promise<rest.IEnvironment> => this._get(of('environments', name));
   createFromPath = (path: string): Promise<rest.IEnvironment> => this._send('POST', 'environments', { path });
   createFromText = (text: string, folder?: string): Promise<rest.IEnvironment> =>
     this._send('POST', 'environments', folder === undefined ? { text } : { text, folder });

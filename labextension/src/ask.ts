@@ -7,6 +7,7 @@ import * as environments from './environments';
 import * as images from './images';
 import type { IContainersModel } from './model';
 import type * as rest from './rest';
+import { whenTold } from './told';
 import { chooseItem } from './widgets/choice';
 
 type Args = ReadonlyPartialJSONObject;
@@ -18,11 +19,15 @@ export interface IAsker {
 }
 
 /** The environment that *args* tell, else the one that the user chooses; undefined: none. */
-export function pickEnvironment(
+export async function pickEnvironment(
   { model, trans }: IAsker,
   args: Args,
   fits: (item: rest.IEnvironment) => boolean = () => true
 ): Promise<rest.IEnvironment | undefined> {
+  await whenTold(model);
+  if (typeof args.environment === 'string' && !model.environments.has(args.environment)) {
+    return model.fetch(args.environment); // it has just come
+  }
   const items = environments.sorted(model.environments).filter(fits);
   return pick(
     args.environment,
@@ -34,7 +39,11 @@ export function pickEnvironment(
   );
 }
 
-export function pickContainer({ model, trans }: IAsker, args: Args): Promise<rest.IContainer | undefined> {
+export async function pickContainer(
+  { model, trans }: IAsker,
+  args: Args
+): Promise<rest.IContainer | undefined> {
+  await whenTold(model);
   const items = [...model.containers.values()].filter(item => item.status === 'running');
   return pick(
     args.container,
@@ -46,7 +55,8 @@ export function pickContainer({ model, trans }: IAsker, args: Args): Promise<res
   );
 }
 
-export function pickImage({ model, trans }: IAsker, args: Args): Promise<rest.IImage | undefined> {
+export async function pickImage({ model, trans }: IAsker, args: Args): Promise<rest.IImage | undefined> {
+  await whenTold(model);
   const items = images.sorted(model.images);
   return pick(args.image, model.images, items, images.titleOf, trans.__('Which image?'), trans);
 }
@@ -54,6 +64,7 @@ export function pickImage({ model, trans }: IAsker, args: Args): Promise<rest.II
 /** The build that *args* tell by its id, or by its environment: the one under way, or the last one. */
 export async function pickBuild(asker: IAsker, args: Args): Promise<rest.IBuild | undefined> {
   const { model, trans } = asker;
+  await whenTold(model);
   if (typeof args.environment === 'string') {
     const id = model.environments.get(args.environment)?.build_id ?? '';
     return model.builds.get(id) ?? (id ? model.api.findBuild(id) : undefined);

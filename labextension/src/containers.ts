@@ -59,15 +59,13 @@ export function findByKernelId(
   );
 }
 
-/** The same; where the page has not been told of it yet the server is asked. */
+/** The same, asked of the server: after a restart the page knows the container before it until it is told of the new one. */
 export async function containerOf(
   model: IContainersModel,
   kernelId: string
 ): Promise<IContainer | undefined> {
-  return (
-    findByKernelId(model.containers, { id: kernelId }) ??
-    (await model.api.containers()).find(item => item.labels[Labels.kernel] === kernelId)
-  );
+  const now = (await model.api.containers()).map(item => [item.id, item] as const);
+  return findByKernelId(new Map(now), { id: kernelId });
 }
 
 /** `small · 12 min · kernel` */

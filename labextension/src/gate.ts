@@ -23,11 +23,9 @@ import { findByKernel } from './environments';
 import { isActive } from './jobs';
 import type { IContainersModel } from './model';
 import type { IEnvironment } from './rest';
+import { whenTold } from './told';
 import { KERNEL_PREFIX } from './tokens';
 import { afterBuild, Lack, lackOf, policyOf, Wait } from './waiting';
-
-/** Milliseconds that a kernel's start waits for the page to know its environments: it has just been loaded. */
-const PATIENCE = 10_000;
 
 export interface IGateOptions {
   context: ISessionContext;
@@ -237,12 +235,13 @@ export class KernelGate {
 
   private async _judge(kernelName: string, chosen: boolean): Promise<Verdict> {
     const { agree, asksAlways, context } = this._options;
-    const environment = await this._find(kernelName);
-    if (!environment || context.isDisposed) {
+    const found = await this._find(kernelName);
+    if (!found || context.isDisposed) {
       return 'go';
     }
     this._kernelName = kernelName;
-    this._name = environment.name;
+    this._name = found.name;
+    const environment = await this._upToDate(found);
     const held = chosen ? null : this._options.hold(environment);
     const lack = this._lack(environment);
     if (lack === 'none' && !held) {
@@ -383,17 +382,19 @@ export class KernelGate {
       return undefined;
     }
     const { model } = this._options;
-    const knows = () => model.complete || ['absent', 'refused'].includes(model.connection.state);
-    if (!knows()) {
-      const known = new PromiseDelegate<void>();
-      const look = () => knows() && known.resolve();
-      model.changed.connect(look);
-      const timer = setTimeout(() => known.resolve(), PATIENCE);
-      await known.promise;
-      clearTimeout(timer);
-      model.changed.disconnect(look);
-    }
-    return findByKernel(model.environments, kernelName);
+    await whenTold(model);
+    return (
+      findByKernel(model.environments, kernelName) ??
+      (await model.fetch(kernelName.slice(KERNEL_PREFIX.length)))
+    );
+  }
+
+  /** What lacks something may have got it since the page was told: in a build that has ended just now. */
+  private async _upToDate(environment: IEnvironment): Promise<IEnvironment> {
+    const { model } = this._options;
+    return this._lack(environment) === 'none'
+      ? environment
+      : ((await model.fetch(environment.name)) ?? environment);
   }
 
   private _begin(wait: Wait): void {

@@ -29,6 +29,11 @@ export interface IContainersModel {
   readonly itemChanged: ISignal<IContainersModel, ItemChange>;
   /** A kernel of this server has ended without being asked to. */
   readonly died: ISignal<IContainersModel, rest.IDeath>;
+  /**
+   * Ask for one environment that the feed has not told of, or not of its last build: the server looks once a second.
+   * Resolves to what is known where the server does not answer; what is done with it next tells of that.
+   */
+  fetch(name: string): Promise<rest.IEnvironment | undefined>;
   /** Stay connected, also while nobody sees the page, until what is returned is disposed of. */
   need(): IDisposable;
   /** Try again at once, where the connection is lost or was refused. */
@@ -96,6 +101,15 @@ export class ContainersModel implements IContainersModel, IDisposable {
       this._abort = new AbortController();
       void this._run(this._abort.signal);
     }
+  }
+
+  async fetch(name: string): Promise<rest.IEnvironment | undefined> {
+    const item = await this.api.environment(name).catch(() => undefined);
+    // Other states pass by, and the feed, which tells of differences, may not have seen them.
+    if (item && (item.state === 'ready' || !this.environments.has(name))) {
+      this._set('environment', name, item);
+    }
+    return this.environments.get(name);
   }
 
   need(): IDisposable {

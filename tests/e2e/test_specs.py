@@ -57,6 +57,7 @@ def test_from_a_requirements_file_to_the_first_cell(screen, lab, shoot):
     page.get_by_role("button", name="Save and Build").click()
     log = page.locator(".jp-Containers-log")
     log.get_by_text("my-course is ready").wait_for(timeout=120_000)
+    page.locator(".Toastify__toast", has_text="my-course is ready").wait_for()
     assert 'display-name = "My course"' in (folder / "jupyter-container.toml").read_text()
     log.get_by_role("button", name="Start a notebook").click()
     assert screen.run_cell("import idna; print(idna.encode('x'))") == "b'x'"

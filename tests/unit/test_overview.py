@@ -98,6 +98,30 @@ def test_a_look_tells_what_is_there(environments, paths, runtime, tmp_path):
     assert environments.overview.look().builds["20260101-a"].state == "done"
 
 
+def test_a_build_that_begins_during_a_look_asks_its_user_nothing(environments, paths, tmp_path, monkeypatch):
+    """Its lock is there before it is noted whose it is."""
+    folder = tmp_path / "one"
+    build(paths, folder, "one")
+    record(paths, Record(name="one", display_name="one", spec_file=str(folder)))  # as if it were the first build
+    (asked,) = environments.overview.environments(["one"])
+    assert asked.asks
+    examine = state.examine
+    recorders = []
+
+    def begin(entry, paths):
+        if not recorders:
+            recorders.append(Recorder(paths, build_id="20260101-a", name="one", spec_file="/x", monitor=silent))
+            recorders[0].__enter__()
+        return examine(entry, paths)
+
+    monkeypatch.setattr(state, "examine", begin)
+    settle(folder)
+    (folder / "data").write_text("other data")  # to be examined again
+    (view,) = environments.overview.environments(["one"])
+    recorders[0].__exit__(None, None, None)
+    assert (view.state, view.build_id) == ("building", "20260101-a")
+
+
 def test_what_has_not_changed_is_not_read_again(environments, paths, tmp_path, examined):
     build(paths, tmp_path / "one", "one")
     settle(tmp_path)

@@ -129,6 +129,24 @@ describe('a restart', () => {
   });
 });
 
+describe('what the page has not been told yet', () => {
+  it('is asked for: a build that has just ended is not waited for, and asks nothing', async () => {
+    const { agree, bodies, context, gate, now } = setUp({ ...UNBUILT, asks: ['network'] }, { chosen: true });
+    now.set('new', environment({ name: 'new' }));
+    expect(await context.startKernel()).toBe(false);
+    expect(agree).not.toHaveBeenCalled();
+    expect(gate.wait).toBeNull();
+    expect(await bodies()).toEqual([]);
+  });
+
+  it('is asked for: an environment that has just come has what it lacks built', async () => {
+    const { context, gate, now } = setUp(environment({ name: 'other' }));
+    now.set('new', UNBUILT);
+    expect(await context.startKernel()).toBe(true);
+    await vi.waitFor(() => expect(phase(gate)).toBe('building'));
+  });
+});
+
 describe('an environment that has just come', () => {
   it('is waited for where the list of kernels does not have it yet', async () => {
     const { context } = setUp(environment({ name: 'new' }));

@@ -68,11 +68,15 @@ export function setUp(
   item: IEnvironment,
   options: { agrees?: boolean; chosen?: boolean; held?: Promise<void> } = {}
 ) {
-  const { api, requests } = fakeApi(request =>
-    pathOf(request) === 'builds'
-      ? json(build({ id: 'b1', environment: item.name, state: 'queued' }), 202)
-      : json({})
-  );
+  const now = new Map([[item.name, item]]);
+  const { api, requests } = fakeApi(request => {
+    const path = pathOf(request);
+    if (path === 'builds') {
+      return json(build({ id: 'b1', environment: item.name, state: 'queued' }), 202);
+    }
+    const known = now.get(path.replace('environments/', ''));
+    return known ? json(known) : json({ message: 'there is none', hint: '', problems: [], output: '' }, 404);
+  });
   const model = new ContainersModel(api);
   const tell = (kind: string, key: string, thing: unknown) =>
     model.receive('change', JSON.stringify({ kind, key, item: thing }));
@@ -93,10 +97,15 @@ export function setUp(
     },
     hold: () => options.held ?? null
   });
-  const bodies = () => Promise.all(requests.map(request => request.clone().json() as Promise<object>));
+  const bodies = () =>
+    Promise.all(
+      requests
+        .filter(request => request.method === 'POST')
+        .map(request => request.clone().json() as Promise<object>)
+    );
   const builds = (state: 'running' | 'done' | 'failed', more = {}) =>
     tell('build', 'b1', build({ id: 'b1', environment: item.name, state, ...more }));
-  return { agree, bodies, builds, context, gate, model, tell };
+  return { agree, bodies, builds, context, gate, model, now, tell };
 }
 
 export const phase = (gate: KernelGate) => gate.wait?.phase;

@@ -127,7 +127,7 @@ export const packagesPlugin: JupyterFrontEndPlugin<void> = {
 
     const requests = new Requests(
       {
-        containerOf: id => containerOf(model, id), // a kernel can ask before the feed has told of it
+        containerOf: id => containerOf(model, id),
         environmentOf: container =>
           model.environments.has(environmentOf(container)) ? environmentOf(container) : '',
         ask: question => {
