@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import queue
     import threading
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["main"]
 
@@ -41,10 +42,9 @@ def main(argv: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)  # whatever ends the owner's session must not end its reaper
     sweeper = _Sweeper(containers)
     left = sorted(_watch(owner, sweeper))
-    if left:
-        _end_all(containers, left)
+    ended = not left or _end_all(containers, left)
     sweeper.end()
-    return _settle_side_by_side(containers, left)
+    return _settle_side_by_side(containers, left, ended)
 
 
 class _Sweeper:
@@ -115,39 +115,44 @@ def _open_owner(owner: int) -> int | None:
     return handle if os.getppid() == owner else None
 
 
-def _end_all(containers: str, left: list[str]) -> None:
-    """Everything that runs goes first, then what takes time. What can't be ended is told when it is settled."""
+def _end_all(containers: str, left: list[str]) -> bool:
+    """Everything that runs goes first, then what takes time. False where something did not end: each is looked at again
+    when it is settled."""
     from pathlib import Path
 
     from jupyter_containers.runtime.removal import end_processes
 
-    _tried(end_processes, *(Path(containers, container_id) for container_id in left))
+    return not _tried(end_processes, *(Path(containers, container_id) for container_id in left))
 
 
-def _settle_side_by_side(containers: str, left: list[str]) -> int:
+def _settle_side_by_side(containers: str, left: list[str], ended: bool) -> int:
     number = max(1, min(_SIDE_BY_SIDE, os.cpu_count() or 1, len(left) // _FOR_EACH))
     children = []
     for part in range(1, number):
         child = os.fork()
         if not child:
-            os._exit(_settle(containers, left[part::number]))
+            os._exit(_settle(containers, left[part::number], ended))
         children.append(child)
-    failed = _settle(containers, left[::number])
+    failed = _settle(containers, left[::number], ended)
     for child in children:
         failed |= os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return failed
 
 
-def _settle(containers: str, left: list[str]) -> int:
+def _settle(containers: str, left: list[str], ended: bool) -> int:
     failed = 0
     if left:
         from pathlib import Path
 
-        from jupyter_containers.runtime.removal import settle_container
-
         for container_id in left:
-            failed |= _tried(settle_container, Path(containers, container_id), "its owner was killed")
+            failed |= _tried(_settle_one, Path(containers, container_id), ended)
     return failed
+
+
+def _settle_one(folder: Path, ended: bool) -> None:
+    from jupyter_containers.runtime.removal import settle_container
+
+    settle_container(folder, "its owner was killed", ended=ended)
 
 
 def _tried(function: Callable[..., object], *arguments: object) -> int:

@@ -158,20 +158,25 @@ def _parent(pid: int) -> int:
         return 0
 
 
-def settle_container(path: Path, cause: str) -> None:
+def settle_container(path: Path, cause: str, *, ended: bool = False) -> None:
     """What to do for an owner that was killed: remove the container if it was to be removed at its end, or is a
-    kernel, which nobody could talk to again; else let it be an ended one, for its log and files."""
+    kernel, which nobody could talk to again; else let it be an ended one, for its log and files.
+
+    What runs of it is ended first, unless all of it is known to have *ended*: looking for it takes a look at each
+    process of the host.
+    """
     config = _read(path / "config.json")
     if not (path / "group.json").exists():
         # Killed between making the group and describing it, the starter left one that only its name leads to.
         stray = cgroup.find_group(group_name(path.name))
         if stray is not None:
             stray.remove()
-    if config.get("remove") or config.get("kind") == "kernel" or not config:
-        remove_container(path)
-        return
-    end_processes(path)
+    if not ended:
+        end_processes(path)
     _remove_around(path, config)
+    if config.get("remove") or config.get("kind") == "kernel" or not config:
+        remove_tree(hide_container(path, ended=True))
+        return
     if _read(path / "state.json").get("status") == "running":
         write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": 137, "cause": cause})
 
