@@ -28,6 +28,8 @@ ASKED = {"soak"}
 """Only where they are named: there is no end to them."""
 RESULTS = HOME / "results"
 TITLES = {"thousand": "Many kernels of one environment, against their number"}
+ORDINARY = 1000
+"""Kernels of `thousand`: runs with more have rows and a picture of their own, runs with fewer are trials."""
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
@@ -46,8 +48,13 @@ def main(arguments: list[str]) -> int:
         print(f"== {module.__doc__.splitlines()[0]}", flush=True)
         found = list(module.rows())
         print(table(found), flush=True)
-        (RESULTS / f"{name}.json").write_text(json.dumps([asdict(row) for row in found]))
-    kept = [RESULTS / f"{name}.json" for name in NAMES]
+        file = RESULTS / f"{name}.json"
+        if name == "thousand" and options.count and options.count != ORDINARY:
+            if options.count < ORDINARY:
+                continue  # a trial
+            file = file.with_stem(f"{name}-{options.count}")
+        file.write_text(json.dumps([asdict(row) for row in found]))
+    kept = [file for name in NAMES for file in (RESULTS / f"{name}.json", *sorted(RESULTS.glob(f"{name}-*.json")))]
     PAGE.write_text(_page([Row(**row) for file in kept if file.exists() for row in json.loads(file.read_text())]))
     print(f"wrote {PAGE}")
     return 0
@@ -60,7 +67,7 @@ def _page(rows: list[Row]) -> str:
         f"Linux {platform.release().split('-')[0]}, CPython {platform.python_version()}, "
         f"{'as root' if os.geteuid() == 0 else 'as an ordinary user'}"
     )
-    pictures = "".join(f"![{TITLES.get(file.stem, file.stem)}](images/benchmarks/{file.name})\n\n"
+    pictures = "".join(f"![{_title(file.stem)}](images/benchmarks/{file.name})\n\n"
                        for file in sorted(FOLDER.glob("*.svg")))  # fmt: skip
     return f"""# Benchmarks
 
@@ -73,6 +80,11 @@ This table: {machine}.
 
 {pictures}A peer that is missing on a machine (docker, mmdebstrap) leaves its rows out; the row's last column says so.
 """
+
+
+def _title(picture: str) -> str:
+    name, _, count = picture.partition("-")
+    return TITLES.get(name, picture) + (f", up to {count}" if count else "")
 
 
 if __name__ == "__main__":

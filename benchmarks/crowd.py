@@ -15,8 +15,9 @@ from typing import Any, Self
 __all__ = ["Crowd", "Processes", "control_groups", "free_memory", "private_memory", "too_small"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_FILES, _THREADS = 12, 12
-"""What a kernel takes of the limits, rounded up: descriptors of its client, and threads in all."""
+_FILES, _THREADS = 7, 12
+"""What a kernel takes of the limits: descriptors of its client (two are jupyter_client's control socket), and threads
+in all, rounded up."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def scarcity_told() -> Iterator[None]:
             raise HostError(
                 f"no more containers: this process has as many files open as it may, {soft}",
                 hint=f"raise `ulimit -n`, up to {hard} without more rights; of a service LimitNOFILE=. "
-                "A kernel takes ten of its server, and as many again while a notebook is open",
+                "A kernel takes seven of its server, and ten more while a notebook is open",
             ) from error
         if error.errno == errno.ENFILE:
             raise HostError(
