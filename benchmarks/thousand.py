@@ -310,6 +310,7 @@ def _draw(points: Sequence[Point], name: str) -> None:
         curve("start, p99", "ms", [point.start[2] * 1000 for point in points]),
         Curve("idle", "kernels", "% of one core", [point.kernels for point in looked],
               [point.idle or 0.0 for point in looked]),
+        curve("list of all", "ms", [point.listing * 1000 for point in points]),
         curve("statistics of all", "ms", [point.stats * 1000 for point in points]),
         curve("disk beside the image", "MiB", [point.disk / (1 << 20) for point in points]),
     ])  # fmt: skip
