@@ -23,6 +23,8 @@ Counts = dict[str, int]
 
 PATIENCE = 30.0
 """Seconds that what is removed after the fact may take: layers, control groups, a killed owner's containers."""
+LONGEST = 90.0
+"""Seconds until what a process was killed at counts as left, and goes when the next looks for it."""
 MEMORY, MEMORY_PER_ROUND = 8 << 20, 64 << 10
 """Bytes by which a process may grow, and each round: jupyter_client's own managers and clients are part of it."""
 WORKERS = 8
@@ -84,8 +86,11 @@ def stable(count: Callable[[], Counts]) -> Counts:
 
 def settled(count: Callable[[], Counts], before: Counts) -> Counts:
     """What *count* gives once it is what it was *before*, or after a while."""
-    deadline = time.monotonic() + PATIENCE
+    from jupyter_containers.environments import Environments
+
+    deadline = time.monotonic() + LONGEST
     while True:
+        Environments().reap()  # as every server does when it starts
         after = count()
         if not worse(before, after, rounds=1 << 30) or time.monotonic() > deadline:
             return after

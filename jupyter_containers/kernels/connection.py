@@ -3,7 +3,7 @@
 The folder is bound into the container at the same path, so that one connection file is true on both sides, and the path
 is short because a Unix socket's holds 107 bytes (``sun_path``, unix(7))::
 
-    <runtime>/k/<8 hex>/        0700
+    <runtime>/k/<9 hex>-<8 hex>/  0700  (:mod:`..runtime.strays`)
         connection.json         0600   what the kernel reads; the client's own copy is written by its KernelManager
         container.py                   what its IPython runs at its start
         s-1 … s-5                      shell, iopub, stdin, control, hb: made by the kernel when it binds
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from ..errors import HostError
 from ..paths import Paths
+from ..runtime.strays import name_folder
 
 __all__ = ["CHANNELS", "ConnectionFolder"]
 
@@ -40,7 +40,7 @@ class ConnectionFolder:
     @classmethod
     def choose(cls, paths: Paths) -> ConnectionFolder:
         """A path that is not taken. :class:`HostError` where the runtime folder's is too long for sockets in it."""
-        folder = cls(paths.runtime / "k" / secrets.token_hex(4))
+        folder = cls(paths.runtime / "k" / name_folder())
         longest = max(len(os.fsencode(path)) for path in folder.sockets)
         if longest > LONGEST_SOCKET_PATH:
             raise HostError(

@@ -27,6 +27,7 @@ from .keeper import Keeper
 from .listing import list_states
 from .removal import is_lasting, pin_name, settle_container
 from .scarcity import scarcity_told
+from .strays import remove_strays
 from .translate import check_mounts
 
 if TYPE_CHECKING:
@@ -135,3 +136,4 @@ class BundledRuntime:
                 with suppress(FileNotFoundError):
                     if path.stat().st_ctime < old:
                         remove_rest(path)
+        remove_strays(self.paths.runtime / "k", before=old)

@@ -11,6 +11,7 @@ import pytest
 from jupyter_containers.errors import HostError
 from jupyter_containers.kernels.connection import CHANNELS, ConnectionFolder
 from jupyter_containers.paths import Paths
+from jupyter_containers.runtime.strays import name_folder
 
 
 def test_file_and_folder_are_private(paths):
@@ -59,7 +60,7 @@ def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_made(tmp_pat
 
 def test_the_longest_path_that_is_accepted_can_be_bound(tmp_path):
     base = Path(f"/tmp/{os.urandom(4).hex()}")
-    fill = 107 - len(f"{base}//k/12345678/s-5")
+    fill = 107 - len(f"{base}//k/{name_folder()}/s-5")
     paths = Paths(tmp_path, base / ("x" * fill))
     folder = ConnectionFolder.choose(paths)
     paths.runtime.mkdir(parents=True)
