@@ -35,10 +35,12 @@ class Crowd:
     """Starts kernels, one after the other, and ends them all. For one event loop."""
 
     def __init__(self, kernel: str, folder: Path) -> None:
+        import zmq
         import zmq.asyncio
 
         self.kernel, self._folder = kernel, folder
         self._context = zmq.asyncio.Context()  # of all, as a server has it: each has threads of its own
+        self._context.set(zmq.MAX_SOCKETS, self._context.get(zmq.SOCKET_LIMIT))  # as our extension does
         self.started: list[Started] = []
 
     async def __aenter__(self) -> Self:

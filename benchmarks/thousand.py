@@ -132,6 +132,8 @@ class _Run:
 
 
 async def _run(environment: str, kernel: str, folder: Path, count: int) -> _Run:
+    import zmq
+
     from jupyter_containers.environments import Environments
     from jupyter_containers.errors import ContainersError
     from jupyter_containers.runtime.warm import close_servers
@@ -157,7 +159,12 @@ async def _run(environment: str, kernel: str, folder: Path, count: int) -> _Run:
                     break
                 try:
                     begun = await crowd.start()
-                except (ContainersError, OSError, RuntimeError) as error:  # as jupyter_client and the threads' have it
+                except (
+                    ContainersError,
+                    OSError,
+                    RuntimeError,
+                    zmq.ZMQError,
+                ) as error:  # as jupyter_client and the threads' have it
                     if len(crowd.started) < 2:
                         raise
                     hint = getattr(error, "hint", "")

@@ -37,6 +37,7 @@ def add_environments(serverapp: ServerApp, *, lasting: bool = False) -> None:
     from ..kernels.dynamic import ContainerKernelSpecMixin
     from .ending import BoundedEndMixin
     from .sessions import SessionsMixin
+    from .sockets import ManySocketsMixin
     from .starting import PendingStartsMixin, ToldFailuresMixin
 
     # Through the configuration, for the next extension's settings make the server load all of it again.
@@ -45,7 +46,7 @@ def add_environments(serverapp: ServerApp, *, lasting: bool = False) -> None:
     config.ServerApp.kernel_spec_manager_class = combine(ContainerKernelSpecMixin, specs)
     kernels = _given(serverapp, "kernel_manager_class", AsyncMappingKernelManager)
     if issubclass(kernels, AsyncMappingKernelManager):
-        kernels = combine(BoundedEndMixin, kernels)
+        kernels = combine(BoundedEndMixin, combine(ManySocketsMixin, kernels))
         config.ServerApp.kernel_manager_class = kernels
     if issubclass(kernels, AsyncMappingKernelManager) and not _wants_pending(serverapp, kernels):
         kernels = combine(PendingStartsMixin, kernels)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 
 import pytest
+import zmq
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado.httpclient import HTTPClientError
@@ -172,3 +174,25 @@ async def test_shutdown_while_it_restarts_by_itself(kernel, start, jp_serverapp,
     restart.cancel()
     await asyncio.wait({restart})
     assert kernel.process is None or kernel.process.returncode is not None
+
+
+@pytest.fixture
+def many_files():
+    """A socket takes a descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_server_has_more_than_a_thousand_sockets_for_its_kernels(jp_serverapp, many_files):
+    """libzmq's default is 1023, and its error "Too many open files"."""
+    context = jp_serverapp.kernel_manager.context
+    sockets = []
+    try:
+        for _ in range(1100):
+            sockets.append(context.socket(zmq.DEALER))
+    finally:
+        for socket in sockets:
+            socket.close(linger=0)
+    assert len(sockets) == 1100
