@@ -196,26 +196,27 @@ def _helpers(kernel: Kernel, word: str) -> list[psutil.Process]:
     return found
 
 
-def kept_ready(kind: str) -> list[Any]:
-    """States of the containers that are kept ready for starts to come: of *kind* ``forkserver`` or ``pooled``."""
+def kept_ready(kind: str, owner: int) -> list[int]:
+    """First processes of the containers of *kind*, ``forkserver`` or ``pooled``, that process *owner* keeps ready."""
     from jupyter_containers.image.store import Store
     from jupyter_containers.paths import Paths
     from jupyter_containers.runtime.bundled import BundledRuntime
 
     paths = Paths.current()
-    return [state for state in BundledRuntime(paths, Store(paths.store)).list(all=True) if state.kind == kind]
+    found = []
+    for state in BundledRuntime(paths, Store(paths.store)).list(all=True):
+        with contextlib.suppress(FileNotFoundError):  # it has just gone
+            kept = json.loads((paths.containers / state.id / "state.json").read_text())
+            if state.kind == kind and state.pid and kept["keeper"][0] == owner:
+                found.append(state.pid)
+    return found
 
 
 def _kill_ready(kernel: Kernel, kind: str) -> None:
     """Kill what the owner of *kernel* keeps ready of that *kind*."""
-    from jupyter_containers.paths import Paths
-
-    owner = _owner(kernel).pid
-    for state in kept_ready(kind):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just gone
-            kept = json.loads((Paths.current().containers / state.id / "state.json").read_text())
-            if kept["keeper"][0] == owner and state.pid:
-                os.kill(state.pid, signal.SIGKILL)
+    for pid in kept_ready(kind, _owner(kernel).pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def kill_fork_servers(kernel: Kernel) -> None:

@@ -70,12 +70,17 @@ class OwnerWatch:
         self.handle = open_owner(folder)
         """Readable once the owner has ended; None: there is none now."""
         self._folder = folder
-        self._end = time.monotonic() + seconds if self.handle is None else None
+        self._end = time.monotonic() + self._patience() if self.handle is None else None
 
     def owner_ended(self) -> None:
         assert self.handle is not None
         os.close(self.handle)
-        self.handle, self._end = None, time.monotonic() + (0 if is_ahead(self._folder) else self.seconds)
+        self.handle, self._end = None, time.monotonic() + self._patience()
+
+    def _patience(self) -> int:
+        """Seconds that another may take to come; none comes for what nobody has needed yet, also where the owner ended
+        while it was being started."""
+        return 0 if is_ahead(self._folder) else self.seconds
 
     def due(self) -> float | None:
         """Seconds until the time is over; None: it has an owner."""
@@ -86,7 +91,7 @@ class OwnerWatch:
         if self._end is None or time.monotonic() < self._end:
             return False
         self.handle = open_owner(self._folder)
-        self._end = time.monotonic() + self.seconds if self.handle is None else None
+        self._end = time.monotonic() + self._patience() if self.handle is None else None
         return self.handle is None
 
     def is_alone(self) -> bool:
