@@ -5,6 +5,7 @@ What does not change while a container runs is read at the first look, and the f
 
 from __future__ import annotations
 
+import os
 import resource
 import threading
 from collections.abc import Iterable
@@ -46,9 +47,7 @@ class BundledMeter:
                 return []
             self._tally.renew()
             before, self._measured = self._measured, {}
-            # Half of the descriptors that this process may have are left to others.
-            keep_below = _limit_of_descriptors() // 2
-            found = []
+            room, found = self._find_room(before.values()), []
             try:
                 for state in states:
                     if state.pid is None or state.id in self._measured:
@@ -61,7 +60,9 @@ class BundledMeter:
                     else:
                         del before[state.id]
                     self._measured[state.id] = known
-                    sample = known.source.sample(self._tally, keep_below=keep_below)
+                    had = known.source.files
+                    sample = known.source.sample(self._tally, keep=had > 0 or room > 0)
+                    room -= known.source.files - had
                     if sample is None:
                         continue
                     self._measured[state.id] = known._replace(sample=sample)
@@ -87,6 +88,19 @@ class BundledMeter:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _find_room(self, measured: Iterable[_Measured]) -> int:
+        """How many more files may stay open; what is too much already is closed.
+
+        Of three quarters of what this process may have open, that which others in it leave.
+        """
+        room = _limit_of_descriptors() * 3 // 4 - _count_descriptors()
+        for item in measured:
+            if room >= 0:
+                break
+            room += item.source.files
+            item.source.close()
+        return room
+
     def _find(self, state: ContainerState, first: int) -> _Measured | None:
         folder = Folder(self._containers / state.id)
         with suppress(NotFoundError):  # it has been removed
@@ -97,6 +111,11 @@ class BundledMeter:
 def _limit_of_descriptors() -> int:
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return soft if soft != resource.RLIM_INFINITY else 1 << 20
+
+
+def _count_descriptors() -> int:
+    """Those that this process has open."""
+    return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))  # noqa: PTH116  told since Linux 6.2
 
 
 def _let_go(measured: dict[str, _Measured]) -> None:

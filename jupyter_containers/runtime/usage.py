@@ -71,12 +71,17 @@ class Source:
         folders = _folders_of_group(path)
         self._gauge = Gauge(folders, oom_kills=False) if folders else None
 
-    def sample(self, tally: Tally, *, keep_below: int = 0) -> Sample | None:
+    @property
+    def files(self) -> int:
+        """How many it has open."""
+        return self._gauge.files if self._gauge is not None else 0
+
+    def sample(self, tally: Tally, *, keep: bool = False) -> Sample | None:
         """Its figures now: of its control group, and of *tally* what that does not count. None: it has ended.
 
-        *keep_below*: as of :meth:`.sandbox.usage.Gauge.read`; then :meth:`close` it.
+        With *keep* the files of the group stay open, until :meth:`close`.
         """
-        usage = self._gauge.read(keep_below=keep_below) if self._gauge is not None else Usage()
+        usage = self._gauge.read(keep=keep) if self._gauge is not None else Usage()
         cpu, memory, pids = usage.cpu_seconds, usage.memory, usage.pids
         read, written = usage.read_bytes, usage.write_bytes
         if cpu is None or memory is None or pids is None:

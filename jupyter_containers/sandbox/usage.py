@@ -50,7 +50,7 @@ class Usage(NamedTuple):
 class Gauge:
     """Reads the figures of the group in *folders* (by v1 controller, or ``unified``), any number of times.
 
-    Not for two threads at once. Its files are kept open as far as :meth:`read` allows it, until :meth:`close`.
+    Not for two threads at once. With ``read(keep=True)`` its files stay open, until :meth:`close`.
     """
 
     def __init__(self, folders: Mapping[str, Path | str], *, oom_kills: bool = True) -> None:
@@ -65,9 +65,12 @@ class Gauge:
             self._paths.pop("oom", None)
         self._handles: dict[str, int] = {}
 
-    def read(self, *, keep_below: int = 0) -> Usage:
-        """*keep_below*: descriptors of a lower number are kept. The kernel gives the lowest that is free, so half of
-        the process's limit leaves the other half to others, whatever they have open."""
+    @property
+    def files(self) -> int:
+        """How many it has open."""
+        return len(self._handles)
+
+    def read(self, *, keep: bool = False) -> Usage:
         parse = _usage_v2 if self._is_unified else _usage_v1
         if len(self._handles) == len(self._paths):
             with suppress(OSError):  # the group has been removed: told below
@@ -80,7 +83,7 @@ class Gauge:
             try:
                 if handle is None:
                     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                    if handle < keep_below:
+                    if keep:
                         self._handles[what] = handle
                 texts[what] = _read_all(handle)
             except OSError:  # no such file here; of one that is open: the group has been removed

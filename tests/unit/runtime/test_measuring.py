@@ -179,11 +179,15 @@ class TestMeter:
             assert len(open_files(house)) == len(GROUP)
 
     def test_descriptors_are_left_to_others(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-        house.add("one")
-        monkeypatch.setattr(meter, "_limit_of_descriptors", lambda: 0)
+        for name in ("one", "two", "three"):
+            house.add(name)
         with BundledMeter(house.containers) as measuring:
-            assert read(measuring, house)["one"].memory == 1000
-            assert open_files(house) == []
+            for others, kept in ((75, 0), (74, 1), (50, 3), (90, 0), (63, 2)):
+                # As if this process might have a hundred, and others in it had so many.
+                monkeypatch.setattr(meter, "_limit_of_descriptors", lambda: 100)
+                monkeypatch.setattr(meter, "_count_descriptors", lambda others=others: others + len(open_files(house)))
+                assert all(item.memory == 1000 for item in read(measuring, house).values())
+                assert len(open_files(house)) == kept * len(GROUP)
 
     def test_one_that_has_just_ended_is_left_out(self, house: House) -> None:
         one = house.add("one")
