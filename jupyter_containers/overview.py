@@ -115,7 +115,9 @@ class Overview:
             if names is not None:
                 records = tuple(entry for entry in records if entry.name in names)
             views = self._views(records, builds, self._images(), containers) if records else {}
-            before, builds = builds, self._builds.list(known=self._ended) if _ask(views) else builds
+            if not _ask(views):
+                break
+            before, builds = builds, self._builds.list(known=self._ended)
             if [(view.id, view.state) for view in before] == [(view.id, view.state) for view in builds]:
                 break
         return views, builds

@@ -229,9 +229,7 @@ class BundledContainer:
         if sample is None:
             raise ContainerError(f"container {self.config.name} has just ended")
         before, self._sample = self._sample, sample
-        return tell(
-            self._folder, self.config, sample, before, started_at=kept.started_at or kept.created_at
-        )  # fmt: skip
+        return tell(self._folder, self.config, sample, before, started_at=kept.started_at or kept.created_at)
 
     def note_activity(self, at: float) -> None:
         note_activity(self._folder, at)

@@ -15,30 +15,46 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = [
+    "ZOMBIE",
     "is_alive",
     "kill_process",
     "kill_processes",
     "open_process",
+    "read_proc",
     "read_scope",
     "read_start_time",
+    "read_stat",
     "state_locked",
 ]
+
+ZOMBIE = (b"Z", b"X")
+"""States of a process of which nothing is left but its exit code."""
 
 
 def read_start_time(pid: int) -> int | None:
     """Clock ticks from boot to the start of *pid*; None when it is gone or only a zombie is left of it."""
     try:
-        # Plain system calls: who lists a thousand containers asks a thousand times.
-        handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            text = os.read(handle, 4096)
-        finally:
-            os.close(handle)
+        fields = read_stat(pid)
     except OSError:
         return None
+    return None if fields[0] in ZOMBIE else int(fields[19])
+
+
+def read_stat(pid: int) -> list[bytes]:
+    """What the kernel tells of *pid* (proc_pid_stat(5)), from field 3, its state, on; :class:`OSError`."""
+    text = read_proc(pid, "stat")
     # The command in field 2 is in parentheses and may itself hold spaces and parentheses.
-    fields = text[text.rindex(b")") + 2 :].split()
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    return text[text.rindex(b")") + 2 :].split()
+
+
+def read_proc(pid: int, name: str) -> bytes:
+    """A short file of ``/proc/PID``; :class:`OSError`. By plain system calls: who lists a thousand containers reads
+    thousands."""
+    handle = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(handle, 4096)
+    finally:
+        os.close(handle)
 
 
 def is_alive(pid: int, start: int) -> bool:

@@ -30,7 +30,6 @@ __all__ = [
     "is_lasting",
     "let_go",
     "pin_name",
-    "remove_container",
     "settle_container",
     "write_end",
 ]
@@ -179,14 +178,6 @@ def settle_container(path: Path, cause: str, *, ended: bool = False) -> None:
         return
     if _read(path / "state.json").get("status") == "running":
         write_end(path, {"status": "exited", "ended_at": time.time(), "exit_code": 137, "cause": cause})
-
-
-def remove_container(path: Path) -> None:
-    """Remove all of it. What runs is killed first.
-
-    Raises :class:`OSError` where the folder can't be removed; calling it again goes on.
-    """
-    remove_tree(hide_container(path))
 
 
 def hide_container(path: Path, *, ended: bool = False) -> Path:

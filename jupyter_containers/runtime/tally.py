@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
+from .identity import ZOMBIE, read_proc, read_stat
 from .processes import Look, is_first
 
 __all__ = ["Sum", "Tally"]
@@ -60,7 +61,7 @@ class Tally:
         ticks = memory = threads = read = written = 0
         for pid in self._look.inside(first):
             with suppress(OSError):  # it has ended
-                fields = own if pid == first else _stat(pid)
+                fields = own if pid == first else read_stat(pid)
                 ticks += sum(map(int, fields[11:15]))  # utime stime cutime cstime
                 threads += int(fields[17])
                 memory += self._memory(pid, fields[19], fields[21])
@@ -83,10 +84,10 @@ class Tally:
     def _find(self, first: int) -> list[bytes] | None:
         """What /proc tells of *first*; None: it is not the process that it was, for its number may be another's."""
         try:
-            fields = _stat(first)
+            fields = read_stat(first)
         except OSError:
             fields = []
-        if not fields or fields[0] in (b"Z", b"X"):  # of a zombie nothing is left but its exit code
+        if not fields or fields[0] in ZOMBIE:
             self._first.pop(first, None)
             return None
         if self._first.get(first) != fields[19]:
@@ -104,23 +105,9 @@ class Tally:
         return known.size
 
 
-def _read(pid: int, name: str) -> bytes:
-    handle = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(handle, 4096)
-    finally:
-        os.close(handle)
-
-
-def _stat(pid: int) -> list[bytes]:
-    """From field 3, the state, on: the command before it may itself hold spaces and parentheses."""
-    text = _read(pid, "stat")
-    return text[text.rindex(b")") + 2 :].split()
-
-
 def _blocks(pid: int) -> tuple[int, int]:
     try:
-        lines = dict(line.split(b": ") for line in _read(pid, "io").splitlines())
+        lines = dict(line.split(b": ") for line in read_proc(pid, "io").splitlines())
     except PermissionError:
         return 0, 0
     return int(lines[b"read_bytes"]), int(lines[b"write_bytes"])
@@ -129,7 +116,7 @@ def _blocks(pid: int) -> tuple[int, int]:
 def _proportional(pid: int, resident: int) -> int:
     """In bytes; all that is *resident* where the kernel tells no more."""
     with suppress(PermissionError, FileNotFoundError):  # another's; a kernel without it
-        for line in _read(pid, "smaps_rollup").splitlines():
+        for line in read_proc(pid, "smaps_rollup").splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) << 10
     return resident

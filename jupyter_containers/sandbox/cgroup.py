@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..errors import HostError, LimitError
 from .controllers import Enforcement, Facts, acceptance, decide, find_hierarchies, remedy
 from .model import Limits
-from .usage import Usage, read, usage_v1, usage_v2
+from .usage import Gauge, Usage, read
 
 __all__ = [
     "Group",
@@ -106,9 +106,7 @@ class Group(NamedTuple):
         return tuple(rows)
 
     def stats(self) -> Usage:
-        if "unified" in self.folders:
-            return usage_v2(self.folders["unified"])
-        return usage_v1(self.folders)
+        return Gauge(self.folders).read()
 
     def pids(self) -> frozenset[int]:
         found: set[int] = set()

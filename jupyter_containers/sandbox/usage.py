@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Gauge", "Usage", "read", "usage_v1", "usage_v2"]
+__all__ = ["Gauge", "Usage", "read"]
 
 
 _CHUNK = 4096
@@ -118,14 +118,6 @@ def read(path: Path | str) -> str:
         return ""
     finally:
         os.close(handle)
-
-
-def usage_v2(folder: Path) -> Usage:
-    return Gauge({"unified": folder}).read()
-
-
-def usage_v1(folders: Mapping[str, Path]) -> Usage:
-    return Gauge(folders).read()
 
 
 def _usage_v2(texts: Mapping[str, bytes]) -> Usage:

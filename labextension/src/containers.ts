@@ -51,12 +51,10 @@ export function describeRunning(
 
 /** The container of a kernel of this server. */
 export function findByKernelId(
-  containers: ReadonlyMap<string, IContainer>,
+  containers: Iterable<IContainer>,
   kernel: Kernel.IModel | { id: string }
 ): IContainer | undefined {
-  return [...containers.values()].find(
-    item => item.labels[Labels.kernel] === kernel.id && item.status !== 'exited'
-  );
+  return [...containers].find(item => item.labels[Labels.kernel] === kernel.id && item.status !== 'exited');
 }
 
 /** The same, asked of the server: after a restart the page knows the container before it until it is told of the new one. */
@@ -64,8 +62,7 @@ export async function containerOf(
   model: IContainersModel,
   kernelId: string
 ): Promise<IContainer | undefined> {
-  const now = (await model.api.containers()).map(item => [item.id, item] as const);
-  return findByKernelId(new Map(now), { id: kernelId });
+  return findByKernelId(await model.api.containers(), { id: kernelId });
 }
 
 /** `small · 12 min · kernel` */

@@ -37,7 +37,7 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
       if (!environment) {
         return null;
       }
-      const container = findByKernelId(model.containers, kernel)?.id;
+      const container = findByKernelId(model.containers.values(), kernel)?.id;
       return { environment, container, sample: model.samples.get(container ?? '')?.at(-1) };
     };
 

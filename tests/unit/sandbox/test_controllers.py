@@ -10,7 +10,7 @@ from jupyter_containers.errors import LimitError
 from jupyter_containers.sandbox import cgroup
 from jupyter_containers.sandbox.controllers import Facts, Hierarchy, decide, find_hierarchies, remedy
 from jupyter_containers.sandbox.model import Limits
-from jupyter_containers.sandbox.usage import usage_v1, usage_v2
+from jupyter_containers.sandbox.usage import Gauge
 
 ALL = Limits(memory=512 << 20, cpus=1.5, pids=100)
 
@@ -194,7 +194,7 @@ def test_figures_of_v2(tmp_path: Path) -> None:
         "io.stat": "8:0 rbytes=10 wbytes=20 rios=1\n8:16 rbytes=1 wbytes=2\n",
     }.items():  # fmt: skip
         (tmp_path / name).write_text(text)
-    usage = usage_v2(tmp_path)
+    usage = Gauge({"unified": tmp_path}).read()
     assert (usage.memory, usage.memory_limit, usage.memory_peak, usage.oom_kills) == (1000, None, 2000, 2)
     assert (usage.cpu_seconds, usage.pids, usage.read_bytes, usage.write_bytes) == (1.5, 7, 11, 22)
 
@@ -209,11 +209,11 @@ def test_figures_of_v1(tmp_path: Path) -> None:
     }.items():  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    usage = usage_v1({name: tmp_path / name for name in ("memory", "pids", "cpuacct", "blkio")})
+    usage = Gauge({name: tmp_path / name for name in ("memory", "pids", "cpuacct", "blkio")}).read()
     assert (usage.memory, usage.memory_limit, usage.memory_peak, usage.oom_kills) == (1000, None, 2000, 2)
     assert (usage.cpu_seconds, usage.pids, usage.read_bytes, usage.write_bytes) == (1.5, 7, 10, 20)
 
 
 def test_what_is_not_counted_is_none(tmp_path: Path) -> None:
-    assert usage_v2(tmp_path).memory is None
-    assert usage_v1({}).cpu_seconds is None
+    assert Gauge({"unified": tmp_path}).read().memory is None
+    assert Gauge({}).read().cpu_seconds is None
